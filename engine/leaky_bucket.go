@@ -1,0 +1,14 @@
+package engine
+
+// leakyBucket: a bucket that holds burst units and drains at limit units per period. A
+// request pours its cost in, or is denied when it would overflow; an admitted request
+// leaves when the units before it have drained, which is its Delay. That is what makes
+// it a shaper and not a second token bucket.
+var leakyBucket = algorithm{
+	name:     "leaky_bucket",
+	summary:  "a steady drain: each admitted request is told how long to wait",
+	state:    "one instant",
+	step:     meterStep,
+	rest:     meterRest,
+	hasBurst: true,
+}
