@@ -1,0 +1,173 @@
+package server
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/tidwall/redcon"
+)
+
+// A client is what the server knows of one connection. The fields of the first group
+// belong to the connection's goroutine; the atomic ones are read by others too (CLIENT
+// LIST, CLIENT KILL, the janitor).
+type client struct {
+	conn          redcon.Conn
+	server        *Server
+	authenticated bool
+	// now is the instant at which the batch that is being answered was read (µs).
+	now     int64
+	request request
+	// detached is the connection once it has been a monitor, and newLines the lines that
+	// nobody writes yet (monitor.go).
+	detached redcon.DetachedConn
+	newLines <-chan string
+	// running and runs count commands until they are added to the server's statistics: a
+	// counter that every connection shares must not be touched for every command.
+	running *command
+	runs    uint64
+	// scratch is where small replies are put together. Six integers of 20 digits fit.
+	scratch [160]byte
+
+	id       int64
+	created  int64 // µs
+	addr     string
+	laddr    string
+	protocol atomic.Int32 // 2 or 3
+	active   atomic.Int64 // µs, of the last batch
+	last     atomic.Pointer[command]
+	name     atomic.Pointer[string]
+	libName  atomic.Pointer[string]
+	libVer   atomic.Pointer[string]
+	noEvict  atomic.Bool
+	noTouch  atomic.Bool
+	monitor  atomic.Bool
+	killed   atomic.Bool
+}
+
+// A request is one command as its handler sees it. It is reused for the next one.
+type request struct {
+	*client
+	args    [][]byte
+	command *command
+}
+
+func newClient(s *Server, conn redcon.Conn, id int64) *client {
+	now := s.clock.micros()
+	c := &client{
+		conn:          conn,
+		server:        s,
+		authenticated: s.config().RequirePass == "",
+		now:           now,
+		id:            id,
+		created:       now,
+		addr:          conn.RemoteAddr(),
+		laddr:         conn.NetConn().LocalAddr().String(),
+	}
+	c.request.client = c
+	c.protocol.Store(2)
+	c.active.Store(now)
+	conn.SetContext(c)
+	return c
+}
+
+// arg is argument i as a string.
+func (r *request) arg(i int) string { return string(r.args[i]) }
+
+// beginBatch reads the clock, once for all commands that were read together.
+func (c *client) beginBatch() {
+	c.now = c.server.clock.micros()
+	c.active.Store(c.now)
+}
+
+// flushRuns adds the commands run since the last time to the statistics.
+func (c *client) flushRuns() {
+	if c.runs > 0 {
+		c.server.stats.commands.Add(c.runs)
+		c.running.calls.Add(c.runs)
+		c.runs = 0
+	}
+}
+
+// count counts one run of a command.
+func (c *client) count(cmd *command) {
+	if c.running != cmd {
+		c.flushRuns()
+		c.running = cmd
+		c.last.Store(cmd)
+	}
+	c.runs++
+}
+
+// kill closes the connection from another goroutine.
+func (c *client) kill() {
+	c.killed.Store(true)
+	_ = c.conn.NetConn().Close() // its own goroutine notices and cleans up
+}
+
+// describe is the client's line in CLIENT LIST, with the fields of Redis that mean
+// something here.
+func (c *client) describe(now int64) string {
+	flags := "N"
+	if c.monitor.Load() {
+		flags = "O"
+	}
+	if c.noEvict.Load() {
+		flags += "e"
+	}
+	if c.noTouch.Load() {
+		flags += "T"
+	}
+	last := "NULL"
+	if cmd := c.last.Load(); cmd != nil {
+		last = cmd.fullName()
+	}
+	var b strings.Builder
+	field := func(name, value string) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(name + "=" + value)
+	}
+	field("id", strconv.FormatInt(c.id, 10))
+	field("addr", c.addr)
+	field("laddr", c.laddr)
+	field("fd", "-1")
+	field("name", text(&c.name))
+	field("age", strconv.FormatInt((now-c.created)/1_000_000, 10))
+	field("idle", strconv.FormatInt(max(now-c.active.Load(), 0)/1_000_000, 10))
+	field("flags", flags)
+	field("db", "0")
+	field("sub", "0")
+	field("psub", "0")
+	field("multi", "-1")
+	field("cmd", last)
+	field("user", "default")
+	field("redir", "-1")
+	field("resp", strconv.Itoa(int(c.protocol.Load())))
+	field("lib-name", text(&c.libName))
+	field("lib-ver", text(&c.libVer))
+	return b.String()
+}
+
+// text reads a string that another goroutine may set; empty when it was never set.
+func text(p *atomic.Pointer[string]) string {
+	if s := p.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// isLoopback says whether the peer is on this machine.
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// restIn is the span until a key is at rest.
+func restIn(info engine.KeyInfo, now int64) time.Duration {
+	return time.Duration(info.RestMicros-now) * time.Microsecond
+}

@@ -1,0 +1,250 @@
+package server
+
+import "strings"
+
+// COMMAND and its subcommands tell clients what there is. Types matter: redis-cli asserts
+// them.
+
+func cmdCommand(r *request) {
+	if len(r.args) > 1 {
+		cmdUnknownSubcommand(r)
+		return
+	}
+	r.conn.WriteArray(len(r.server.table.rows))
+	for _, c := range r.server.table.rows {
+		r.writeCommandInfo(c)
+	}
+}
+
+func cmdCommandCount(r *request) { r.conn.WriteInt(len(r.server.table.rows)) }
+
+func cmdCommandInfo(r *request) {
+	if len(r.args) == 2 {
+		r.args = r.args[:1]
+		cmdCommand(r)
+		return
+	}
+	r.conn.WriteArray(len(r.args) - 2)
+	for _, name := range r.args[2:] {
+		if c := r.server.table.findByLabel(string(name)); c != nil {
+			r.writeCommandInfo(c)
+		} else if r.resp3() {
+			r.writeNull()
+		} else {
+			r.conn.WriteRaw([]byte("*-1\r\n"))
+		}
+	}
+}
+
+// writeCommandInfo writes the ten elements of a command.
+func (r *request) writeCommandInfo(c *command) {
+	r.conn.WriteArray(10)
+	r.conn.WriteBulkString(c.fullName())
+	r.conn.WriteInt(c.arity)
+	r.writeSimpleSet(strings.Fields(c.flags))
+	r.conn.WriteInt(c.keys.first)
+	r.conn.WriteInt(c.keys.last)
+	r.conn.WriteInt(c.keys.step)
+	r.writeSimpleSet(c.categories())
+	r.writeSet(0) // tips
+	r.writeKeySpecs(c)
+	r.conn.WriteArray(len(c.subs))
+	for _, sub := range c.subs {
+		r.writeCommandInfo(sub)
+	}
+}
+
+func (r *request) writeSimpleSet(words []string) {
+	r.writeSet(len(words))
+	for _, word := range words {
+		r.conn.WriteString(word)
+	}
+}
+
+// categories are the ACL categories, which follow from flags and group.
+func (c *command) categories() []string {
+	var list []string
+	for _, pair := range [...][2]string{{"write", "@write"}, {"readonly", "@read"}, {"admin", "@admin"}, {"admin", "@dangerous"}} {
+		if c.has(pair[0]) {
+			list = append(list, pair[1])
+		}
+	}
+	if c.group == "connection" {
+		list = append(list, "@connection")
+	}
+	if c.has("fast") {
+		return append(list, "@fast")
+	}
+	return append(list, "@slow")
+}
+
+// writeKeySpecs writes where the keys are, in the form of Redis 7.
+func (r *request) writeKeySpecs(c *command) {
+	if c.keys == noKeys {
+		r.writeSet(0)
+		return
+	}
+	flags := []string{"RO", "ACCESS"}
+	if c.has("write") {
+		flags = []string{"RW", "ACCESS", "UPDATE"}
+	}
+	last := c.keys.last
+	if last > 0 {
+		last -= c.keys.first // Redis counts it from the first key here
+	}
+	r.writeSet(1)
+	r.writeMap(3)
+	r.conn.WriteBulkString("flags")
+	r.writeSimpleSet(flags)
+	r.conn.WriteBulkString("begin_search")
+	r.writeSpec("index", "index", c.keys.first)
+	r.conn.WriteBulkString("find_keys")
+	r.writeSpec("range", "lastkey", last, "keystep", c.keys.step, "limit", 0)
+}
+
+func (r *request) writeSpec(kind string, pairs ...any) {
+	r.writeMap(2)
+	r.conn.WriteBulkString("type")
+	r.conn.WriteBulkString(kind)
+	r.conn.WriteBulkString("spec")
+	r.writeMap(len(pairs) / 2)
+	for i := 0; i < len(pairs); i += 2 {
+		r.conn.WriteBulkString(pairs[i].(string))
+		r.conn.WriteInt(pairs[i+1].(int))
+	}
+}
+
+func cmdCommandList(r *request) {
+	filter, pattern := "", ""
+	if len(r.args) == 5 && strings.EqualFold(r.arg(2), "filterby") {
+		filter, pattern = strings.ToLower(r.arg(3)), strings.ToLower(r.arg(4))
+	}
+	if len(r.args) != 2 && filter != "pattern" && filter != "aclcat" && filter != "module" {
+		r.fail(errSyntax)
+		return
+	}
+	var names []string
+	r.server.table.each(func(c *command) {
+		switch {
+		case filter == "module":
+			return // there are no modules
+		case filter == "pattern" && !globMatch(pattern, c.fullName()):
+			return
+		case filter == "aclcat" && !strings.Contains(strings.Join(c.categories(), " ")+" ", "@"+pattern+" "):
+			return
+		}
+		names = append(names, c.fullName())
+	})
+	r.writeStrings(names)
+}
+
+func cmdCommandGetKeys(r *request) {
+	words := r.args[2:]
+	c := r.server.table.find(words)
+	switch {
+	case c == nil:
+		r.fail(errBadCommand)
+	case c.keys == noKeys:
+		r.fail(errNoKeyArgs)
+	case !c.fits(len(words)):
+		r.fail(errBadArgCount)
+	default:
+		last := c.keys.last
+		if last < 0 {
+			last += len(words)
+		}
+		var keys []string
+		for i := c.keys.first; i <= last; i += c.keys.step {
+			keys = append(keys, string(words[i]))
+		}
+		r.writeStrings(keys)
+	}
+}
+
+func cmdCommandDocs(r *request) {
+	found := r.server.table.rows
+	if len(r.args) > 2 {
+		found = nil
+		for _, name := range r.args[2:] {
+			if c := r.server.table.findByLabel(string(name)); c != nil {
+				found = append(found, c)
+			}
+		}
+	}
+	r.writeMap(len(found))
+	for _, c := range found {
+		r.conn.WriteBulkString(c.fullName())
+		r.writeCommandDocs(c)
+	}
+}
+
+func (r *request) writeCommandDocs(c *command) {
+	pairs := 3
+	if len(c.arguments) > 0 {
+		pairs++
+	}
+	if len(c.subs) > 0 {
+		pairs++
+	}
+	r.writeMap(pairs)
+	for _, pair := range [...][2]string{{"summary", c.summary}, {"since", since}, {"group", c.group}} {
+		r.conn.WriteBulkString(pair[0])
+		r.conn.WriteBulkString(pair[1])
+	}
+	if len(c.arguments) > 0 {
+		r.conn.WriteBulkString("arguments")
+		r.writeArguments(c.arguments)
+	}
+	if len(c.subs) > 0 {
+		r.conn.WriteBulkString("subcommands")
+		r.writeMap(len(c.subs))
+		for _, sub := range c.subs {
+			r.conn.WriteBulkString(sub.fullName())
+			r.writeCommandDocs(sub)
+		}
+	}
+}
+
+func (r *request) writeArguments(list []argument) {
+	r.conn.WriteArray(len(list))
+	for _, a := range list {
+		r.writeArgument(a)
+	}
+}
+
+func (r *request) writeArgument(a argument) {
+	texts := [][2]string{{"name", a.name}, {"type", a.kind}}
+	if len(a.parts) == 0 {
+		texts = append(texts, [2]string{"display_text", a.name})
+	}
+	if a.token != "" {
+		texts = append(texts, [2]string{"token", a.token})
+	}
+	var flags []string
+	if a.optional {
+		flags = append(flags, "optional")
+	}
+	if a.multiple {
+		flags = append(flags, "multiple")
+	}
+	pairs := len(texts)
+	if len(flags) > 0 {
+		pairs++
+	}
+	if len(a.parts) > 0 {
+		pairs++
+	}
+	r.writeMap(pairs)
+	for _, pair := range texts {
+		r.conn.WriteBulkString(pair[0])
+		r.conn.WriteBulkString(pair[1])
+	}
+	if len(flags) > 0 {
+		r.conn.WriteBulkString("flags")
+		r.writeSimpleSet(flags)
+	}
+	if len(a.parts) > 0 {
+		r.conn.WriteBulkString("arguments")
+		r.writeArguments(a.parts)
+	}
+}

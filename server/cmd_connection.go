@@ -1,0 +1,187 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"strconv"
+	"strings"
+)
+
+func cmdPing(r *request) {
+	switch len(r.args) {
+	case 1:
+		r.conn.WriteString("PONG")
+	case 2:
+		r.conn.WriteBulk(r.args[1])
+	default:
+		r.fail(errArity("ping"))
+	}
+}
+
+func cmdEcho(r *request) { r.conn.WriteBulk(r.args[1]) }
+
+func cmdOK(r *request) { r.writeOK() }
+
+func cmdQuit(r *request) {
+	r.writeOK()
+	r.hangUp()
+}
+
+// hangUp makes the reply that is being written the connection's last.
+func (c *client) hangUp() { _ = c.conn.Close() }
+
+func cmdSelect(r *request) {
+	index, ok := wholeNumber(r.args[1])
+	switch {
+	case !ok:
+		r.fail(errNotInteger)
+	case index != 0:
+		r.fail(errDBIndex)
+	default:
+		r.writeOK()
+	}
+}
+
+func cmdAuth(r *request) {
+	user, password := "default", r.arg(1)
+	switch {
+	case len(r.args) > 3:
+		r.fail(errSyntax)
+		return
+	case len(r.args) == 3:
+		user, password = r.arg(1), r.arg(2)
+	case r.server.config().RequirePass == "":
+		r.fail(errNoPassword)
+		return
+	}
+	if !r.login(user, password) {
+		r.fail(errWrongPass)
+		return
+	}
+	r.writeOK()
+}
+
+// login authenticates the connection if user and password are right. Without a password
+// set, the default user needs none, and any will do. As in Redis.
+func (c *client) login(user, password string) bool {
+	want := c.server.config().RequirePass
+	if user != "default" || want != "" && !samePassword(password, want) {
+		return false
+	}
+	c.authenticated = true
+	return true
+}
+
+// samePassword compares in a time that tells nothing of where or whether they differ.
+func samePassword(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// hello is what HELLO asks for.
+type hello struct {
+	protocol       int64
+	user, password string
+	login          bool
+	name           *string
+}
+
+func cmdHello(r *request) {
+	h, problem := r.parseHello()
+	switch {
+	case problem != "":
+		r.fail(problem)
+		return
+	case h.login && !r.login(h.user, h.password):
+		r.fail(errWrongPass)
+		return
+	case !r.authenticated:
+		r.fail(errHelloNoAuth)
+		return
+	}
+	if h.name != nil {
+		r.name.Store(h.name)
+	}
+	r.protocol.Store(int32(h.protocol))
+	r.introduce()
+}
+
+func (r *request) parseHello() (h hello, problem string) {
+	h.protocol = int64(r.protocol.Load())
+	if len(r.args) == 1 {
+		return h, ""
+	}
+	var ok bool
+	if h.protocol, ok = wholeNumber(r.args[1]); !ok {
+		return h, errHelloInt
+	}
+	if h.protocol != 2 && h.protocol != 3 {
+		return h, errNoProto
+	}
+	for i := 2; i < len(r.args); {
+		left := len(r.args) - i - 1
+		switch option := strings.ToLower(r.arg(i)); {
+		case option == "auth" && left >= 2:
+			h.login, h.user, h.password = true, r.arg(i+1), r.arg(i+2)
+			i += 3
+		case option == "setname" && left >= 1:
+			name := r.arg(i + 1)
+			if !isClientName(name) {
+				return h, errClientName
+			}
+			h.name = &name
+			i += 2
+		default:
+			return h, "ERR Syntax error in HELLO option '" + r.arg(i) + "'"
+		}
+	}
+	return h, ""
+}
+
+// introduce writes HELLO's reply.
+func (c *client) introduce() {
+	c.writeMap(7)
+	for _, pair := range [...][2]string{{"server", "redis"}, {"version", redisVersion}} {
+		c.conn.WriteBulkString(pair[0])
+		c.conn.WriteBulkString(pair[1])
+	}
+	c.conn.WriteBulkString("proto")
+	c.conn.WriteInt(int(c.protocol.Load()))
+	c.conn.WriteBulkString("id")
+	c.conn.WriteInt64(c.id)
+	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", "master"}} {
+		c.conn.WriteBulkString(pair[0])
+		c.conn.WriteBulkString(pair[1])
+	}
+	c.conn.WriteBulkString("modules")
+	c.conn.WriteArray(0)
+}
+
+// cmdResetConnection returns the connection to how it began: RESP2, no name, no
+// authentication if a password is needed, not monitoring.
+func cmdResetConnection(r *request) {
+	none := ""
+	r.name.Store(&none)
+	r.protocol.Store(2)
+	r.noEvict.Store(false)
+	r.noTouch.Store(false)
+	r.server.monitors.remove(r.client)
+	r.authenticated = r.server.config().RequirePass == ""
+	r.conn.WriteString("RESET")
+}
+
+// isClientName says whether a connection can have that name: printable, without spaces, so
+// that CLIENT LIST stays one line of words.
+func isClientName(name string) bool {
+	for i := range len(name) {
+		if name[i] < '!' || name[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func cmdTime(r *request) {
+	now := r.server.clock.micros()
+	r.writeStrings([]string{strconv.FormatInt(now/1_000_000, 10), strconv.FormatInt(now%1_000_000, 10)})
+}

@@ -1,0 +1,165 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// newRunID makes the id of this run of the server: 40 hexadecimal digits, as in Redis.
+func newRunID() string {
+	var id [20]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
+}
+
+// An infoSection is one part of INFO. Names and fields are those of Redis where Redis has
+// them, because tools look for them.
+type infoSection struct {
+	name   string
+	extra  bool // only on request, or with "all" and "everything"
+	fields func(s *Server) []infoField
+}
+
+type infoField struct {
+	name  string
+	value any
+}
+
+var infoSections = []infoSection{
+	{"Server", false, infoServer},
+	{"Clients", false, infoClients},
+	{"Memory", false, infoMemory},
+	{"Persistence", false, infoPersistence},
+	{"Stats", false, infoStats},
+	{"Replication", false, infoReplication},
+	{"CPU", false, infoCPU},
+	{"Limiter", false, infoLimiter},
+	{"Commandstats", true, infoCommandStats},
+	{"Keyspace", false, infoKeyspace},
+}
+
+func cmdInfo(r *request) {
+	var text strings.Builder
+	for _, section := range infoSections {
+		if !section.wanted(r.args[1:]) {
+			continue
+		}
+		if text.Len() > 0 {
+			text.WriteString("\r\n")
+		}
+		text.WriteString("# " + section.name + "\r\n")
+		for _, f := range section.fields(r.server) {
+			fmt.Fprintf(&text, "%s:%v\r\n", f.name, f.value)
+		}
+	}
+	r.writeText(text.String())
+}
+
+// wanted says whether the section is among those asked for; none asked for is the default.
+func (section infoSection) wanted(asked [][]byte) bool {
+	if len(asked) == 0 {
+		return !section.extra
+	}
+	return slices.ContainsFunc(asked, func(name []byte) bool {
+		switch strings.ToLower(string(name)) {
+		case "all", "everything":
+			return true
+		case "default":
+			return !section.extra
+		}
+		return strings.EqualFold(string(name), section.name)
+	})
+}
+
+func infoServer(s *Server) []infoField {
+	uptime := (s.clock.micros() - s.clock.start.UnixMicro()) / 1_000_000
+	executable, _ := os.Executable() // empty if unknown
+	return []infoField{
+		{"redis_version", redisVersion},
+		{"redis_mode", "standalone"},
+		{"rlserver_version", s.version},
+		{"os", runtime.GOOS + " " + runtime.GOARCH},
+		{"arch_bits", 32 << (^uint(0) >> 63)},
+		{"go_version", runtime.Version()},
+		{"process_id", os.Getpid()},
+		{"run_id", s.runID},
+		{"tcp_port", s.config().Port},
+		{"server_time_usec", s.clock.micros()},
+		{"uptime_in_seconds", uptime},
+		{"uptime_in_days", uptime / 86_400},
+		{"executable", executable},
+		{"gomaxprocs", runtime.GOMAXPROCS(0)},
+		{"goroutines", runtime.NumGoroutine()},
+	}
+}
+
+func infoClients(s *Server) []infoField {
+	return []infoField{
+		{"connected_clients", s.clients.len()},
+		{"maxclients", s.config().MaxClients},
+		{"blocked_clients", 0},
+		{"monitor_clients", s.monitors.count.Load()},
+	}
+}
+
+func infoPersistence(*Server) []infoField {
+	return []infoField{
+		{"loading", 0},
+		{"rdb_bgsave_in_progress", 0},
+		{"aof_enabled", 0},
+		{"aof_rewrite_in_progress", 0},
+	}
+}
+
+func infoStats(s *Server) []infoField {
+	return []infoField{
+		{"total_connections_received", s.stats.connections.Load()},
+		{"total_commands_processed", s.stats.commands.Load()},
+		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
+		{"rejected_connections", s.stats.rejected.Load()},
+		{"expired_keys", s.limiter.Reclaimed()},
+		{"total_error_replies", s.stats.errors.Load()},
+		{"protocol_errors", s.stats.protocolErrors.Load()},
+		{"handler_panics", s.stats.panics.Load()},
+		{"slowlog_entries", len(s.slowlog.newest(-1))},
+	}
+}
+
+func infoReplication(*Server) []infoField {
+	return []infoField{
+		{"role", "master"},
+		{"connected_slaves", 0},
+	}
+}
+
+func infoLimiter(s *Server) []infoField {
+	return []infoField{
+		{"backend", "memory"},
+		{"keys", s.limiter.Len()},
+		{"contended_swaps", s.limiter.Contended()},
+		{"max_log_limit", s.config().MaxLogLimit},
+	}
+}
+
+func infoCommandStats(s *Server) []infoField {
+	var fields []infoField
+	s.table.each(func(c *command) {
+		if calls := c.calls.Load(); calls > 0 {
+			fields = append(fields, infoField{"cmdstat_" + c.fullName(), fmt.Sprintf("calls=%d", calls)})
+		}
+	})
+	return fields
+}
+
+func infoKeyspace(s *Server) []infoField {
+	keys := s.limiter.Len()
+	if keys == 0 {
+		return nil
+	}
+	return []infoField{{"db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys)}}
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// Commands that look at keys. To all of them a key at rest is no key.
+
+func (r *request) lookup(key []byte) (engine.KeyInfo, bool) {
+	return r.server.limiter.Lookup(unsafeString(key), r.now)
+}
+
+func cmdDBSize(r *request) { r.conn.WriteInt64(r.server.limiter.Len()) }
+
+func cmdExists(r *request) {
+	n := 0
+	for _, key := range r.args[1:] {
+		if _, found := r.lookup(key); found {
+			n++
+		}
+	}
+	r.conn.WriteInt(n)
+}
+
+func cmdType(r *request) {
+	info, _ := r.lookup(r.args[1])
+	r.conn.WriteString(info.Algorithm.String())
+}
+
+func cmdTTL(r *request)  { r.untilRest(1000) }
+func cmdPTTL(r *request) { r.untilRest(1) }
+
+// untilRest replies how long a key is not at rest yet, in units of so many milliseconds,
+// rounded up; −2 when there is no such key.
+func (r *request) untilRest(unitMillis int64) {
+	info, found := r.lookup(r.args[1])
+	if !found {
+		r.conn.WriteInt(-2)
+		return
+	}
+	millis := ceilMillis(restIn(info, r.now))
+	r.conn.WriteInt64((millis + unitMillis - 1) / unitMillis)
+}
+
+func cmdMemoryUsage(r *request) {
+	if len(r.args) != 3 && (len(r.args) != 5 || !strings.EqualFold(r.arg(3), "samples")) {
+		r.fail(errSyntax)
+		return
+	}
+	if info, found := r.lookup(r.args[2]); found {
+		r.conn.WriteInt64(info.Bytes)
+	} else {
+		r.writeNull()
+	}
+}
+
+func cmdFlush(r *request) {
+	if len(r.args) > 2 || len(r.args) == 2 && !strings.EqualFold(r.arg(1), "async") && !strings.EqualFold(r.arg(1), "sync") {
+		r.fail(errSyntax)
+		return
+	}
+	r.server.limiter.Flush()
+	r.writeOK()
+}
+
+// scanCountMax bounds one step of SCAN; asking for more gets this many.
+const scanCountMax = 100_000
+
+func cmdKeys(r *request) {
+	pattern := r.arg(1)
+	var keys []string
+	for cursor := uint64(0); ; {
+		cursor = r.server.limiter.Scan(cursor, scanCountMax, r.now, func(info engine.KeyInfo) {
+			if globMatch(pattern, info.Key) {
+				keys = append(keys, info.Key)
+			}
+		})
+		if cursor == 0 {
+			break
+		}
+	}
+	r.writeStrings(keys)
+}
+
+// scanOptions is what SCAN is asked for.
+type scanOptions struct {
+	cursor     uint64
+	count      int
+	pattern    string
+	hasPattern bool
+	kind       string // the name of an algorithm, in lower case
+	hasKind    bool
+}
+
+func cmdScan(r *request) {
+	o, problem := r.parseScan()
+	if problem != "" {
+		r.fail(problem)
+		return
+	}
+	var keys []string
+	next := r.server.limiter.Scan(o.cursor, o.count, r.now, func(info engine.KeyInfo) {
+		if (!o.hasPattern || globMatch(o.pattern, info.Key)) && (!o.hasKind || info.Algorithm.String() == o.kind) {
+			keys = append(keys, info.Key)
+		}
+	})
+	r.conn.WriteArray(2)
+	r.conn.WriteBulkString(strconv.FormatUint(next, 10))
+	r.writeStrings(keys)
+}
+
+func (r *request) parseScan() (o scanOptions, problem string) {
+	o.count = 10
+	var err error
+	if o.cursor, err = strconv.ParseUint(r.arg(1), 10, 64); err != nil {
+		return o, errCursor
+	}
+	for i := 2; i < len(r.args); i += 2 {
+		if i+1 == len(r.args) {
+			return o, errSyntax
+		}
+		value := r.arg(i + 1)
+		switch strings.ToLower(r.arg(i)) {
+		case "match":
+			o.pattern, o.hasPattern = value, value != "*"
+		case "type":
+			o.kind, o.hasKind = strings.ToLower(value), true
+		case "count":
+			n, ok := wholeNumber(r.args[i+1])
+			if !ok {
+				return o, errNotInteger
+			}
+			if n < 1 {
+				return o, errSyntax
+			}
+			o.count = int(min(n, scanCountMax))
+		default:
+			return o, errSyntax
+		}
+	}
+	return o, ""
+}

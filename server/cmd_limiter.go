@@ -1,0 +1,197 @@
+package server
+
+import (
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A question is what RL.CHECK, RL.PEEK and RL.REFUND ask, parsed.
+type question struct {
+	key       string // stands in the connection's buffer: good until the command ends
+	algorithm engine.Algorithm
+	limit     engine.Limit
+	cost      int64
+}
+
+func cmdCheck(r *request) {
+	if q, ok := r.question(); ok {
+		d, err := r.server.limiter.Check(q.key, q.algorithm, q.limit, q.cost, r.now)
+		r.answer(d, err)
+	}
+}
+
+func cmdPeek(r *request) {
+	if q, ok := r.question(); ok {
+		d, err := r.server.limiter.Peek(q.key, q.algorithm, q.limit, q.cost, r.now)
+		r.answer(d, err)
+	}
+}
+
+func cmdRefund(r *request) {
+	if q, ok := r.question(); ok {
+		d, err := r.server.limiter.Refund(q.key, q.algorithm, q.limit, q.cost, r.now)
+		r.answer(d, err)
+	}
+}
+
+// cmdReset is RL.RESET, DEL and UNLINK.
+func cmdReset(r *request) {
+	for _, key := range r.args[1:] {
+		if err := engine.CheckKey(unsafeString(key)); err != nil {
+			r.fail(errDecision(err))
+			return
+		}
+	}
+	existed := 0
+	for _, key := range r.args[1:] {
+		if r.server.limiter.Reset(unsafeString(key), r.now) {
+			existed++
+		}
+	}
+	r.conn.WriteInt(existed)
+}
+
+func (r *request) answer(d engine.Decision, err error) {
+	if err != nil {
+		r.fail(errDecision(err))
+		return
+	}
+	r.writeDecision(d)
+}
+
+// question parses key algorithm limit period [BURST n] [COST n]. When something is wrong it
+// replies the error, which names the argument, and returns false.
+func (r *request) question() (q question, ok bool) {
+	q.key = unsafeString(r.args[1])
+	if err := engine.CheckKey(q.key); err != nil {
+		r.fail(errDecision(err))
+		return q, false
+	}
+	var err error
+	if q.algorithm, err = engine.ParseAlgorithm(unsafeString(r.args[2])); err != nil {
+		r.fail(errDecision(err))
+		return q, false
+	}
+	units, ok := r.units("limit", r.args[3])
+	if !ok {
+		return q, false
+	}
+	period, ok := parsePeriod(r.args[4])
+	if !ok {
+		r.fail(errPeriod(r.args[4]))
+		return q, false
+	}
+	burst, ok := r.options(&q)
+	if !ok {
+		return q, false
+	}
+	if q.limit, err = engine.NewLimit(units, period, burst); err != nil {
+		r.fail(errDecision(err))
+		return q, false
+	}
+	return q, true
+}
+
+// options parses BURST n and COST n, in any order. The burst is 0 when it is not given.
+func (r *request) options(q *question) (burst int64, ok bool) {
+	for i := 5; i < len(r.args); i += 2 {
+		var to *int64
+		var name string
+		switch option := unsafeString(r.args[i]); {
+		case strings.EqualFold(option, "burst"):
+			to, name = &burst, "BURST"
+		case strings.EqualFold(option, "cost"):
+			to, name = &q.cost, "COST"
+		default:
+			r.fail(errUnknownOption(r.args[i], "BURST n and COST n"))
+			return 0, false
+		}
+		switch {
+		case *to != 0:
+			r.fail(errOptionTwice(name))
+			return 0, false
+		case i+1 == len(r.args):
+			r.fail(errOptionValue(name))
+			return 0, false
+		}
+		if *to, ok = r.units(strings.ToLower(name), r.args[i+1]); !ok {
+			return 0, false
+		}
+	}
+	if burst != 0 && !q.algorithm.HasBurst() {
+		r.fail(errBurst(q.algorithm))
+		return 0, false
+	}
+	if q.cost == 0 {
+		q.cost = 1
+	}
+	return burst, true
+}
+
+// units parses a limit, burst or cost: 1 … engine.UnitsMax.
+func (r *request) units(argument string, value []byte) (int64, bool) {
+	n, ok := wholeNumber(value)
+	if !ok {
+		r.fail(errNotWhole(argument, value))
+		return 0, false
+	}
+	if err := engine.CheckUnits(argument, n); err != nil {
+		r.fail(errDecision(err))
+		return 0, false
+	}
+	return n, true
+}
+
+// periodUnits are what may stand behind the number of a period; nothing is seconds.
+var periodUnits = map[string]time.Duration{
+	"": time.Second, "ms": time.Millisecond, "s": time.Second,
+	"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+}
+
+// parsePeriod parses whole seconds, or a whole number with its unit, and checks the range
+// here, before the product could overflow.
+func parsePeriod(value []byte) (time.Duration, bool) {
+	digits := len(value)
+	for digits > 0 && (value[digits-1] < '0' || value[digits-1] > '9') {
+		digits--
+	}
+	unit, known := time.Second, true
+	if digits < len(value) {
+		unit, known = periodUnits[string(value[digits:])]
+	}
+	n, ok := wholeNumber(value[:digits])
+	if !ok || !known || n > int64(engine.PeriodMax/unit) {
+		return 0, false
+	}
+	period := time.Duration(n) * unit
+	return period, period >= engine.PeriodMin
+}
+
+// wholeNumber parses a decimal number of at most 18 digits, with an optional minus.
+func wholeNumber(value []byte) (int64, bool) {
+	digits := value
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 || len(digits) > 1 && digits[0] == '0' {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(value) {
+		n = -n
+	}
+	return n, true
+}
+
+// unsafeString looks at bytes as a string without copying them. The bytes are those of a
+// command, which do not change until the command ends; whoever keeps the string copies it.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

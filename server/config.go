@@ -1,0 +1,203 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// Config is what a server runs with. DefaultConfig has the defaults, and each field is one
+// row of the table of settings below, which also gives its range.
+type Config struct {
+	Bind             []string      // addresses to listen on
+	Port             int           // TCP port; 0 takes a free one
+	ProtectedMode    bool          // without a password, serve loopback only
+	RequirePass      string        // empty: no password
+	MaxClients       int           // connections at once
+	Timeout          time.Duration // idle connections are closed after this; 0: never
+	ShutdownTimeout  time.Duration // the most that a drain may take
+	MaxLogLimit      int64         // highest limit of a sliding_window_log
+	SlowlogThreshold int64         // µs; −1: nothing is logged, 0: everything
+	SlowlogMaxLen    int           // entries kept
+	LogLevel         slog.Level
+	LogFormat        string // "auto", "text" or "json"
+}
+
+// A Setting is one row: a flag of the command line, an environment variable, a key of the
+// configuration file and a parameter of CONFIG GET, all with the same name and syntax.
+type Setting struct {
+	Name    string
+	Accepts string // what a value may be, for error messages and the help
+	Usage   string
+	Live    bool // can be changed by CONFIG SET
+	set     func(c *Config, value string) error
+	get     func(c *Config) string
+}
+
+var errNotAccepted = errors.New("not accepted")
+
+// Settings is the table of settings.
+var Settings = []Setting{
+	{Name: "bind", Accepts: "IP addresses, separated by commas or spaces",
+		Usage: "addresses to listen on",
+		set:   func(c *Config, v string) error { return setBind(&c.Bind, v) },
+		get:   func(c *Config) string { return strings.Join(c.Bind, " ") }},
+	{Name: "port", Accepts: "0 to 65535; 0 takes a free port",
+		Usage: "TCP port to listen on",
+		set:   func(c *Config, v string) error { return setInt(&c.Port, v, 0, 65535) },
+		get:   func(c *Config) string { return strconv.Itoa(c.Port) }},
+	{Name: "protected-mode", Accepts: "yes or no", Live: true,
+		Usage: "while no password is set, refuse connections that do not come from this machine",
+		set:   func(c *Config, v string) error { return setBool(&c.ProtectedMode, v) },
+		get:   func(c *Config) string { return yesNo(c.ProtectedMode) }},
+	{Name: "requirepass", Accepts: "a password, or nothing for none", Live: true,
+		Usage: "password that clients must give; better in the environment or the file than on the command line",
+		set:   func(c *Config, v string) error { c.RequirePass = v; return nil },
+		get:   func(c *Config) string { return c.RequirePass }},
+	{Name: "maxclients", Accepts: "1 to 1000000", Live: true,
+		Usage: "connections served at once",
+		set:   func(c *Config, v string) error { return setInt(&c.MaxClients, v, 1, 1_000_000) },
+		get:   func(c *Config) string { return strconv.Itoa(c.MaxClients) }},
+	{Name: "timeout", Accepts: "seconds, 0 to 31536000; 0 is never", Live: true,
+		Usage: "close a connection that has been idle this long",
+		set:   func(c *Config, v string) error { return setSeconds(&c.Timeout, v, 0, 31_536_000) },
+		get:   func(c *Config) string { return seconds(c.Timeout) }},
+	{Name: "shutdown-timeout", Accepts: "seconds, 1 to 3600", Live: true,
+		Usage: "the most that a shutdown waits for answers that are under way",
+		set:   func(c *Config, v string) error { return setSeconds(&c.ShutdownTimeout, v, 1, 3600) },
+		get:   func(c *Config) string { return seconds(c.ShutdownTimeout) }},
+	{Name: "max-log-limit", Accepts: fmt.Sprintf("1 to %d", engine.LogLimitMax),
+		Usage: "highest limit of a sliding_window_log, which keeps every admitted request",
+		set:   func(c *Config, v string) error { return setInt(&c.MaxLogLimit, v, 1, engine.LogLimitMax) },
+		get:   func(c *Config) string { return strconv.FormatInt(c.MaxLogLimit, 10) }},
+	{Name: "slowlog-log-slower-than", Accepts: "microseconds, −1 to 3600000000; 0 logs every command, −1 none", Live: true,
+		Usage: "log commands that take longer than this",
+		set:   func(c *Config, v string) error { return setInt(&c.SlowlogThreshold, v, -1, 3_600_000_000) },
+		get:   func(c *Config) string { return strconv.FormatInt(c.SlowlogThreshold, 10) }},
+	{Name: "slowlog-max-len", Accepts: "0 to 100000", Live: true,
+		Usage: "slow commands to remember",
+		set:   func(c *Config, v string) error { return setInt(&c.SlowlogMaxLen, v, 0, 100_000) },
+		get:   func(c *Config) string { return strconv.Itoa(c.SlowlogMaxLen) }},
+	{Name: "log-level", Accepts: "debug, info, warn or error", Live: true,
+		Usage: "the least important log lines to write",
+		set:   func(c *Config, v string) error { return setLevel(&c.LogLevel, v) },
+		get:   func(c *Config) string { return strings.ToLower(c.LogLevel.String()) }},
+	{Name: "log-format", Accepts: "auto, text or json; auto is text on a terminal and json elsewhere",
+		Usage: "form of the log",
+		set:   func(c *Config, v string) error { return setOneOf(&c.LogFormat, v, "auto", "text", "json") },
+		get:   func(c *Config) string { return c.LogFormat }},
+}
+
+// DefaultConfig serves this machine on port 6380.
+func DefaultConfig() Config {
+	return Config{
+		Bind:             []string{"127.0.0.1"},
+		Port:             6380,
+		ProtectedMode:    true,
+		MaxClients:       10_000,
+		ShutdownTimeout:  10 * time.Second,
+		MaxLogLimit:      engine.LogLimitDefault,
+		SlowlogThreshold: 10_000,
+		SlowlogMaxLen:    128,
+		LogLevel:         slog.LevelInfo,
+		LogFormat:        "auto",
+	}
+}
+
+// SettingByName finds a row of the table; names are case-insensitive.
+func SettingByName(name string) (Setting, bool) {
+	for _, row := range Settings {
+		if strings.EqualFold(row.Name, name) {
+			return row, true
+		}
+	}
+	return Setting{}, false
+}
+
+// Set changes c, or returns an error that says what is accepted and leaves c as it was.
+func (row Setting) Set(c *Config, value string) error {
+	if row.set(c, value) != nil {
+		return fmt.Errorf("%s is not accepted for %s: expected %s", strconv.Quote(value), row.Name, row.Accepts)
+	}
+	return nil
+}
+
+// Get is the setting's value in c, in the syntax of Set.
+func (row Setting) Get(c *Config) string { return row.get(c) }
+
+func setInt[T int | int64](to *T, value string, low, high int64) error {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < low || n > high {
+		return errNotAccepted
+	}
+	*to = T(n)
+	return nil
+}
+
+func setSeconds(to *time.Duration, value string, low, high int64) error {
+	var n int64
+	if err := setInt(&n, value, low, high); err != nil {
+		return err
+	}
+	*to = time.Duration(n) * time.Second
+	return nil
+}
+
+func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
+func setBool(to *bool, value string) error {
+	switch strings.ToLower(value) {
+	case "yes", "true":
+		*to = true
+	case "no", "false":
+		*to = false
+	default:
+		return errNotAccepted
+	}
+	return nil
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func setOneOf(to *string, value string, accepted ...string) error {
+	for _, one := range accepted {
+		if strings.EqualFold(value, one) {
+			*to = one
+			return nil
+		}
+	}
+	return errNotAccepted
+}
+
+func setLevel(to *slog.Level, value string) error {
+	var name string
+	if err := setOneOf(&name, value, "debug", "info", "warn", "error"); err != nil {
+		return err
+	}
+	return to.UnmarshalText([]byte(name))
+}
+
+func setBind(to *[]string, value string) error {
+	hosts := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(hosts) == 0 {
+		return errNotAccepted
+	}
+	for _, host := range hosts {
+		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
+			return errNotAccepted
+		}
+	}
+	*to = hosts
+	return nil
+}

@@ -1,0 +1,34 @@
+// Package server speaks RESP: it turns bytes from connections into commands, commands into
+// questions to a limiter, and decisions into replies. It decides nothing itself: who
+// decides is behind the interface in limiter.go, and engine.Store is one who does.
+//
+// # The way of a command
+//
+//	transport.go  accept a connection, read a batch, answer it in one write
+//	framer.go     bytes in, whole commands out; every bound on input stands here
+//	conn.go       the connection as redcon.Conn, which is all that handlers see of it
+//	dispatch.go   find the row of the command table, check arity and password, run it
+//	commands.go   the command table
+//	cmd_*.go      the handlers, by group
+//	reply.go      replies that differ between RESP2 and RESP3, and the six integers
+//	errors.go     every error text that goes over the wire
+//
+// # Beside it
+//
+//	config.go     the table of settings: flags, environment, file and CONFIG share it
+//	server.go     New, Listen, Serve; draining
+//	client.go     what is known of one connection; clients.go has them all
+//	janitor.go    keys at rest, idle and stuck connections
+//	monitor.go, slowlog.go, stats.go, process.go  what an operator looks at
+//
+// # Invariants
+//
+//  1. A connection belongs to one goroutine. Others touch only a client's atomic fields
+//     and close its socket. A monitor has two goroutines and a lock between them.
+//  2. Arguments point into the connection's buffer and are good until the command ends;
+//     whoever keeps one copies it.
+//  3. Nothing on the way of RL.CHECK takes a lock, and nothing on it allocates except for
+//     a key that is new.
+//  4. The clock is read once for all commands that were read together.
+//  5. A configuration is replaced as a whole; nobody sees half of a change.
+package server

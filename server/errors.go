@@ -1,0 +1,96 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// Every error text that goes over the wire stands here. Where Redis has a text, it is
+// Redis's to the letter, because clients compare them.
+const (
+	errNoAuth      = "NOAUTH Authentication required."
+	errWrongPass   = "WRONGPASS invalid username-password pair or user is disabled."
+	errHelloNoAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	errNoPassword  = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	errNoProto     = "NOPROTO unsupported protocol version"
+	errHelloInt    = "ERR Protocol version is not an integer or out of range"
+	errSyntax      = "ERR syntax error"
+	errNotInteger  = "ERR value is not an integer or out of range"
+	errDBIndex     = "ERR DB index is out of range"
+	errCursor      = "ERR invalid cursor"
+	errClientName  = "ERR Client names cannot contain spaces, newlines or special characters."
+	errNoClient    = "ERR No such client"
+	errClientID    = "ERR client-id should be greater than 0"
+	errSkipMe      = "ERR syntax error: SKIPME takes yes or no"
+	errNoKeyArgs   = "ERR The command has no key arguments"
+	errBadCommand  = "ERR Invalid command specified"
+	errBadArgCount = "ERR Invalid number of arguments specified for command"
+	errConfigTwice = "ERR CONFIG SET failed - duplicate parameter"
+	errMaxClients  = "ERR max number of clients reached"
+	errSlowCount   = "ERR count should be greater than or equal to -1"
+	errPanic       = "ERR internal error; the connection is closed and the server's log has the details"
+	errProtected   = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
+		"To accept others, set a password (--requirepass, RLSERVER_REQUIREPASS or requirepass in the configuration file), " +
+		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
+)
+
+func errArity(command string) string {
+	return "ERR wrong number of arguments for '" + command + "' command"
+}
+
+// errUnknownCommand names the command and the first of its arguments, cut to the same
+// lengths as Redis cuts them.
+func errUnknownCommand(args [][]byte) string {
+	const bytesMax = 128
+	var text strings.Builder
+	fmt.Fprintf(&text, "ERR unknown command '%.128s', with args beginning with: ", args[0])
+	from := text.Len()
+	for _, arg := range args[1:] {
+		left := bytesMax - (text.Len() - from)
+		if left <= 0 {
+			break
+		}
+		fmt.Fprintf(&text, "'%.*s' ", left, arg)
+	}
+	return text.String()
+}
+
+func errUnknownSubcommand(command string, sub []byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", sub, strings.ToUpper(command))
+}
+
+func errUnknownOption(option []byte, accepted string) string {
+	return fmt.Sprintf("ERR option '%.128s' is not known: accepted is %s", option, accepted)
+}
+
+func errOptionValue(option string) string { return "ERR option " + option + " needs a value" }
+
+func errOptionTwice(option string) string { return "ERR option " + option + " is given twice" }
+
+func errNotWhole(argument string, value []byte) string {
+	return fmt.Sprintf("ERR %s '%.128s' is not a whole number: accepted is 1 to %d", argument, value, engine.UnitsMax)
+}
+
+func errPeriod(value []byte) string {
+	return fmt.Sprintf("ERR period '%.128s' is not accepted: accepted is a whole number of seconds, or one with ms, s, m, h or d, from 1ms to 366d", value)
+}
+
+func errBurst(a engine.Algorithm) string {
+	return "ERR option BURST is not accepted by " + a.String() + ": its limit is the most that it admits at once"
+}
+
+func errConfig(parameter, problem string) string {
+	return "ERR CONFIG SET failed (possibly related to argument '" + parameter + "') - " + problem
+}
+
+// errDecision is the text for an error of the limiter.
+func errDecision(err error) string {
+	var wrong *engine.WrongTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Sprintf("WRONGTYPE Operation against a key holding the wrong kind of value: it is held by %v until it is at rest, and %v was asked for; RL.RESET frees it", wrong.Owner, wrong.Asked)
+	}
+	return "ERR " + err.Error()
+}

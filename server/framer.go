@@ -1,0 +1,248 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A framer cuts a stream of bytes into commands: bytes in, whole commands out, or "more",
+// or a protocol error after which the connection is beyond repair. It keeps its place in a
+// command that is not whole yet, so no byte is parsed twice, however small the pieces in
+// which it comes; it never recurses and never makes room for bytes that it was only
+// promised. Errors are those of Redis.
+type framer struct {
+	buf  []byte // buf[r:w] is what has been read and not handed out
+	r, w int
+
+	// The command that is being read starts at r and is parsed up to r+parsed.
+	parsed  int
+	missing int      // arguments still to come; 0: the command's header is not read yet
+	bulk    int      // length of the argument that is being read; −1: not read yet
+	spans   []span   // arguments so far, counted from r
+	args    [][]byte // handed out; good, with what it points to, until the next call
+
+	// trusted lifts the tighter bounds that hold before a client has authenticated.
+	trusted bool
+	// broken is the protocol error that was found; nothing is read after it.
+	broken error
+}
+
+type span struct{ start, end int }
+
+// The bounds. Those with the word untrusted hold before AUTH.
+const (
+	argumentsMax          = 1 << 20
+	argumentsMaxUntrusted = 10
+	bulkBytesMax          = 1 << 20
+	bulkBytesMaxUntrusted = 16 << 10
+	lineBytesMax          = 64 << 10 // an inline command, or the header of anything
+	queryBytesMax         = 32 << 20 // one command, all in all
+
+	// A connection starts with readBytes of buffer and falls back to it after a command
+	// that needed more than readBytesKept.
+	readBytes     = 4 << 10
+	readBytesKept = 64 << 10
+	argsKept      = 1 << 10
+)
+
+// errProtocol is an error of the protocol; its text goes to the client as it is.
+type errProtocol string
+
+func (e errProtocol) Error() string { return "Protocol error: " + string(e) }
+
+// errCrossProtocol: somebody speaks HTTP to us, most likely a browser that was tricked
+// into it. The connection is closed without an answer.
+var errCrossProtocol = errors.New("looks like HTTP: POST or Host: sent where a command was expected")
+
+// fill reads once. What next has handed out before is void afterwards.
+func (f *framer) fill(from io.Reader) error {
+	f.makeRoom()
+	n, err := from.Read(f.buf[f.w:])
+	f.w += n
+	if n > 0 {
+		return nil // an error, if it lasts, comes again
+	}
+	return err
+}
+
+// makeRoom leaves at least one free byte behind w.
+func (f *framer) makeRoom() {
+	if f.r == f.w {
+		f.r, f.w = 0, 0
+		if f.buf == nil || len(f.buf) > readBytesKept {
+			f.buf = make([]byte, readBytes)
+		}
+	}
+	if f.w < len(f.buf) {
+		return
+	}
+	if f.r > 0 {
+		f.w = copy(f.buf, f.buf[f.r:f.w])
+		f.r = 0
+		if f.w < len(f.buf) {
+			return
+		}
+	}
+	f.buf = append(f.buf, make([]byte, len(f.buf))...)
+}
+
+// next hands out the next command. whole is false when more bytes are needed.
+func (f *framer) next() (args [][]byte, whole bool, err error) {
+	if f.broken != nil {
+		return nil, false, f.broken
+	}
+	args, whole, f.broken = f.read()
+	return args, whole, f.broken
+}
+
+func (f *framer) read() (args [][]byte, whole bool, err error) {
+	for {
+		switch {
+		case f.missing > 0:
+			if got, err := f.argument(); !got || err != nil {
+				return nil, false, f.tooLong(err)
+			}
+			if f.missing == 0 {
+				return f.finish(), true, nil
+			}
+		case f.r == f.w:
+			return nil, false, nil
+		case f.buf[f.r] == '*':
+			if got, err := f.begin(); !got || err != nil {
+				return nil, false, err
+			}
+		default:
+			args, got, err := f.inline()
+			if !got || err != nil || len(args) > 0 {
+				return args, got && err == nil, err
+			}
+		}
+	}
+}
+
+// tooLong is err, or an error of its own when the command that is being read has outgrown
+// its bound.
+func (f *framer) tooLong(err error) error {
+	if err == nil && f.w-f.r >= queryBytesMax {
+		return errProtocol(fmt.Sprintf("a command of more than %d bytes", queryBytesMax))
+	}
+	return err
+}
+
+// begin reads the header of a command; false when more bytes are needed.
+func (f *framer) begin() (bool, error) {
+	count, found, err := f.header("mbulk", "invalid multibulk length")
+	switch {
+	case !found || err != nil:
+		return false, err
+	case count > argumentsMax:
+		return false, errProtocol("invalid multibulk length")
+	case count > argumentsMaxUntrusted && !f.trusted:
+		return false, errProtocol("unauthenticated multibulk length")
+	case count <= 0: // an empty command: passed over, as Redis does
+		f.r += f.parsed
+		f.parsed = 0
+	default:
+		f.missing, f.bulk = count, -1
+		f.spans = f.spans[:0]
+	}
+	return true, nil
+}
+
+// argument reads one argument of the command; false when more bytes are needed.
+func (f *framer) argument() (bool, error) {
+	if f.bulk < 0 {
+		if f.r+f.parsed == f.w {
+			return false, nil
+		}
+		if c := f.buf[f.r+f.parsed]; c != '$' {
+			return false, errProtocol(fmt.Sprintf("expected '$', got '%c'", printable(c)))
+		}
+		length, found, err := f.header("bulk", "invalid bulk length")
+		switch {
+		case !found || err != nil:
+			return false, err
+		case length < 0 || length > bulkBytesMax:
+			return false, errProtocol("invalid bulk length")
+		case length > bulkBytesMaxUntrusted && !f.trusted:
+			return false, errProtocol("unauthenticated bulk length")
+		}
+		f.bulk = length
+	}
+	start := f.parsed
+	if f.w-f.r-start < f.bulk+2 {
+		return false, nil
+	}
+	f.spans = append(f.spans, span{start, start + f.bulk})
+	f.parsed += f.bulk + 2 // Redis, too, takes any two bytes for the line's end
+	f.bulk = -1
+	f.missing--
+	return true, nil
+}
+
+// finish hands out the arguments that have been read, and makes ready for the next command.
+func (f *framer) finish() [][]byte {
+	if len(f.spans) <= argsKept && cap(f.args) > argsKept {
+		f.spans, f.args = append([]span(nil), f.spans...), nil
+	}
+	f.args = f.args[:0]
+	for _, s := range f.spans {
+		f.args = append(f.args, f.buf[f.r+s.start:f.r+s.end:f.r+s.end])
+	}
+	f.r += f.parsed
+	f.parsed = 0
+	return f.args
+}
+
+// header reads a line of a type byte and a decimal at r+parsed, and moves parsed behind it.
+func (f *framer) header(kind, invalid string) (n int, found bool, err error) {
+	rest := f.buf[f.r+f.parsed : f.w]
+	end := bytes.IndexByte(rest, '\r')
+	if end < 0 {
+		if len(rest) > lineBytesMax {
+			return 0, false, errProtocol("too big " + kind + " count string")
+		}
+		return 0, false, nil
+	}
+	if end+1 >= len(rest) {
+		return 0, false, nil
+	}
+	n, ok := decimal(rest[1:end])
+	if !ok {
+		return 0, false, errProtocol(invalid)
+	}
+	f.parsed += end + 2
+	return n, true, nil
+}
+
+// decimal reads a strict decimal: an optional minus, then digits without a needless zero
+// in front. Numbers too large to matter here are not accepted.
+func decimal(digits []byte) (int, bool) {
+	negative := len(digits) > 0 && digits[0] == '-'
+	if negative {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 10 || digits[0] == '0' && (len(digits) > 1 || negative) {
+		return 0, false
+	}
+	n := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}
+
+func printable(c byte) byte {
+	if c < ' ' || c > '~' {
+		return '?'
+	}
+	return c
+}

@@ -1,0 +1,112 @@
+package server
+
+import "bytes"
+
+// inline reads an inline command: words on a line, the way people type them into telnet.
+// found is false when the line has not ended yet; an empty line is found, with no words.
+func (f *framer) inline() (words [][]byte, found bool, err error) {
+	line := f.buf[f.r:f.w]
+	end := bytes.IndexByte(line, '\n')
+	if end < 0 && len(line) <= lineBytesMax {
+		return nil, false, nil
+	}
+	if end < 0 || end > lineBytesMax {
+		return nil, false, errProtocol("too big inline request")
+	}
+	f.r += end + 1
+	line = bytes.TrimSuffix(line[:end], []byte{'\r'})
+	words, ok := splitWords(line)
+	if !ok {
+		return nil, false, errProtocol("unbalanced quotes in request")
+	}
+	if len(words) > 0 && (bytes.EqualFold(words[0], []byte("post")) || bytes.EqualFold(words[0], []byte("host:"))) {
+		return nil, false, errCrossProtocol
+	}
+	return words, true, nil
+}
+
+// splitWords splits a line as a shell would: words between spaces, "…" with backslash
+// escapes (\n \r \t \b \a \xHH), '…' with \' only. ok is false when a quote is not closed,
+// or a closing quote is not followed by a space.
+func splitWords(line []byte) (words [][]byte, ok bool) {
+	for i := 0; ; {
+		for i < len(line) && isSpace(line[i]) {
+			i++
+		}
+		if i == len(line) {
+			return words, true
+		}
+		word := []byte{}
+		for i < len(line) && !isSpace(line[i]) {
+			if c := line[i]; c != '"' && c != '\'' {
+				word = append(word, c)
+				i++
+				continue
+			}
+			if word, i, ok = quoted(word, line, i); !ok {
+				return nil, false
+			}
+		}
+		words = append(words, word)
+	}
+}
+
+// quoted appends to word what stands between the quote at line[i] and the closing one, and
+// returns where it ended.
+func quoted(word, line []byte, i int) ([]byte, int, bool) {
+	quote := line[i]
+	for i++; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == quote:
+			i++
+			return word, i, i == len(line) || isSpace(line[i])
+		case c == '\\' && i+1 < len(line) && (quote == '"' || line[i+1] == '\''):
+			var used int
+			word, used = escape(word, line[i+1:], quote)
+			i += used
+		default:
+			word = append(word, c)
+		}
+	}
+	return nil, i, false
+}
+
+// escape appends what the escape in rest, behind its backslash, stands for, and returns how
+// many bytes of rest it took.
+func escape(word, rest []byte, quote byte) ([]byte, int) {
+	if quote == '"' {
+		if len(rest) >= 3 && rest[0] == 'x' {
+			high, low := hexDigit(rest[1]), hexDigit(rest[2])
+			if high >= 0 && low >= 0 {
+				return append(word, byte(high<<4|low)), 3
+			}
+		}
+		switch rest[0] {
+		case 'n':
+			return append(word, '\n'), 1
+		case 'r':
+			return append(word, '\r'), 1
+		case 't':
+			return append(word, '\t'), 1
+		case 'b':
+			return append(word, '\b'), 1
+		case 'a':
+			return append(word, '\a'), 1
+		}
+	}
+	return append(word, rest[0]), 1
+}
+
+func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' || c == 0 }
+
+func hexDigit(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

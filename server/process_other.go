@@ -1,0 +1,6 @@
+//go:build !unix
+
+package server
+
+// processUsage is not known on this system.
+func processUsage() usage { return usage{} }

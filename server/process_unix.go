@@ -1,0 +1,24 @@
+//go:build unix
+
+package server
+
+import (
+	"runtime"
+	"syscall"
+)
+
+func processUsage() usage {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return usage{}
+	}
+	peak := int64(u.Maxrss)
+	if runtime.GOOS != "darwin" {
+		peak *= 1024 // everybody else counts in kilobytes
+	}
+	return usage{
+		userMicros:   u.Utime.Nano() / 1000,
+		systemMicros: u.Stime.Nano() / 1000,
+		peakBytes:    peak,
+	}
+}

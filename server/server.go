@@ -1,0 +1,153 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// redisVersion is the feature level of Redis that clients may count on; INFO gives it next
+// to rlserver's own version.
+const redisVersion = "7.2.0"
+
+// A Server answers the commands of the command table from a Limiter.
+type Server struct {
+	version  string
+	limiter  Limiter
+	logger   *slog.Logger
+	level    *slog.LevelVar
+	clock    clock
+	runID    string
+	table    *commandTable
+	clients  clients
+	stats    stats
+	slowlog  slowlog
+	monitors monitors
+
+	// settings is replaced as a whole, so that a reader sees one configuration and never
+	// half of a change; changing is who may replace it.
+	settings atomic.Pointer[Config]
+	changing sync.Mutex
+
+	listeners []net.Listener
+	serving   sync.WaitGroup // connections
+	draining  atomic.Bool
+}
+
+// New makes a server that answers from limiter. Its log goes to logger, whose level it
+// sets through level when the setting log-level changes. version is rlserver's own.
+func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
+	s := &Server{
+		version: version,
+		limiter: limiter,
+		logger:  logger,
+		level:   level,
+		clock:   newClock(),
+		runID:   newRunID(),
+		table:   newCommandTable(),
+	}
+	s.settings.Store(&cfg)
+	level.Set(cfg.LogLevel)
+	return s
+}
+
+func (s *Server) config() *Config { return s.settings.Load() }
+
+// changeConfig makes a change to a copy of the configuration, and the copy the
+// configuration if change returns true.
+func (s *Server) changeConfig(change func(*Config) bool) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	cfg := *s.config()
+	if change(&cfg) {
+		s.settings.Store(&cfg)
+		s.level.Set(cfg.LogLevel)
+	}
+}
+
+// Listen opens the addresses of the configuration. With port 0 the first address gets a
+// free port and the others the same.
+func (s *Server) Listen() error {
+	cfg := s.config()
+	port := cfg.Port
+	for _, host := range cfg.Bind {
+		address := net.JoinHostPort(host, strconv.Itoa(port))
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			s.closeListeners()
+			return fmt.Errorf("cannot listen on %s: %w", address, err)
+		}
+		s.listeners = append(s.listeners, listener)
+		port = listener.Addr().(*net.TCPAddr).Port
+	}
+	s.changeConfig(func(c *Config) bool { c.Port = port; return true })
+	return nil
+}
+
+// Addrs are the addresses that Listen opened.
+func (s *Server) Addrs() []net.Addr {
+	var addrs []net.Addr
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close() // there is nothing to do about a listener that does not close
+	}
+}
+
+// drainGrace is how long connections go on answering what has been sent already, once no
+// new ones are accepted.
+const drainGrace = 100 * time.Millisecond
+
+// ErrDrainTimeout is the result of a shutdown that took longer than shutdown-timeout.
+var ErrDrainTimeout = errors.New("server: connections were cut off: they did not end within shutdown-timeout")
+
+// Serve serves until ctx ends, and then drains: no new connections, answers to what has
+// been sent go out, connections close. Listen comes first.
+func (s *Server) Serve(ctx context.Context) error {
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	go s.janitor(background)
+	var accepting sync.WaitGroup
+	for _, l := range s.listeners {
+		accepting.Go(func() { s.accept(l) })
+	}
+	<-ctx.Done()
+	s.draining.Store(true)
+	s.closeListeners()
+	accepting.Wait()
+	return s.drain()
+}
+
+func (s *Server) drain() error {
+	open := s.clients.all()
+	s.logger.Info("draining", "connections", len(open))
+	for _, c := range open {
+		_ = c.conn.NetConn().SetReadDeadline(time.Now().Add(drainGrace))
+	}
+	done := make(chan struct{})
+	go func() {
+		s.serving.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(s.config().ShutdownTimeout):
+	}
+	for _, c := range s.clients.all() {
+		c.kill()
+	}
+	<-done
+	return ErrDrainTimeout
+}

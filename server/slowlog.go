@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// slowlog remembers the newest commands that took longer than a threshold. Only such a
+// command takes its lock.
+type slowlog struct {
+	mu      sync.Mutex
+	lastID  int64
+	entries []slowEntry // oldest first
+}
+
+type slowEntry struct {
+	id     int64
+	at     int64 // s since the Unix epoch
+	micros int64
+	args   []string
+	addr   string
+	name   string
+}
+
+// What an entry keeps of a command, as in Redis.
+const (
+	slowArgsMax     = 32
+	slowArgBytesMax = 128
+)
+
+// note remembers a command that took this long, if that is long enough.
+func (l *slowlog) note(c *client, args [][]byte, took time.Duration) {
+	cfg := c.server.config()
+	if took.Microseconds() < cfg.SlowlogThreshold || cfg.SlowlogMaxLen == 0 || c.request.command.isPrivate {
+		return
+	}
+	entry := slowEntry{at: c.now / 1_000_000, micros: took.Microseconds(), args: trimArgs(args), addr: c.addr, name: text(&c.name)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry.id = l.lastID
+	l.lastID++
+	l.entries = append(l.entries, entry)
+	if over := len(l.entries) - cfg.SlowlogMaxLen; over > 0 {
+		l.entries = append([]slowEntry(nil), l.entries[over:]...)
+	}
+}
+
+// trimArgs copies the arguments, cut to the bounds above.
+func trimArgs(args [][]byte) []string {
+	var list []string
+	for i, arg := range args {
+		if i == slowArgsMax-1 && len(args) > slowArgsMax {
+			return append(list, fmt.Sprintf("... (%d more arguments)", len(args)-i))
+		}
+		if over := len(arg) - slowArgBytesMax; over > 0 {
+			list = append(list, fmt.Sprintf("%s... (%d more bytes)", arg[:slowArgBytesMax], over))
+		} else {
+			list = append(list, string(arg))
+		}
+	}
+	return list
+}
+
+// newest copies up to n entries, the newest first; −1 is all.
+func (l *slowlog) newest(n int) []slowEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n < 0 || n > len(l.entries) {
+		n = len(l.entries)
+	}
+	list := make([]slowEntry, 0, n)
+	for i := range n {
+		list = append(list, l.entries[len(l.entries)-1-i])
+	}
+	return list
+}
+
+func (l *slowlog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = nil
+}
+
+func cmdSlowlogGet(r *request) {
+	count := int64(10)
+	if len(r.args) > 3 {
+		r.fail(errArity("slowlog|get"))
+		return
+	}
+	if len(r.args) == 3 {
+		var ok bool
+		if count, ok = wholeNumber(r.args[2]); !ok || count < -1 {
+			r.fail(errSlowCount)
+			return
+		}
+	}
+	entries := r.server.slowlog.newest(int(count))
+	r.conn.WriteArray(len(entries))
+	for _, e := range entries {
+		r.conn.WriteArray(6)
+		r.conn.WriteInt64(e.id)
+		r.conn.WriteInt64(e.at)
+		r.conn.WriteInt64(e.micros)
+		r.writeStrings(e.args)
+		r.conn.WriteBulkString(e.addr)
+		r.conn.WriteBulkString(e.name)
+	}
+}
+
+func cmdSlowlogLen(r *request) { r.conn.WriteInt(len(r.server.slowlog.newest(-1))) }
+
+func cmdSlowlogReset(r *request) {
+	r.server.slowlog.reset()
+	r.writeOK()
+}

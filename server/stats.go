@@ -1,0 +1,20 @@
+package server
+
+import "sync/atomic"
+
+// stats are the counters behind INFO. Connections add to them once a batch.
+type stats struct {
+	commands       atomic.Uint64
+	errors         atomic.Uint64 // error replies
+	connections    atomic.Uint64 // received
+	rejected       atomic.Uint64 // turned away
+	protocolErrors atomic.Uint64
+	panics         atomic.Uint64
+	rate           atomic.Uint64 // commands in the last second
+}
+
+func (s *stats) reset() {
+	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.rate} {
+		counter.Store(0)
+	}
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"slices"
+	"strings"
+)
+
+// The arguments of a command are written in the table as Redis's documentation writes
+// them, and COMMAND DOCS is made from that:
+//
+//	name                 a required argument; its type follows from its name
+//	NAME|NAME            one of these words
+//	TOKEN name           a word and then an argument
+//	[ … ]                optional
+//	[name ...]           behind the same name or names: as many more as you like
+type argument struct {
+	name     string
+	kind     string // key, pattern, integer, string, pure-token, oneof or block
+	token    string
+	optional bool
+	multiple bool
+	parts    []argument // of a oneof or a block
+}
+
+// argumentKinds lists the names of arguments that are not strings.
+var argumentKinds = map[string]string{
+	"key": "key", "pattern": "pattern", "limit": "integer", "burst": "integer", "cost": "integer",
+	"count": "integer", "cursor": "integer", "index": "integer", "protover": "integer", "client-id": "integer",
+}
+
+// parseSynopsis reads the notation. The table is ours, so what it cannot read it panics on.
+func parseSynopsis(synopsis string) []argument {
+	var arguments []argument
+	for rest := strings.TrimSpace(synopsis); rest != ""; {
+		var item string
+		optional := rest[0] == '['
+		if optional {
+			end := closing(rest)
+			item, rest = rest[1:end], rest[end+1:]
+		} else {
+			item, rest = cutItem(rest)
+		}
+		rest = strings.TrimSpace(rest)
+		if names, more := strings.CutSuffix(item, " ..."); optional && more {
+			arguments = repeat(arguments, strings.Fields(names))
+			continue
+		}
+		a := parseItem(item)
+		a.optional = optional
+		arguments = append(arguments, a)
+	}
+	return arguments
+}
+
+// cutItem cuts the first item: a word, or a TOKEN and the word behind it.
+func cutItem(s string) (item, rest string) {
+	word, rest, _ := strings.Cut(s, " ")
+	if isToken(word) && !strings.Contains(word, "|") && rest != "" && rest[0] != '[' {
+		next, after, _ := strings.Cut(rest, " ")
+		return word + " " + next, after
+	}
+	return word, rest
+}
+
+// parseItem reads what stands between brackets, or one item.
+func parseItem(item string) argument {
+	first, rest, _ := strings.Cut(item, " ")
+	if isToken(first) && !strings.Contains(first, "|") {
+		if rest == "" {
+			return argument{name: strings.ToLower(first), kind: "pure-token", token: first}
+		}
+		inner := parseSynopsis(rest)
+		if len(inner) > 1 || inner[0].token != "" {
+			return argument{name: strings.ToLower(first), kind: "block", token: first, parts: inner}
+		}
+		inner[0].token = first
+		return inner[0]
+	}
+	if strings.Contains(first, "|") {
+		a := argument{name: strings.ToLower(strings.Split(first, "|")[0]), kind: "oneof"}
+		for word := range strings.SplitSeq(first, "|") {
+			a.parts = append(a.parts, argument{name: strings.ToLower(word), kind: "pure-token", token: word})
+		}
+		return a
+	}
+	if rest == "" {
+		return argument{name: first, kind: kindOf(first)}
+	}
+	return block(first, parseSynopsis(item))
+}
+
+// block is several arguments as one, unless it is only one.
+func block(name string, parts []argument) argument {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return argument{name: name, kind: "block", parts: parts}
+}
+
+// repeat marks the arguments that were just read, and are named again, as repeatable. Names
+// that were not there before are an optional argument of their own.
+func repeat(arguments []argument, names []string) []argument {
+	from := len(arguments) - len(names)
+	for i, name := range names {
+		if from < 0 || arguments[from+i].name != name {
+			return append(arguments, argument{name: names[0], kind: kindOf(names[0]), optional: true, multiple: true})
+		}
+	}
+	again := block(strings.Join(names, "-"), slices.Clone(arguments[from:]))
+	again.multiple = true
+	return append(arguments[:from], again)
+}
+
+func kindOf(name string) string {
+	if kind := argumentKinds[name]; kind != "" {
+		return kind
+	}
+	return "string"
+}
+
+func isToken(word string) bool { return word == strings.ToUpper(word) }
+
+// closing is the place of the bracket that closes the one at s[0].
+func closing(s string) int {
+	depth := 0
+	for i, c := range s {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	panic("server: unbalanced brackets in a synopsis: " + s)
+}
