@@ -47,11 +47,6 @@ func (c *command) fullName() string {
 	return c.name
 }
 
-// label is the name as people write it: "CLIENT LIST".
-func (c *command) label() string {
-	return strings.ToUpper(strings.ReplaceAll(c.fullName(), "|", " "))
-}
-
 func (c *command) has(flag string) bool {
 	for f := range strings.FieldsSeq(c.flags) {
 		if f == flag {

@@ -76,7 +76,7 @@ var Settings = []Setting{
 		Usage: "highest limit of a sliding_window_log, which keeps every admitted request",
 		set:   func(c *Config, v string) error { return setInt(&c.MaxLogLimit, v, 1, engine.LogLimitMax) },
 		get:   func(c *Config) string { return strconv.FormatInt(c.MaxLogLimit, 10) }},
-	{Name: "slowlog-log-slower-than", Accepts: "microseconds, −1 to 3600000000; 0 logs every command, −1 none", Live: true,
+	{Name: "slowlog-log-slower-than", Accepts: "microseconds, -1 to 3600000000; 0 logs every command, -1 none", Live: true,
 		Usage: "log commands that take longer than this",
 		set:   func(c *Config, v string) error { return setInt(&c.SlowlogThreshold, v, -1, 3_600_000_000) },
 		get:   func(c *Config) string { return strconv.FormatInt(c.SlowlogThreshold, 10) }},

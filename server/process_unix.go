@@ -12,7 +12,7 @@ func processUsage() usage {
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return usage{}
 	}
-	peak := int64(u.Maxrss)
+	peak := int64(u.Maxrss) //nolint:unconvert // it is an int32 on 32-bit systems
 	if runtime.GOOS != "darwin" {
 		peak *= 1024 // everybody else counts in kilobytes
 	}

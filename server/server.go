@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func (s *Server) Listen() error {
 	port := cfg.Port
 	for _, host := range cfg.Bind {
 		address := net.JoinHostPort(host, strconv.Itoa(port))
-		listener, err := net.Listen("tcp", address)
+		listener, err := net.Listen(network(host), address)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("cannot listen on %s: %w", address, err)
@@ -88,6 +89,18 @@ func (s *Server) Listen() error {
 	}
 	s.changeConfig(func(c *Config) bool { c.Port = port; return true })
 	return nil
+}
+
+// network keeps 0.0.0.0 to IPv4 and :: to IPv6, so that both can be listened on.
+func network(host string) string {
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "tcp" // localhost
+	case addr.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // Addrs are the addresses that Listen opened.

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rlserver/rlserver/server"
+)
+
+const (
+	envPrefix = "RLSERVER_"
+	envConfig = envPrefix + "CONFIG"
+	envPort   = envPrefix + "PORT"
+)
+
+// An environment has the RLSERVER_… variables that are set to something; an empty one is as
+// good as none, because it is what compose files and shells leave of a variable without value.
+type environment map[string]string
+
+func newEnvironment(pairs []string) environment {
+	env := environment{}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, envPrefix) && value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// envName is the variable for a setting: RLSERVER_MAX_LOG_LIMIT for max-log-limit.
+func envName(setting string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+}
+
+// settings are the settings among the variables, and warnings about the others.
+func (env environment) settings() (found []assignment, warnings []warning) {
+	rows, names := map[string]server.Setting{}, []string{envConfig}
+	for _, row := range server.Settings {
+		rows[envName(row.Name)] = row
+		names = append(names, envName(row.Name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		row, known := rows[name]
+		switch {
+		case name == envConfig:
+		case name == envPort && isServiceAddress(env[name]):
+			warnings = append(warnings, warning{
+				"environment variable ignored: Kubernetes sets it for a Service named rlserver; set enableServiceLinks: false in the pod, or name the Service differently",
+				[]any{"name", name, "value", env[name]}})
+		case known:
+			found = append(found, assignment{row, env[name], name})
+		case isServiceLink(name, env[name]):
+		default:
+			w := warning{"unknown environment variable ignored", []any{"name", name}}
+			if near := nearest(name, names); near != "" {
+				w.attrs = append(w.attrs, "did_you_mean", near)
+			}
+			warnings = append(warnings, w)
+		}
+	}
+	return found, warnings
+}
+
+// isServiceLink recognises the variables that Kubernetes puts into every container of a
+// namespace that has a Service called rlserver, or rlserver-something: RLSERVER_SERVICE_HOST,
+// RLSERVER_PORT_6380_TCP, RLSERVER_SOMETHING_PORT=tcp://… and their like. Nobody wrote them,
+// so nobody needs a warning.
+func isServiceLink(name, value string) bool {
+	return strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT_") ||
+		strings.HasSuffix(name, "_PORT") && isServiceAddress(value)
+}
+
+func isServiceAddress(value string) bool {
+	return strings.HasPrefix(value, "tcp://") || strings.HasPrefix(value, "udp://")
+}

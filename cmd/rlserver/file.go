@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rlserver/rlserver/server"
+)
+
+// configBytesMax is the most that a configuration file may have. All settings with long
+// comments stay far below; it is there so that a wrong path does not fill the memory.
+const configBytesMax = 1 << 20
+
+// A configFile is a flat mapping in YAML, setting: value. Values are read as they are
+// written, so that a password 0123 or yes is what it looks like.
+type configFile struct {
+	path   string // empty: no file
+	origin string // who chose it
+}
+
+// settings are the settings in the file, in its order. Errors name the file and the line.
+func (f configFile) settings() ([]assignment, error) {
+	if f.path == "" {
+		return nil, nil
+	}
+	content, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, nil // empty, or nothing but comments
+	case err != nil:
+		return nil, f.syntaxError(content)
+	}
+	var second yaml.Node
+	switch err := decoder.Decode(&second); {
+	case err == nil:
+		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
+	case !errors.Is(err, io.EOF):
+		return nil, f.syntaxError(content)
+	}
+	root := document.Content[0]
+	switch {
+	case isNull(root):
+		return nil, nil
+	case root.Kind != yaml.MappingNode:
+		return nil, f.errorAt(root, "expected settings, one a line, name: value; see rlserver serve --help")
+	}
+	return f.mapping(root)
+}
+
+func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
+	var found []assignment
+	seen := map[string]int{} // setting → line
+	for i := 0; i < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		row, known := server.SettingByName(key.Value)
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			return nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
+		case !known:
+			return nil, f.errorAt(key, "%s", unknownSetting(key.Value))
+		case seen[row.Name] != 0:
+			return nil, f.errorAt(key, "%s is set twice, first in line %d", row.Name, seen[row.Name])
+		}
+		seen[row.Name] = key.Line
+		text, err := f.value(row, value)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, assignment{row, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
+	}
+	return found, nil
+}
+
+// value is the text of a setting's value. A list is accepted for bind, the one setting that
+// has several values.
+func (f configFile) value(row server.Setting, node *yaml.Node) (string, error) {
+	switch {
+	case isNull(node):
+		return "", nil
+	case isPlain(node):
+		return node.Value, nil
+	case node.Kind == yaml.SequenceNode && row.Name == settingBind:
+		var items []string
+		for _, item := range node.Content {
+			if !isPlain(item) || isNull(item) {
+				return "", f.errorAt(item, "each item of %s must be a plain value: expected %s", row.Name, row.Accepts)
+			}
+			items = append(items, item.Value)
+		}
+		return strings.Join(items, " "), nil
+	}
+	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts)
+}
+
+func unknownSetting(name string) string {
+	var known []string
+	for _, row := range server.Settings {
+		known = append(known, row.Name)
+	}
+	if near := nearest(name, known); near != "" {
+		return fmt.Sprintf("unknown setting %q: did you mean %s? See rlserver serve --help for all of them", name, near)
+	}
+	return fmt.Sprintf("unknown setting %q: expected one of %s", name, strings.Join(known, ", "))
+}
+
+// isPlain is true for a value without a tag of its own: !!binary and !secret would promise
+// a meaning that nobody gives them.
+func isPlain(node *yaml.Node) bool {
+	if node.Kind != yaml.ScalarNode {
+		return false
+	}
+	switch node.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp":
+		return true
+	}
+	return false
+}
+
+func isNull(node *yaml.Node) bool {
+	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
+}
+
+func describe(node *yaml.Node) string {
+	switch node.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	case yaml.ScalarNode, yaml.DocumentNode:
+	}
+	return "a value with the tag " + node.Tag
+}
+
+func (f configFile) read() ([]byte, error) {
+	fail := func(problem any) ([]byte, error) {
+		return nil, fmt.Errorf("cannot read the configuration file %s (%s): %v", f.path, f.origin, problem)
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return fail(withoutPath(err))
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	content, err := io.ReadAll(io.LimitReader(file, configBytesMax+1))
+	if err != nil {
+		return fail(withoutPath(err))
+	}
+	if len(content) > configBytesMax {
+		return fail(fmt.Sprintf("it has more than %d bytes", configBytesMax))
+	}
+	return content, nil
+}
+
+// withoutPath is the reason in an error of package os, for a message that has the path.
+func withoutPath(err error) error {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
+
+func (f configFile) errorAt(node *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", f.path, node.Line, fmt.Sprintf(format, args...))
+}

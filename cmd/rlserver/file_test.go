@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FILE stands for the path.
+func TestBadFile(t *testing.T) {
+	const port = "expected 0 to 65535; 0 takes a free port"
+	for _, c := range []struct{ name, content, want string }{
+		{"unknown key", "port: 1\nprot: 2\n", `FILE:2: unknown setting "prot": did you mean port? See rlserver serve --help for all of them`},
+		{"underscores", "max_log_limit: 2\n", `FILE:1: unknown setting "max_log_limit": did you mean max-log-limit? See rlserver serve --help for all of them`},
+		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of bind, port, protected-mode, requirepass, maxclients, timeout, shutdown-timeout, max-log-limit, slowlog-log-slower-than, slowlog-max-len, log-level, log-format`},
+		{"duplicate", "port: 1\nbind: ::1\nport: 1\n", "FILE:3: port is set twice, first in line 1"},
+		{"duplicate in another case", "port: 1\nPort: 2\n", "FILE:2: port is set twice, first in line 1"},
+		{"nested", "port:\n  number: 1\n", "FILE:2: port must be one plain value, not a mapping: " + port},
+		{"list", "\nport: [1, 2]\n", "FILE:2: port must be one plain value, not a list: " + port},
+		{"list of lists", "bind:\n- ::1\n- [a]\n", "FILE:3: each item of bind must be a plain value: expected IP addresses, separated by commas or spaces"},
+		{"empty list", "bind: []\n", `FILE:1: "" is not accepted for bind: expected IP addresses, separated by commas or spaces`},
+		{"alias", "port: &p 1\nmaxclients: *p\n", "FILE:2: maxclients must be one plain value, not an alias: expected 1 to 1000000"},
+		{"tag", "port: !secret 1\n", "FILE:1: port must be one plain value, not a value with the tag !secret: " + port},
+		{"wrong type", "port: many\n", `FILE:1: "many" is not accepted for port: ` + port},
+		{"no value", "port:\n", `FILE:1: "" is not accepted for port: ` + port},
+		{"fraction", "port: 6380.0\n", `FILE:1: "6380.0" is not accepted for port: ` + port},
+		{"out of range", "bind: ::1\nport: -1\n", `FILE:2: "-1" is not accepted for port: ` + port},
+		{"root list", "- port\n", "FILE:1: expected settings, one a line, name: value; see rlserver serve --help"},
+		{"root scalar", "port 6380\n", "FILE:1: expected settings, one a line, name: value; see rlserver serve --help"},
+		{"key that is a list", "[a, b]: 1\n", "FILE:1: expected the name of a setting; see rlserver serve --help"},
+		{"two documents", "port: 1\n---\nport: 2\n", "FILE:2: a second YAML document; expected one mapping of settings, name: value"},
+		{"second document broken", "port: 1\n---\n}\n", "FILE:3: not YAML: did not find expected node content"},
+		{"unclosed list", "port: 1\nbind: [a\n", "FILE:2: not YAML: did not find expected ',' or ']'"},
+		{"unquoted IPv6 in brackets", "# x\nport: 1\nbind: [::1]\n", "FILE:3: not YAML: did not find expected node content"},
+		{"list item in mapping", "# x\n\nport: 1\nmaxclients: 1\n- b\n", "FILE:5: not YAML: did not find expected key"},
+		{"tab", "---\nport: 1\n\tbind: ::1\n", "FILE:3: not YAML: found a tab character that violates indentation"},
+		{"no colon", "# x\nport: 1\nbind\n", "FILE:3: not YAML: could not find expected ':'"},
+		{"two colons in line 1", "port: 1: 2\n", "FILE:1: not YAML: mapping values are not allowed in this context"},
+		{"two colons", "# x\nbind: ::1\nport: 1: 2\n", "FILE:3: not YAML: mapping values are not allowed in this context"},
+		{"unclosed quote", "# x\nbind: ::1\nport: \"1\n", "FILE:3: not YAML: found unexpected end of stream"},
+		{"unknown anchor", "port: *p\n", "FILE: not YAML: unknown anchor 'p' referenced"},
+		{"binary", "\x00\x01", "FILE: not YAML: control characters are not allowed"},
+		{"too big", strings.Repeat("#\n", configBytesMax/2) + "#", "cannot read the configuration file FILE (--config): it has more than 1048576 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := writeFile(t, c.content)
+			want := "rlserver: " + strings.ReplaceAll(c.want, "FILE", path) + "\n"
+			call(nil, "serve", "--config", path).expect(t, 1, "", want)
+		})
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing.yaml")
+	call(nil, "--config", path).expect(t, 1, "",
+		"rlserver: cannot read the configuration file "+path+" (--config): no such file or directory\n")
+	dir := t.TempDir()
+	call(nil, "--config", dir).expect(t, 1, "",
+		"rlserver: cannot read the configuration file "+dir+" (--config): is a directory\n")
+	if os.Getuid() == 0 {
+		t.Log("root reads everything: an unreadable file is not tried")
+		return
+	}
+	secret := writeFile(t, "port: 1\n")
+	if err := os.Chmod(secret, 0); err != nil {
+		t.Fatal(err)
+	}
+	call(nil, "--config", secret).expect(t, 1, "",
+		"rlserver: cannot read the configuration file "+secret+" (--config): permission denied\n")
+}
+
+func TestGoodFile(t *testing.T) {
+	for _, content := range []string{"", "# nothing\n", "---\n", "~\n", "{}\n", "\ufeff# with a mark\n"} {
+		if c, err := configure(t, nil, "--config", writeFile(t, content)); err != nil || len(c.origins) != 0 {
+			t.Errorf("%q: %v, %v", content, err, c.origins)
+		}
+	}
+	c, err := configure(t, nil, "--config", writeFile(t, "---\nBind:\n- 127.0.0.1\n- '::1'\nport: \"7000\"\nrequirepass: 0x10\nprotected-mode: no\ntimeout: 0 # never\n"))
+	if err != nil || len(c.cfg.Bind) != 2 || c.cfg.Port != 7000 || c.cfg.RequirePass != "0x10" || c.cfg.ProtectedMode {
+		t.Errorf("%v, %+v", err, c.cfg)
+	}
+	if c, err = configure(t, nil, "--config", writeFile(t, "requirepass:\n")); err != nil || c.cfg.RequirePass != "" {
+		t.Errorf("%v, %+v", err, c.cfg)
+	}
+}

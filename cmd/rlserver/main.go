@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes. check keeps 1 for a denial, so that a script can tell it from a failure; the
+// others fail with 1, which is also what a container's health check asks for.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitDenied      = 1
+	exitCheckFailed = 2
+)
+
+// errDenied is how check says that the answer was no. It is no failure: nothing is printed.
+var errDenied = errors.New("denied")
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+// run is the program, with everything that it reads and writes as a parameter, but for
+// files, sockets and signals. It returns the exit code.
+func run(args, env []string, stdout, stderr io.Writer) int {
+	root := newRoot(newEnvironment(env))
+	root.SetArgs(append([]string{}, args...)) // cobra takes nil for “look at os.Args”
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteC()
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errDenied):
+		return exitDenied
+	}
+	fmt.Fprintln(stderr, "rlserver:", err)
+	if cmd.Name() == checkName {
+		return exitCheckFailed
+	}
+	return exitFailed
+}
+
+// newRoot is rlserver without a subcommand, which serves.
+func newRoot(env environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rlserver",
+		Short: "A rate-limit server that speaks RESP",
+		Long: `rlserver answers one question, “may this request go ahead?”, for every program that can
+talk to Redis: RL.CHECK user:123 token_bucket 100 60 takes one of 100 units a minute.
+
+Without a subcommand it serves, with the same flags as rlserver serve.
+
+` + configurationHelp,
+		Example: `  rlserver                                     # serve on 127.0.0.1:6380
+  rlserver --port 7000 --log-level debug
+  rlserver --config /etc/rlserver.yaml
+  redis-cli -p 6380 RL.CHECK user:123 token_bucket 100 60
+  rlserver check user:123 token_bucket 100 60`,
+		Version:                    programVersion(),
+		Args:                       unknownCommand,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return serve(cmd, env) },
+	}
+	root.SetVersionTemplate(versionText())
+	root.SetFlagErrorFunc(flagError)
+	addSettingFlags(root)
+	root.AddCommand(newServe(env), newCheck(env), newPing(env), newVersion())
+	return root
+}
+
+// usageError is an error about how the command was called; it says where to read on.
+func usageError(cmd *cobra.Command, format string, args ...any) error {
+	return fmt.Errorf("%w (see %s --help)", fmt.Errorf(format, args...), cmd.CommandPath())
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := nearest(unknown.GetSpecifiedName(), known); near != "" {
+			return usageError(cmd, "%w: did you mean --%s?", err, near)
+		}
+	}
+	return usageError(cmd, "%w", err)
+}
+
+// unknownCommand accepts no arguments: those of rlserver itself are subcommands.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError(cmd, "unknown command %q: did you mean %s?", args[0], near[0])
+	}
+	return usageError(cmd, "unknown command %q", args[0])
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError(cmd, "%s takes no arguments, but was given %q", cmd.Name(), args[0])
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// binary is the program, built for the tests that need a process of its own.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rlserver")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "rlserver")
+	build := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3-test", "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// A result is what a run of the program left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// call runs the program in this process.
+func call(env []string, args ...string) result {
+	var stdout, stderr bytes.Buffer
+	code := run(args, env, &stdout, &stderr)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func (r result) expect(t *testing.T, code int, stdout, stderr string) {
+	t.Helper()
+	if r != (result{code, stdout, stderr}) {
+		t.Errorf("got\n  exit %d\n  stdout %q\n  stderr %q\nwant\n  exit %d\n  stdout %q\n  stderr %q",
+			r.code, r.stdout, r.stderr, code, stdout, stderr)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	const accepted = "expected 0 to 65535; 0 takes a free port"
+	for _, c := range []struct {
+		args   string
+		code   int
+		stderr string
+	}{
+		{"serev", 1, `unknown command "serev": did you mean serve? (see rlserver --help)`},
+		{"elephant", 1, `unknown command "elephant" (see rlserver --help)`},
+		{"serve file.yaml", 1, `serve takes no arguments, but was given "file.yaml" (see rlserver serve --help)`},
+		{"--prot 1", 1, `unknown flag: --prot: did you mean --port? (see rlserver --help)`},
+		{"serve --elephants", 1, `unknown flag: --elephants (see rlserver serve --help)`},
+		{"serve -p 1", 1, `unknown shorthand flag: 'p' in -p (see rlserver serve --help)`},
+		{"serve --port", 1, `flag needs an argument: --port (see rlserver serve --help)`},
+		{"serve --port abc", 1, `--port: "abc" is not accepted for port: ` + accepted},
+		{"--port 65536", 1, `--port: "65536" is not accepted for port: ` + accepted},
+		{"--protected-mode maybe", 1, `--protected-mode: "maybe" is not accepted for protected-mode: expected yes or no`},
+		{"ping --timeout 5", 1, `invalid argument "5" for "--timeout" flag: time: missing unit in duration "5" (see rlserver ping --help)`},
+		{"ping --timeout 0s", 1, `--timeout: 0s is not accepted: expected more than 0, such as 500ms or 2s (see rlserver ping --help)`},
+		{"ping --port 0", 1, `port 0 is a port that the server chose when it started: give that one with --port (see rlserver ping --help)`},
+		{"ping now", 1, `ping takes no arguments, but was given "now" (see rlserver ping --help)`},
+		{"check a b", 2, `check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given 2 (see rlserver check --help)`},
+		{"check a b c d --port x", 2, `--port: "x" is not accepted for port: ` + accepted},
+		{"check a b c d --brust 1", 2, `unknown flag: --brust: did you mean --burst? (see rlserver check --help)`},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			call(nil, strings.Fields(c.args)...).expect(t, c.code, "", "rlserver: "+c.stderr+"\n")
+		})
+	}
+}
+
+// Every command has a help with an example, on stdout.
+func TestHelp(t *testing.T) {
+	for _, command := range []string{"", "serve", "check", "ping", "version"} {
+		got := call(nil, append(strings.Fields(command), "--help")...)
+		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") {
+			t.Errorf("help of %q: %+v", command, got)
+		}
+	}
+	// rlserver and rlserver serve have the same flags.
+	flags := func(r result) string {
+		_, list, _ := strings.Cut(r.stdout, "Flags:\n")
+		list, _, _ = strings.Cut(list, "  -h, --help")
+		return list
+	}
+	if root, serve := flags(call(nil, "--help")), flags(call(nil, "serve", "--help")); root != serve || !strings.Contains(root, "--port VALUE") {
+		t.Errorf("flags of rlserver:\n%s\nflags of rlserver serve:\n%s", root, serve)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, how := range []string{"version", "--version"} {
+		out, err := exec.Command(binary, how).Output()
+		if err != nil || !strings.HasPrefix(string(out), "rlserver v1.2.3-test, ") || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%s: %q, %v", how, out, err)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if got := call(nil, "completion", shell); got.code != 0 || !strings.Contains(got.stdout, "rlserver") {
+			t.Errorf("completion %s: exit %d, %s", shell, got.code, got.stderr)
+		}
+	}
+	got := call(nil, "__complete", "check", "user:1", "")
+	for _, name := range []string{"token_bucket\t", "leaky_bucket\t", "sliding_window_log\t"} {
+		if !strings.Contains(got.stdout, name) {
+			t.Errorf("no %q among the completions of ALGORITHM:\n%s", name, got.stdout)
+		}
+	}
+	if got := call(nil, "__complete", "check", ""); strings.Contains(got.stdout, "token_bucket") {
+		t.Errorf("KEY completes to algorithms:\n%s", got.stdout)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"bind", "port", "protected-mode", "max-log-limit", "maxclients"}
+	for name, want := range map[string]string{
+		"prot": "port", "max_log_limit": "max-log-limit", "max-clients": "maxclients",
+		"protectedmode": "protected-mode", "port": "port", "": "", "save": "", "replica-of": "",
+	} {
+		if got := nearest(name, known); got != want {
+			t.Errorf("nearest to %q is %q, want %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server"
+)
+
+func newServe(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve; the same as rlserver without a subcommand",
+		Long: `serve answers Redis clients until it gets SIGINT or SIGTERM. Then it takes no new connections,
+answers what has been sent, closes and exits with 0; a second signal ends it at once. It exits
+with 1 when it cannot start, or when clients had to be cut off after --shutdown-timeout.
+
+` + configurationHelp,
+		Example: `  rlserver serve
+  rlserver serve --bind 127.0.0.1,::1 --port 7000
+  RLSERVER_REQUIREPASS=secret rlserver serve --bind 0.0.0.0
+  rlserver serve --config /etc/rlserver.yaml`,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return serve(cmd, env) },
+	}
+	addSettingFlags(cmd)
+	return cmd
+}
+
+// serve puts a limiter behind a server, and serves until a signal comes.
+func serve(cmd *cobra.Command, env environment) error {
+	c, err := load(chooseConfigFile(cmd.Flags(), env), env, flagSettings(cmd.Flags()))
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	level.Set(c.cfg.LogLevel)
+	logger := newLogger(cmd.ErrOrStderr(), c.cfg.LogFormat, level)
+	for _, w := range c.warnings {
+		logger.Warn(w.text, w.attrs...)
+	}
+	store, err := engine.NewStore(c.cfg.MaxLogLimit)
+	if err != nil {
+		return err
+	}
+	srv := server.New(c.cfg, store, logger, level, programVersion())
+	ctx, stop := untilSignal(cmd.Context(), logger)
+	defer stop()
+	if err := srv.Listen(); err != nil {
+		return listenError(err)
+	}
+	announce(logger, c, srv.Addrs())
+	if err := srv.Serve(ctx); err != nil {
+		return err
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+// announce logs what the server runs with: an operator who reads the log of a start knows
+// which of the three sources of a setting counted.
+func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
+	for _, row := range server.Settings {
+		origin, ok := c.origins[row.Name]
+		if !ok {
+			continue
+		}
+		value := row.Get(&c.cfg)
+		if row.Name == settingRequirePass && value != "" {
+			value = "(not shown)"
+		}
+		logger.Info("setting", "name", row.Name, "value", value, "from", origin)
+	}
+	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && reachable(addrs) {
+		logger.Warn("anybody who can reach this port can use and flush the limits: no password is set and protected mode is off",
+			"remedy", "set "+envName(settingRequirePass)+", or let only trusted networks reach it")
+	}
+	var addresses []string
+	for _, a := range addrs {
+		addresses = append(addresses, a.String())
+	}
+	logger.Info("serving", "version", programVersion(), "addresses", addresses, "pid", os.Getpid())
+}
+
+// reachable says whether other machines can reach one of the addresses.
+func reachable(addrs []net.Addr) bool {
+	for _, a := range addrs {
+		if tcp, ok := a.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+			return true
+		}
+	}
+	return false
+}
+
+// listenError says in one line what an operator can do about the most frequent failure.
+func listenError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with --port", op.Addr)
+	}
+	return err
+}
+
+// signalEchoMax is how soon after the first a second signal is still the same one: Ctrl-C
+// goes to all processes of a terminal, and make, timeout and other parents pass theirs on,
+// so that one keystroke can come twice. Nobody presses twice within this.
+const signalEchoMax = 150 * time.Millisecond
+
+// untilSignal is a context that the first SIGINT or SIGTERM ends. The second ends the
+// process, with the code that a shell gives to one that died of that signal. Handing the
+// second back to the system would not do: process 1 of a container does not die of signals
+// that it does not handle.
+func untilSignal(parent context.Context, logger *slog.Logger) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		first := <-signals
+		logger.Info("stopping; a second signal ends the process at once", "signal", first.String())
+		cancel()
+		echoes := time.After(signalEchoMax)
+		for echo := true; echo; {
+			select {
+			case <-signals:
+			case <-echoes:
+				echo = false
+			}
+		}
+		second := <-signals
+		logger.Warn("second signal: ended without draining", "signal", second.String())
+		os.Exit(signalExit(second))
+	}()
+	return ctx, func() { signal.Stop(signals); cancel() }
+}
+
+func signalExit(s os.Signal) int {
+	if number, ok := s.(syscall.Signal); ok {
+		return 128 + int(number)
+	}
+	return exitFailed
+}

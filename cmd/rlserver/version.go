@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "dev"
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:               "version",
+		Short:             "Print version, commit, Go version and platform",
+		Long:              "version prints what this binary is: its version, the commit it was built from if that is known,\nthe Go version and the platform.",
+		Example:           "  rlserver version",
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
+			return err
+		},
+	}
+}
+
+// programVersion is the version that the build set, or else the module's, which
+// `go install …@v1.2.3` leaves in the binary.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "dev" &&
+		info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return version
+}
+
+func versionText() string {
+	commit := ""
+	if c := buildCommit(); c != "" {
+		commit = ", commit " + c
+	}
+	return fmt.Sprintf("rlserver %s%s, %s, %s/%s\n",
+		programVersion(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// buildCommit is empty when the binary was built outside of a repository.
+func buildCommit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	commit, modified := "", ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			modified = " (modified)"
+		}
+	}
+	if commit == "" {
+		return ""
+	}
+	return commit + modified
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every row must agree with itself: what is said of a command in several ways is the same.
+func TestCommandTable(t *testing.T) {
+	table := newCommandTable()
+	known := strings.Fields("write readonly fast admin noscript loading stale no_auth")
+	table.each(func(c *command) {
+		name := c.fullName()
+		if c.name != strings.ToLower(c.name) || len(c.name) > commandNameMax {
+			t.Errorf("%s: a name is lower case and at most %d bytes", name, commandNameMax)
+		}
+		if c.summary == "" || !strings.HasSuffix(c.summary, ".") && !strings.Contains(c.summary, ";") && !strings.Contains(c.summary, "none") {
+			t.Errorf("%s: the summary is a sentence, got %q", name, c.summary)
+		}
+		if c.group == "" || c.run == nil {
+			t.Errorf("%s: no group or no handler", name)
+		}
+		for flag := range strings.FieldsSeq(c.flags) {
+			if !slices.Contains(known, flag) {
+				t.Errorf("%s: flag %q is none of Redis's", name, flag)
+			}
+		}
+		if c.subs == nil {
+			checkArity(t, c)
+		}
+		if found := table.findByLabel(strings.ToUpper(name)); found != c {
+			t.Errorf("%s is not found by its name", name)
+		}
+	})
+}
+
+// checkArity compares the arity with the arguments of the synopsis.
+func checkArity(t *testing.T, c *command) {
+	t.Helper()
+	words, open := 1, false
+	if c.container != nil {
+		words++
+	}
+	for _, a := range c.arguments {
+		if a.multiple || a.optional {
+			open = true
+		}
+		if a.optional {
+			continue
+		}
+		words += max(len(a.parts), 1)
+		if a.kind == "oneof" {
+			words -= len(a.parts) - 1
+		}
+		if a.token != "" {
+			words++
+		}
+	}
+	if c.fullName() == "client|kill" {
+		words++ // an address or a filter: one of the optional arguments must be there
+	}
+	want := words
+	if open {
+		want = -words
+	}
+	// QUIT takes and ignores arguments, as Redis does.
+	if c.arity != want && c.fullName() != "quit" {
+		t.Errorf("%s: arity %d, but the synopsis %q says %d", c.fullName(), c.arity, c.synopsis, want)
+	}
+}
+
+func TestSynopsis(t *testing.T) {
+	for _, test := range []struct {
+		synopsis string
+		want     []argument
+	}{
+		{"", nil},
+		{"key limit", []argument{{name: "key", kind: "key"}, {name: "limit", kind: "integer"}}},
+		{"key [key ...]", []argument{{name: "key", kind: "key", multiple: true}}},
+		{"[BURST burst]", []argument{{name: "burst", kind: "integer", token: "BURST", optional: true}}},
+		{"[section [section ...]]", []argument{{name: "section", kind: "string", optional: true, multiple: true}}},
+		{"command [arg ...]", []argument{{name: "command", kind: "string"}, {name: "arg", kind: "string", optional: true, multiple: true}}},
+		{"[ID client-id [client-id ...]]", []argument{{name: "client-id", kind: "integer", token: "ID", optional: true, multiple: true}}},
+		{"ON|OFF", []argument{{name: "on", kind: "oneof", parts: []argument{{name: "on", kind: "pure-token", token: "ON"}, {name: "off", kind: "pure-token", token: "OFF"}}}}},
+		{"parameter value [parameter value ...]", []argument{{name: "parameter-value", kind: "block", multiple: true, parts: []argument{
+			{name: "parameter", kind: "string"}, {name: "value", kind: "string"}}}}},
+		{"[AUTH username password]", []argument{{name: "auth", kind: "block", token: "AUTH", optional: true, parts: []argument{
+			{name: "username", kind: "string"}, {name: "password", kind: "string"}}}}},
+	} {
+		got := parseSynopsis(test.synopsis)
+		if !slices.EqualFunc(got, test.want, sameArgument) {
+			t.Errorf("%q: got %+v, want %+v", test.synopsis, got, test.want)
+		}
+	}
+}
+
+func sameArgument(a, b argument) bool {
+	return a.name == b.name && a.kind == b.kind && a.token == b.token && a.optional == b.optional &&
+		a.multiple == b.multiple && slices.EqualFunc(a.parts, b.parts, sameArgument)
+}
+
+func TestGlob(t *testing.T) {
+	for _, test := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"*", "", true}, {"", "", true}, {"", "a", false}, {"user:*", "user:1", true}, {"user:*", "use", false},
+		{"*:1", "user:1", true}, {"h?llo", "hello", true}, {"h?llo", "hllo", false}, {"a/*", "a/b/c", true},
+		{"h[ae]llo", "hallo", true}, {"h[ae]llo", "hillo", false}, {"h[^e]llo", "hallo", true}, {"h[^e]llo", "hello", false},
+		{"h[a-c]llo", "hbllo", true}, {"h[c-a]llo", "hbllo", true}, {"h[a-c]llo", "hdllo", false},
+		{`h\*llo`, "h*llo", true}, {`h\*llo`, "hello", false}, {"[a", "a", true}, {"[", "a", false}, {`a\`, `a\`, true},
+		{"*a*b*c*", "xxaxxbxxcxx", true}, {"*a*b*c*", "xxaxxcxxbxx", false}, {`[\]]`, "]", true},
+	} {
+		if got := globMatch(test.pattern, test.s); got != test.want {
+			t.Errorf("globMatch(%q, %q) = %v, want %v", test.pattern, test.s, got, test.want)
+		}
+	}
+	// A backtracking matcher would need longer than anybody waits.
+	if globMatch(strings.Repeat("a*", 500)+"b", strings.Repeat("a", 1000)) {
+		t.Error("matched without a b")
+	}
+}

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// commandsIn runs a stream through a framer, as a connection does.
+func commandsIn(stream io.Reader, trusted bool) (commands [][]string, err error) {
+	f := framer{trusted: trusted}
+	for {
+		if err := f.fill(stream); err != nil {
+			if errors.Is(err, io.EOF) {
+				return commands, nil
+			}
+			return commands, err
+		}
+		for {
+			args, whole, err := f.next()
+			if err != nil {
+				return commands, err
+			}
+			if !whole {
+				break
+			}
+			var words []string
+			for _, arg := range args {
+				words = append(words, string(arg))
+			}
+			commands = append(commands, words)
+		}
+	}
+}
+
+func TestFramer(t *testing.T) {
+	long := strings.Repeat("x", lineBytesMax+1)
+	for _, test := range []struct {
+		why, stream, want, err string
+	}{
+		{why: "a command", stream: "*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n", want: "[[PING hi]]"},
+		{why: "two in a row", stream: "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n", want: "[[PING] [QUIT]]"},
+		{why: "an empty argument", stream: "*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", want: "[[ECHO ]]"},
+		{why: "line ends within an argument", stream: "*2\r\n$4\r\nECHO\r\n$4\r\n\r\n\r\n\r\n", want: "[[ECHO \r\n\r\n]]"},
+		{why: "any two bytes end an argument, as in Redis", stream: "*1\r\n$4\r\nPINGxx", want: "[[PING]]"},
+		{why: "empty commands are passed over", stream: "*0\r\n*-1\r\n\r\n*1\r\n$4\r\nPING\r\n", want: "[[PING]]"},
+		{why: "an unfinished command is no command", stream: "*2\r\n$4\r\nPING\r\n", want: "[]"},
+		{why: "inline", stream: "PING hi\r\n  ECHO\tx \n", want: "[[PING hi] [ECHO x]]"},
+		{why: "inline with quotes", stream: `ECHO "a \"b\" \x41\n" 'it\'s' ""` + "\r\n", want: "[[ECHO a \"b\" A\n it's ]]"},
+		{why: "a quote that is not closed", stream: "ECHO \"a\r\n", want: "[]", err: "Protocol error: unbalanced quotes in request"},
+		{why: "a closing quote inside a word", stream: "ECHO \"a\"b\r\n", want: "[]", err: "Protocol error: unbalanced quotes in request"},
+		{why: "an inline command without end", stream: long, want: "[]", err: "Protocol error: too big inline request"},
+		{why: "HTTP", stream: "PING\r\nPOST / HTTP/1.1\r\n", want: "[[PING]]", err: errCrossProtocol.Error()},
+		{why: "HTTP's header", stream: "Host: x\r\n", want: "[]", err: errCrossProtocol.Error()},
+		{why: "the count of arguments is no number", stream: "*x\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "nor is +1", stream: "*+1\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "nor is 01", stream: "*01\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "more arguments than can be", stream: "*1048577\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "makes redcon's reader spin for ever", stream: "*9223372036854775807\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "kills a process behind redcon's reader", stream: "*1\r\n$9223372036854775807\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "a count without end", stream: "*" + long, want: "[]", err: "Protocol error: too big mbulk count string"},
+		{why: "a length without end", stream: "*1\r\n$" + long, want: "[]", err: "Protocol error: too big bulk count string"},
+		{why: "a negative length", stream: "*1\r\n$-1\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "longer than an argument can be", stream: "*1\r\n$1048577\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "no length", stream: "*1\r\nPING\r\n", want: "[]", err: "Protocol error: expected '$', got 'P'"},
+		{why: "what was right before the error counts", stream: "*1\r\n$4\r\nPING\r\n*1\r\n!", want: "[[PING]]", err: "Protocol error: expected '$', got '!'"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			// The cuts between reads must make no difference.
+			for name, reader := range map[string]func(io.Reader) io.Reader{
+				"at once":      func(r io.Reader) io.Reader { return r },
+				"byte by byte": iotest.OneByteReader,
+				"by halves":    iotest.HalfReader,
+			} {
+				got, err := commandsIn(reader(strings.NewReader(test.stream)), true)
+				if fmt.Sprint(got) != test.want {
+					t.Errorf("%s: commands %q, want %s", name, got, test.want)
+				}
+				if text := fmt.Sprint(err); err != nil && text != test.err || err == nil && test.err != "" {
+					t.Errorf("%s: error %v, want %q", name, err, test.err)
+				}
+			}
+		})
+	}
+}
+
+func TestFramerBoundsBeforeAuth(t *testing.T) {
+	for stream, want := range map[string]string{
+		"*11\r\n":          "Protocol error: unauthenticated multibulk length",
+		"*1\r\n$16385\r\n": "Protocol error: unauthenticated bulk length",
+	} {
+		if _, err := commandsIn(strings.NewReader(stream), false); err == nil || err.Error() != want {
+			t.Errorf("%q before AUTH: error %v, want %s", stream, err, want)
+		}
+		if _, err := commandsIn(strings.NewReader(stream), true); err != nil {
+			t.Errorf("%q after AUTH: error %v, want none", stream, err)
+		}
+	}
+}
+
+// A promise costs the peer nothing, so it must cost us nothing either.
+func TestFramerMakesNoRoomForPromises(t *testing.T) {
+	f := framer{trusted: true}
+	if err := f.fill(strings.NewReader("*1048576\r\n$1048576\r\nx")); err != nil {
+		t.Fatal(err)
+	}
+	if _, whole, err := f.next(); whole || err != nil {
+		t.Fatalf("whole %v, error %v; want to be asked for more", whole, err)
+	}
+	if len(f.buf) > readBytes || cap(f.spans) > 16 {
+		t.Errorf("buffer of %d bytes and %d spans for 24 bytes of input", len(f.buf), cap(f.spans))
+	}
+}
+
+func TestFramerBoundsOneCommand(t *testing.T) {
+	var stream bytes.Buffer
+	bulk := strings.Repeat("x", bulkBytesMax)
+	stream.WriteString("*64\r\n")
+	for range queryBytesMax/bulkBytesMax + 1 {
+		stream.WriteString("$" + strconv.Itoa(len(bulk)) + "\r\n" + bulk + "\r\n")
+	}
+	_, err := commandsIn(&stream, true)
+	if want := "Protocol error: a command of more than 33554432 bytes"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestFramerForgetsBigBuffers(t *testing.T) {
+	f := framer{trusted: true}
+	many := strings.NewReader("*2000\r\n" + strings.Repeat("$100\r\n"+strings.Repeat("x", 100)+"\r\n", 2000))
+	small := strings.NewReader(strings.Repeat("*1\r\n$4\r\nPING\r\n", 3))
+	for whole := false; !whole; _, whole, _ = f.next() {
+		if err := f.fill(many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.fill(small); err != nil {
+		t.Fatal(err)
+	}
+	if _, whole, err := f.next(); !whole || err != nil {
+		t.Fatalf("whole %v, error %v", whole, err)
+	}
+	if len(f.buf) > readBytesKept || cap(f.args) > argsKept {
+		t.Errorf("a buffer of %d bytes and %d arguments outlive the command that needed them", len(f.buf), cap(f.args))
+	}
+}
+
+// A naive framer, slow and plain, for well-formed and ill-formed streams alike: it starts
+// from the first byte each time.
+func naiveCommands(stream []byte) (commands [][]string, err error) {
+	for {
+		words, used, err := naiveCommand(stream)
+		if err != nil || used == 0 {
+			return commands, err
+		}
+		if len(words) > 0 {
+			commands = append(commands, words)
+		}
+		stream = stream[used:]
+	}
+}
+
+func naiveCommand(s []byte) (words []string, used int, err error) {
+	number := func(at int) (n, next int, ok bool) {
+		end := bytes.IndexByte(s[at:], '\r')
+		if end < 0 || at+end+1 >= len(s) {
+			return 0, 0, true // not there yet
+		}
+		text := string(s[at+1 : at+end])
+		n, err := strconv.Atoi(text)
+		return n, at + end + 2, err == nil && strconv.Itoa(n) == text
+	}
+	switch {
+	case len(s) == 0:
+		return nil, 0, nil
+	case s[0] != '*':
+		end := bytes.IndexByte(s, '\n')
+		if end < 0 {
+			return nil, 0, nil
+		}
+		split, ok := splitWords(bytes.TrimSuffix(s[:end], []byte("\r")))
+		if !ok {
+			return nil, 0, errProtocol("unbalanced quotes in request")
+		}
+		for _, word := range split {
+			words = append(words, string(word))
+		}
+		if len(words) > 0 && (strings.EqualFold(words[0], "post") || strings.EqualFold(words[0], "host:")) {
+			return nil, 0, errCrossProtocol
+		}
+		return words, end + 1, nil
+	}
+	count, at, ok := number(0)
+	if !ok || count > argumentsMax {
+		return nil, 0, errProtocol("invalid multibulk length")
+	}
+	if at == 0 {
+		return nil, 0, nil
+	}
+	for range count {
+		if at == len(s) {
+			return nil, 0, nil
+		}
+		if s[at] != '$' {
+			return nil, 0, errProtocol("expected '$', got '" + string(rune(printable(s[at]))) + "'")
+		}
+		length, next, ok := number(at)
+		if !ok || length < 0 || length > bulkBytesMax {
+			return nil, 0, errProtocol("invalid bulk length")
+		}
+		if next == 0 || len(s) < next+length+2 {
+			return nil, 0, nil
+		}
+		words = append(words, string(s[next:next+length]))
+		at = next + length + 2
+	}
+	return words, at, nil
+}
+
+func FuzzFramer(f *testing.F) {
+	for _, seed := range []string{
+		"*1\r\n$9223372036854775807\r\n", "*9223372036854775807\r\n", "*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n",
+		"PING\r\n", "POST / HTTP/1.1\r\nHost: x\r\n", "*-1\r\n*0\r\n\r\n", "*1\r\n$-0\r\n", "ECHO \"\\x4", "*1\r\n$1\r\na",
+		"*6\r\n$8\r\nRL.CHECK\r\n$1\r\nk\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n$0\r\n\r\n",
+	} {
+		f.Add([]byte(seed), uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, cut uint8) {
+		if len(stream) > lineBytesMax {
+			return
+		}
+		want, wantErr := naiveCommands(stream)
+		cuts := &cutReader{rest: stream, size: int(cut)%7 + 1}
+		got, err := commandsIn(cuts, true)
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Errorf("%q: got %q, %v; want %q, %v", stream, got, err, want, wantErr)
+		}
+	})
+}
+
+// cutReader hands out a stream in pieces of a size.
+type cutReader struct {
+	rest []byte
+	size int
+}
+
+func (r *cutReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), r.size)], r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}

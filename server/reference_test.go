@@ -1,0 +1,135 @@
+package server
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+var update = flag.Bool("update", false, "write docs/COMMANDS.md anew")
+
+const referencePath = "../docs/COMMANDS.md"
+
+// The reference page is made from the command table, the table of algorithms and the table
+// of settings, and this test fails when it is stale.
+func TestCommandReference(t *testing.T) {
+	want := reference()
+	if *update {
+		if err := os.WriteFile(referencePath, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(referencePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/COMMANDS.md is stale: run `make docs`")
+	}
+}
+
+func reference() string {
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	b.WriteString("\n## Algorithms\n\n| name | for | keeps for a key | BURST |\n|---|---|---|---|\n")
+	for _, a := range engine.Algorithms() {
+		fmt.Fprintf(&b, "| `%v` | %s | %s | %s |\n", a, a.Summary(), a.State(), yesNo(a.HasBurst()))
+	}
+	group := ""
+	for _, c := range newCommandTable().rows {
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(&b, "\n## Group: %s\n", group)
+		}
+		describeCommand(&b, "###", c)
+		for _, sub := range c.subs {
+			describeCommand(&b, "####", sub)
+		}
+	}
+	b.WriteString("\n## Settings\n\nEach is a flag (`--name`), an environment variable (`RLSERVER_NAME`, with `_` for `-`), a key of the\nYAML file given with `--config`, and a parameter of CONFIG GET; *live* ones can be changed by CONFIG SET.\n\n| name | accepts | default | live | |\n|---|---|---|---|---|\n")
+	defaults := DefaultConfig()
+	for _, s := range Settings {
+		value := "`" + s.Get(&defaults) + "`"
+		if value == "``" {
+			value = "none"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Accepts, value, yesNo(s.Live), s.Usage)
+	}
+	return b.String()
+}
+
+func describeCommand(b *strings.Builder, heading string, c *command) {
+	fmt.Fprintf(b, "\n%s %s\n\n", heading, c.label())
+	if c.subs == nil {
+		fmt.Fprintf(b, "    %s\n\n", strings.TrimSpace(c.label()+" "+c.synopsis))
+	}
+	b.WriteString(c.summary)
+	if c.flags != "" {
+		fmt.Fprintf(b, " Flags: %s.", c.flags)
+	}
+	b.WriteString("\n")
+}
+
+// label is the name as people write it: "CLIENT LIST".
+func (c *command) label() string {
+	return strings.ToUpper(strings.ReplaceAll(c.fullName(), "|", " "))
+}
+
+const referenceHead = `# Commands
+
+<!-- Made from the command table by ` + "`make docs`" + `; a test fails when it is stale. -->
+
+Any Redis client can send these. Names are case-insensitive; arguments in square brackets are optional.
+
+## Asking
+
+    RL.CHECK  key algorithm limit period [BURST burst] [COST cost]     take, if it fits
+    RL.PEEK   key algorithm limit period [BURST burst] [COST cost]     the same question, nothing taken
+    RL.REFUND key algorithm limit period [BURST burst] [COST cost]     give back
+    RL.RESET  key [key ...]                                            forget
+
+| argument | accepted |
+|---|---|
+| key | 1 to 1024 bytes, any bytes |
+| algorithm | one of the names below, in any case |
+| limit | units per period: a whole number from 1 to 1000000000; for sliding_window_log at most ` + "`max-log-limit`" + ` |
+| period | whole seconds, or a whole number with ` + "`ms`, `s`, `m`, `h` or `d`" + `; from 1ms to 366d, and in nanoseconds not less than limit |
+| BURST burst | the most units that can be taken at once: 1 to 1000000000, by default the limit; at most what 100 years refill |
+| COST cost | units that this request takes: 1 to 1000000000, by default 1 |
+
+Numbers are decimal, without sign, fraction or needless zeros. Options come in any order, each once. Limit,
+period and burst may change from call to call: what has been taken stays, and the new numbers apply to it.
+
+## The answer
+
+RL.CHECK, RL.PEEK and RL.REFUND reply six integers, the same in RESP2 and RESP3. A denial is such a reply and
+never an error.
+
+| # | field | |
+|---|---|---|
+| 0 | allowed | 1 or 0; RL.PEEK: whether the cost would be admitted now; RL.REFUND: 1 |
+| 1 | limit | the most units that can be taken at once: the burst, or the limit |
+| 2 | remaining | units left after this call |
+| 3 | retry_after_ms | 0 when allowed; else how long to wait before the same request passes; -1: it never can |
+| 4 | reset_after_ms | how long until the key is back at rest: bucket full, log empty |
+| 5 | delay_ms | leaky_bucket: how long to hold the admitted request; else 0 |
+
+Milliseconds are rounded up: a caller who waits that long has waited long enough.
+
+## Errors
+
+An error changes nothing, and the connection stays open.
+
+| error | when |
+|---|---|
+| ` + "`ERR <argument> … accepted is …`" + ` | an argument is outside its range; the text names the argument and what is accepted |
+| ` + "`WRONGTYPE …`" + ` | the key belongs to another algorithm and is not at rest yet; RL.RESET frees it |
+| ` + "`NOAUTH …`, `WRONGPASS …`" + ` | a password is needed, or was wrong |
+| ` + "`ERR unknown command …`, `ERR wrong number of arguments …`" + ` | as in Redis |
+
+A key at rest is the same as no key: it has no type, no TTL, and any algorithm may take it.
+`
