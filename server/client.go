@@ -25,6 +25,9 @@ type client struct {
 	// nobody writes yet (monitor.go).
 	detached redcon.DetachedConn
 	newLines <-chan string
+	// lines are those of the present monitoring. Whoever reads or writes it holds the lock
+	// of serveDetached, or there is no second goroutine yet.
+	lines <-chan string
 	// running and runs count commands until they are added to the server's statistics: a
 	// counter that every connection shares must not be touched for every command.
 	running *command
@@ -74,6 +77,10 @@ func newClient(s *Server, conn redcon.Conn, id int64) *client {
 	return c
 }
 
+// mayAsk says whether the connection may send commands: it has authenticated, or no
+// password is needed now.
+func (c *client) mayAsk() bool { return c.authenticated || c.server.config().RequirePass == "" }
+
 // arg is argument i as a string.
 func (r *request) arg(i int) string { return string(r.args[i]) }
 
@@ -111,15 +118,18 @@ func (c *client) kill() {
 // describe is the client's line in CLIENT LIST, with the fields of Redis that mean
 // something here.
 func (c *client) describe(now int64) string {
-	flags := "N"
+	flags := ""
 	if c.monitor.Load() {
-		flags = "O"
+		flags += "O"
 	}
 	if c.noEvict.Load() {
 		flags += "e"
 	}
 	if c.noTouch.Load() {
 		flags += "T"
+	}
+	if flags == "" {
+		flags = "N"
 	}
 	last := "NULL"
 	if cmd := c.last.Load(); cmd != nil {

@@ -29,7 +29,7 @@ func cmdClientSetName(r *request) {
 
 func cmdClientSetInfo(r *request) {
 	value := r.arg(3)
-	attribute := strings.ToLower(r.arg(2))
+	attribute := lower(r.arg(2))
 	if attribute != "lib-name" && attribute != "lib-ver" {
 		r.fail("ERR Unrecognized option '" + r.arg(2) + "'")
 		return
@@ -54,7 +54,7 @@ func cmdClientNoEvict(r *request) { r.onOff(r.noEvict.Store) }
 func cmdClientNoTouch(r *request) { r.onOff(r.noTouch.Store) }
 
 func (r *request) onOff(set func(bool)) {
-	switch strings.ToLower(r.arg(2)) {
+	switch lower(r.arg(2)) {
 	case "on":
 		set(true)
 	case "off":
@@ -90,11 +90,14 @@ func (f *clientFilter) parse(words [][]byte, many bool) (problem string) {
 			return errSyntax
 		}
 		value, taken := string(words[1]), 2
-		switch strings.ToLower(string(words[0])) {
+		switch lower(words[0]) {
 		case "id":
 			for taken = 1; taken < len(words) && (many || taken == 1); taken++ {
 				id, ok := wholeNumber(words[taken])
-				if !ok || id < 1 {
+				switch {
+				case many && !ok:
+					return errClientListID
+				case !many && (!ok || id < 1):
 					return errClientID
 				}
 				f.ids = append(f.ids, id)
@@ -104,7 +107,7 @@ func (f *clientFilter) parse(words [][]byte, many bool) (problem string) {
 		case "laddr":
 			f.laddr = value
 		case "type":
-			f.kind = strings.ToLower(value)
+			f.kind = lower(value)
 			if !slices.Contains([]string{"normal", "master", "replica", "slave", "pubsub"}, f.kind) {
 				return "ERR Unknown client type '" + value + "'"
 			}
@@ -114,10 +117,10 @@ func (f *clientFilter) parse(words [][]byte, many bool) (problem string) {
 			}
 			f.user = value
 		case "skipme":
-			if !strings.EqualFold(value, "yes") && !strings.EqualFold(value, "no") {
-				return errSkipMe
+			if !equalFold(value, "yes") && !equalFold(value, "no") {
+				return errSyntax
 			}
-			f.sparesSelf = strings.EqualFold(value, "yes")
+			f.sparesSelf = equalFold(value, "yes")
 		default:
 			return errSyntax
 		}

@@ -28,10 +28,8 @@ func cmdCommandInfo(r *request) {
 	for _, name := range r.args[2:] {
 		if c := r.server.table.findByLabel(string(name)); c != nil {
 			r.writeCommandInfo(c)
-		} else if r.resp3() {
-			r.writeNull()
 		} else {
-			r.conn.WriteRaw([]byte("*-1\r\n"))
+			r.writeNull()
 		}
 	}
 }
@@ -116,8 +114,8 @@ func (r *request) writeSpec(kind string, pairs ...any) {
 
 func cmdCommandList(r *request) {
 	filter, pattern := "", ""
-	if len(r.args) == 5 && strings.EqualFold(r.arg(2), "filterby") {
-		filter, pattern = strings.ToLower(r.arg(3)), strings.ToLower(r.arg(4))
+	if len(r.args) == 5 && equalFold(r.arg(2), "filterby") {
+		filter, pattern = lower(r.arg(3)), lower(r.arg(4))
 	}
 	if len(r.args) != 2 && filter != "pattern" && filter != "aclcat" && filter != "module" {
 		r.fail(errSyntax)

@@ -1,7 +1,5 @@
 package server
 
-import "strings"
-
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
 var compatibility = [][2]string{
@@ -19,7 +17,11 @@ func cmdConfigGet(r *request) {
 	var pairs [][2]string
 	add := func(name, value string) {
 		for _, pattern := range r.args[2:] {
-			if globMatch(strings.ToLower(string(pattern)), name) {
+			switch {
+			case equalFold(pattern, name): // named, not matched: echoed as it was asked
+				pairs = append(pairs, [2]string{string(pattern), value})
+				return
+			case globMatch(lower(pattern), name):
 				pairs = append(pairs, [2]string{name, value})
 				return
 			}
@@ -42,7 +44,7 @@ func cmdConfigGet(r *request) {
 // configuration in one step.
 func cmdConfigSet(r *request) {
 	if len(r.args)%2 != 0 {
-		r.fail(errArity("config|set"))
+		r.fail(errSyntax)
 		return
 	}
 	problem := ""
@@ -60,13 +62,13 @@ func cmdConfigSet(r *request) {
 func applySettings(cfg *Config, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
-		name, value := strings.ToLower(string(pairs[i])), string(pairs[i+1])
+		asked, name, value := string(pairs[i]), lower(pairs[i]), string(pairs[i+1])
 		setting, known := SettingByName(name)
 		switch {
 		case done[name]:
-			return errConfigTwice
+			return errConfig(name, "duplicate parameter")
 		case !known && !isCompatibility(name):
-			return "ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'"
+			return "ERR Unknown option or number of arguments for CONFIG SET - '" + asked + "'"
 		case !known || !setting.Live:
 			return errConfig(name, "can't set immutable config")
 		}
@@ -89,6 +91,7 @@ func isCompatibility(name string) bool {
 
 func cmdConfigResetStat(r *request) {
 	r.server.stats.reset()
+	r.server.stats.reclaimedBefore.Store(r.server.limiter.Reclaimed())
 	r.server.table.each(func(c *command) { c.calls.Store(0) })
 	r.writeOK()
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"strconv"
-	"strings"
 )
 
 func cmdPing(r *request) {
@@ -95,7 +94,7 @@ func cmdHello(r *request) {
 	case h.login && !r.login(h.user, h.password):
 		r.fail(errWrongPass)
 		return
-	case !r.authenticated:
+	case !r.mayAsk():
 		r.fail(errHelloNoAuth)
 		return
 	}
@@ -120,7 +119,7 @@ func (r *request) parseHello() (h hello, problem string) {
 	}
 	for i := 2; i < len(r.args); {
 		left := len(r.args) - i - 1
-		switch option := strings.ToLower(r.arg(i)); {
+		switch option := lower(r.arg(i)); {
 		case option == "auth" && left >= 2:
 			h.login, h.user, h.password = true, r.arg(i+1), r.arg(i+2)
 			i += 3
@@ -166,6 +165,7 @@ func cmdResetConnection(r *request) {
 	r.noEvict.Store(false)
 	r.noTouch.Store(false)
 	r.server.monitors.remove(r.client)
+	r.lines, r.newLines = nil, nil
 	r.authenticated = r.server.config().RequirePass == ""
 	r.conn.WriteString("RESET")
 }

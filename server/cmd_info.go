@@ -66,13 +66,13 @@ func (section infoSection) wanted(asked [][]byte) bool {
 		return !section.extra
 	}
 	return slices.ContainsFunc(asked, func(name []byte) bool {
-		switch strings.ToLower(string(name)) {
+		switch lower(name) {
 		case "all", "everything":
 			return true
 		case "default":
 			return !section.extra
 		}
-		return strings.EqualFold(string(name), section.name)
+		return equalFold(name, section.name)
 	})
 }
 
@@ -122,7 +122,7 @@ func infoStats(s *Server) []infoField {
 		{"total_commands_processed", s.stats.commands.Load()},
 		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
 		{"rejected_connections", s.stats.rejected.Load()},
-		{"expired_keys", s.limiter.Reclaimed()},
+		{"expired_keys", s.limiter.Reclaimed() - s.stats.reclaimedBefore.Load()},
 		{"total_error_replies", s.stats.errors.Load()},
 		{"protocol_errors", s.stats.protocolErrors.Load()},
 		{"handler_panics", s.stats.panics.Load()},

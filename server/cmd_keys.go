@@ -2,7 +2,6 @@ package server
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/rlserver/rlserver/engine"
 )
@@ -46,9 +45,19 @@ func (r *request) untilRest(unitMillis int64) {
 }
 
 func cmdMemoryUsage(r *request) {
-	if len(r.args) != 3 && (len(r.args) != 5 || !strings.EqualFold(r.arg(3), "samples")) {
+	if len(r.args) != 3 && (len(r.args) != 5 || !equalFold(r.arg(3), "samples")) {
 		r.fail(errSyntax)
 		return
+	}
+	if len(r.args) == 5 {
+		switch samples, ok := wholeNumber(r.args[4]); {
+		case !ok:
+			r.fail(errNotInteger)
+			return
+		case samples < 0:
+			r.fail(errSyntax)
+			return
+		}
 	}
 	if info, found := r.lookup(r.args[2]); found {
 		r.conn.WriteInt64(info.Bytes)
@@ -58,7 +67,7 @@ func cmdMemoryUsage(r *request) {
 }
 
 func cmdFlush(r *request) {
-	if len(r.args) > 2 || len(r.args) == 2 && !strings.EqualFold(r.arg(1), "async") && !strings.EqualFold(r.arg(1), "sync") {
+	if len(r.args) > 2 || len(r.args) == 2 && !equalFold(r.arg(1), "async") && !equalFold(r.arg(1), "sync") {
 		r.fail(errSyntax)
 		return
 	}
@@ -123,11 +132,11 @@ func (r *request) parseScan() (o scanOptions, problem string) {
 			return o, errSyntax
 		}
 		value := r.arg(i + 1)
-		switch strings.ToLower(r.arg(i)) {
+		switch lower(r.arg(i)) {
 		case "match":
 			o.pattern, o.hasPattern = value, value != "*"
 		case "type":
-			o.kind, o.hasKind = strings.ToLower(value), true
+			o.kind, o.hasKind = lower(value), true
 		case "count":
 			n, ok := wholeNumber(r.args[i+1])
 			if !ok {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"strings"
 	"time"
 	"unsafe"
 
@@ -101,9 +100,9 @@ func (r *request) options(q *question) (burst int64, ok bool) {
 		var to *int64
 		var name string
 		switch option := unsafeString(r.args[i]); {
-		case strings.EqualFold(option, "burst"):
+		case equalFold(option, "burst"):
 			to, name = &burst, "BURST"
-		case strings.EqualFold(option, "cost"):
+		case equalFold(option, "cost"):
 			to, name = &q.cost, "COST"
 		default:
 			r.fail(errUnknownOption(r.args[i], "BURST n and COST n"))
@@ -117,7 +116,7 @@ func (r *request) options(q *question) (burst int64, ok bool) {
 			r.fail(errOptionValue(name))
 			return 0, false
 		}
-		if *to, ok = r.units(strings.ToLower(name), r.args[i+1]); !ok {
+		if *to, ok = r.units(lower(name), r.args[i+1]); !ok {
 			return 0, false
 		}
 	}
@@ -170,13 +169,14 @@ func parsePeriod(value []byte) (time.Duration, bool) {
 	return period, period >= engine.PeriodMin
 }
 
-// wholeNumber parses a decimal number of at most 18 digits, with an optional minus.
+// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and
+// without needless zeros.
 func wholeNumber(value []byte) (int64, bool) {
 	digits := value
 	if len(digits) > 0 && digits[0] == '-' {
 		digits = digits[1:]
 	}
-	if len(digits) == 0 || len(digits) > 18 || len(digits) > 1 && digits[0] == '0' {
+	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(value) > 1 {
 		return 0, false
 	}
 	n := int64(0)

@@ -108,7 +108,7 @@ func (t *commandTable) find(words [][]byte) *command {
 
 // findByLabel looks up "get" or "client|list", in any case.
 func (t *commandTable) findByLabel(label string) *command {
-	name, sub, isSub := strings.Cut(strings.ToLower(label), "|")
+	name, sub, isSub := strings.Cut(lower(label), "|")
 	c := t.byName[name]
 	if c != nil && isSub {
 		return c.bySub[sub]

@@ -113,7 +113,7 @@ func DefaultConfig() Config {
 // SettingByName finds a row of the table; names are case-insensitive.
 func SettingByName(name string) (Setting, bool) {
 	for _, row := range Settings {
-		if strings.EqualFold(row.Name, name) {
+		if equalFold(name, row.Name) {
 			return row, true
 		}
 	}
@@ -132,8 +132,8 @@ func (row Setting) Set(c *Config, value string) error {
 func (row Setting) Get(c *Config) string { return row.get(c) }
 
 func setInt[T int | int64](to *T, value string, low, high int64) error {
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n < low || n > high {
+	n, ok := wholeNumber([]byte(value))
+	if !ok || n < low || n > high {
 		return errNotAccepted
 	}
 	*to = T(n)
@@ -152,7 +152,7 @@ func setSeconds(to *time.Duration, value string, low, high int64) error {
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
 
 func setBool(to *bool, value string) error {
-	switch strings.ToLower(value) {
+	switch lower(value) {
 	case "yes", "true":
 		*to = true
 	case "no", "false":
@@ -172,7 +172,7 @@ func yesNo(b bool) string {
 
 func setOneOf(to *string, value string, accepted ...string) error {
 	for _, one := range accepted {
-		if strings.EqualFold(value, one) {
+		if equalFold(value, one) {
 			*to = one
 			return nil
 		}

@@ -12,7 +12,7 @@ func (s *Server) dispatch(c *client, args [][]byte) {
 	case !cmd.fits(len(args)):
 		s.refuse(c, errArity(cmd.fullName()))
 		return
-	case !c.authenticated && !cmd.needsNoAuth:
+	case !cmd.needsNoAuth && !c.mayAsk():
 		s.refuse(c, errNoAuth)
 		return
 	}

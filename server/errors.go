@@ -11,28 +11,28 @@ import (
 // Every error text that goes over the wire stands here. Where Redis has a text, it is
 // Redis's to the letter, because clients compare them.
 const (
-	errNoAuth      = "NOAUTH Authentication required."
-	errWrongPass   = "WRONGPASS invalid username-password pair or user is disabled."
-	errHelloNoAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
-	errNoPassword  = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
-	errNoProto     = "NOPROTO unsupported protocol version"
-	errHelloInt    = "ERR Protocol version is not an integer or out of range"
-	errSyntax      = "ERR syntax error"
-	errNotInteger  = "ERR value is not an integer or out of range"
-	errDBIndex     = "ERR DB index is out of range"
-	errCursor      = "ERR invalid cursor"
-	errClientName  = "ERR Client names cannot contain spaces, newlines or special characters."
-	errNoClient    = "ERR No such client"
-	errClientID    = "ERR client-id should be greater than 0"
-	errSkipMe      = "ERR syntax error: SKIPME takes yes or no"
-	errNoKeyArgs   = "ERR The command has no key arguments"
-	errBadCommand  = "ERR Invalid command specified"
-	errBadArgCount = "ERR Invalid number of arguments specified for command"
-	errConfigTwice = "ERR CONFIG SET failed - duplicate parameter"
-	errMaxClients  = "ERR max number of clients reached"
-	errSlowCount   = "ERR count should be greater than or equal to -1"
-	errPanic       = "ERR internal error; the connection is closed and the server's log has the details"
-	errProtected   = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
+	errNoAuth       = "NOAUTH Authentication required."
+	errWrongPass    = "WRONGPASS invalid username-password pair or user is disabled."
+	errHelloNoAuth  = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	errNoPassword   = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	errNoProto      = "NOPROTO unsupported protocol version"
+	errHelloInt     = "ERR Protocol version is not an integer or out of range"
+	errSyntax       = "ERR syntax error"
+	errNotInteger   = "ERR value is not an integer or out of range"
+	errDBIndex      = "ERR DB index is out of range"
+	errCursor       = "ERR invalid cursor"
+	errClientName   = "ERR Client names cannot contain spaces, newlines or special characters."
+	errNoClient     = "ERR No such client"
+	errClientID     = "ERR client-id should be greater than 0"
+	errClientListID = "ERR Invalid client ID"
+	errSlowlogGet   = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+	errNoKeyArgs    = "ERR The command has no key arguments"
+	errBadCommand   = "ERR Invalid command specified"
+	errBadArgCount  = "ERR Invalid number of arguments specified for command"
+	errMaxClients   = "ERR max number of clients reached"
+	errSlowCount    = "ERR count should be greater than or equal to -1"
+	errPanic        = "ERR internal error; the connection is closed and the server's log has the details"
+	errProtected    = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
 		"To accept others, set a password (--requirepass, RLSERVER_REQUIREPASS or requirepass in the configuration file), " +
 		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
 )
@@ -44,26 +44,31 @@ func errArity(command string) string {
 // errUnknownCommand names the command and the first of its arguments, cut to the same
 // lengths as Redis cuts them.
 func errUnknownCommand(args [][]byte) string {
-	const bytesMax = 128
+	const bytesMax = quotedBytesMax // in all, as in Redis
 	var text strings.Builder
-	fmt.Fprintf(&text, "ERR unknown command '%.128s', with args beginning with: ", args[0])
+	fmt.Fprintf(&text, "ERR unknown command '%s', with args beginning with: ", cut(args[0], bytesMax))
 	from := text.Len()
 	for _, arg := range args[1:] {
 		left := bytesMax - (text.Len() - from)
 		if left <= 0 {
 			break
 		}
-		fmt.Fprintf(&text, "'%.*s' ", left, arg)
+		fmt.Fprintf(&text, "'%s' ", cut(arg, left))
 	}
 	return text.String()
 }
 
+// quotedBytesMax bounds what an error quotes of an argument.
+const quotedBytesMax = 128
+
+func cut(b []byte, bytesMax int) []byte { return b[:min(len(b), bytesMax)] }
+
 func errUnknownSubcommand(command string, sub []byte) string {
-	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", sub, strings.ToUpper(command))
+	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", cut(sub, quotedBytesMax), strings.ToUpper(command))
 }
 
 func errUnknownOption(option []byte, accepted string) string {
-	return fmt.Sprintf("ERR option '%.128s' is not known: accepted is %s", option, accepted)
+	return fmt.Sprintf("ERR option '%s' is not known: accepted is %s", cut(option, quotedBytesMax), accepted)
 }
 
 func errOptionValue(option string) string { return "ERR option " + option + " needs a value" }
@@ -71,11 +76,11 @@ func errOptionValue(option string) string { return "ERR option " + option + " ne
 func errOptionTwice(option string) string { return "ERR option " + option + " is given twice" }
 
 func errNotWhole(argument string, value []byte) string {
-	return fmt.Sprintf("ERR %s '%.128s' is not a whole number: accepted is 1 to %d", argument, value, engine.UnitsMax)
+	return fmt.Sprintf("ERR %s '%s' is not accepted: accepted is a whole number from 1 to %d", argument, cut(value, quotedBytesMax), engine.UnitsMax)
 }
 
 func errPeriod(value []byte) string {
-	return fmt.Sprintf("ERR period '%.128s' is not accepted: accepted is a whole number of seconds, or one with ms, s, m, h or d, from 1ms to 366d", value)
+	return fmt.Sprintf("ERR period '%s' is not accepted: accepted is a whole number of seconds, or one with ms, s, m, h or d, from 1ms to 366d", cut(value, quotedBytesMax))
 }
 
 func errBurst(a engine.Algorithm) string {

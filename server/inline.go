@@ -19,7 +19,7 @@ func (f *framer) inline() (words [][]byte, found bool, err error) {
 	if !ok {
 		return nil, false, errProtocol("unbalanced quotes in request")
 	}
-	if len(words) > 0 && (bytes.EqualFold(words[0], []byte("post")) || bytes.EqualFold(words[0], []byte("host:"))) {
+	if len(words) > 0 && (equalFold(words[0], "post") || equalFold(words[0], "host:")) {
 		return nil, false, errCrossProtocol
 	}
 	return words, true, nil

@@ -119,12 +119,13 @@ func cmdMonitor(r *request) {
 	if r.detached == nil {
 		r.detached = r.conn.Detach()
 	}
-	r.newLines = r.server.monitors.add(r.client)
+	r.lines = r.server.monitors.add(r.client)
+	r.newLines = r.lines
 }
 
 // serveDetached serves a connection that is, or was, a monitor: one goroutine reads
 // commands, another writes lines.
-func (s *Server) serveDetached(c *client) {
+func (s *Server) serveDetached(c *client, conn *conn) {
 	var writing sync.Mutex // whoever holds it may write to the connection
 	defer s.monitors.remove(c)
 	for {
@@ -133,10 +134,12 @@ func (s *Server) serveDetached(c *client) {
 			c.newLines = nil
 		}
 		cmd, err := c.detached.ReadCommand()
+		writing.Lock()
 		if err != nil {
+			s.farewell(c, conn, err)
+			writing.Unlock()
 			return
 		}
-		writing.Lock()
 		c.beginBatch()
 		s.dispatch(c, cmd.Args)
 		c.flushRuns()
@@ -150,12 +153,18 @@ func (s *Server) serveDetached(c *client) {
 
 // writeLines writes lines until their channel is closed, as many at once as are there.
 func (c *client) writeLines(writing *sync.Mutex, lines <-chan string) {
+	unsent := 0 // bytes
 	for line := range lines {
 		writing.Lock()
+		if c.lines != lines { // RESET was answered before this line's turn came
+			writing.Unlock()
+			return
+		}
 		c.detached.WriteRaw([]byte(line))
 		var err error
-		if len(lines) == 0 {
+		if unsent += len(line); len(lines) == 0 || unsent >= outBytesFlush {
 			err = c.detached.Flush()
+			unsent = 0
 		}
 		writing.Unlock()
 		if err != nil {

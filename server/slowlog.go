@@ -85,7 +85,7 @@ func (l *slowlog) reset() {
 func cmdSlowlogGet(r *request) {
 	count := int64(10)
 	if len(r.args) > 3 {
-		r.fail(errArity("slowlog|get"))
+		r.fail(errSlowlogGet)
 		return
 	}
 	if len(r.args) == 3 {

@@ -11,6 +11,8 @@ type stats struct {
 	protocolErrors atomic.Uint64
 	panics         atomic.Uint64
 	rate           atomic.Uint64 // commands in the last second
+	// reclaimedBefore is what the limiter had reclaimed when the statistics were reset.
+	reclaimedBefore atomic.Uint64
 }
 
 func (s *stats) reset() {

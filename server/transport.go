@@ -87,7 +87,7 @@ func (s *Server) serve(c *client, conn *conn) {
 		}
 	}
 	if conn.detached && !conn.closed {
-		s.serveDetached(c)
+		s.serveDetached(c, conn)
 	}
 }
 
@@ -96,10 +96,10 @@ func (s *Server) serve(c *client, conn *conn) {
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
 	for !conn.closed && !conn.detached {
-		conn.framer.trusted = c.authenticated
+		conn.framer.trusted = c.mayAsk()
 		args, whole, err := conn.framer.next()
 		if err != nil {
-			s.protocolError(c, conn, err)
+			s.farewell(c, conn, err)
 			return false
 		}
 		if !whole {
@@ -114,28 +114,28 @@ func (s *Server) serveBatch(c *client, conn *conn) bool {
 	return conn.flush() == nil
 }
 
-// protocolError answers what was right before the error, then the error, and gives up.
-func (s *Server) protocolError(c *client, conn *conn, err error) {
-	s.stats.protocolErrors.Add(1)
-	if errors.Is(err, errCrossProtocol) {
-		s.logger.Warn("connection closed: "+err.Error(), "addr", c.addr)
-	} else {
+// farewell ends a connection from which no more can be read: the peer left, or broke the
+// protocol, or the server drains. What was right before an error of the protocol has been
+// answered; the error is the last answer.
+func (s *Server) farewell(c *client, conn *conn, err error) {
+	var broken errProtocol
+	switch {
+	case errors.As(err, &broken):
+		s.stats.protocolErrors.Add(1)
 		s.logger.Debug("protocol error", "error", err, "addr", c.addr)
 		conn.WriteError("ERR " + err.Error())
+	case errors.Is(err, errCrossProtocol):
+		s.stats.protocolErrors.Add(1)
+		s.logger.Warn("connection closed: "+err.Error(), "addr", c.addr)
+	case s.draining.Load():
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return
+	default:
+		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
+		return
 	}
 	if conn.flush() == nil {
 		lingerClose(conn.nc)
-	}
-}
-
-// farewell ends a connection whose reading ended: the peer left, or the server drains.
-func (s *Server) farewell(c *client, conn *conn, err error) {
-	switch {
-	case s.draining.Load():
-		lingerClose(conn.nc)
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-	default:
-		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
 	}
 }
 

@@ -1,0 +1,63 @@
+# `make help` lists the targets. Everything a target needs, it installs itself: tools go to
+# build/, nothing else is touched but Debian packages for the tests (see test/setup).
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LINT    := build/golangci-lint-v2.15.0
+BENCHTIME ?= 1s
+
+export CGO_ENABLED := 0
+
+.PHONY: help run build test race lint format vet check docs bench bench-engine fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and serve on 127.0.0.1:6380
+	exec bin/rlserver serve $(ARGS)
+
+build: ## build the static binary bin/rlserver
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/rlserver ./cmd/rlserver
+
+test: ## install what the tests need, and run them all
+	test/setup
+	$(GO) test ./...
+
+race: ## run the tests with the race detector and the costly invariant checks
+	test/setup
+	CGO_ENABLED=1 $(GO) test -race -tags invariants ./...
+
+format: ## format the code in place
+	$(GO) fmt ./...
+
+vet: ## run go vet, for this system and others
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./engine ./server
+	GOOS=darwin $(GO) vet ./engine ./server ./cmd/rlserver
+
+lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(abspath build) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv build/golangci-lint $@
+
+check: ## what CI runs besides the tests: format, lint, vet, race tests
+	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
+	$(MAKE) vet lint race
+
+docs: ## write docs/COMMANDS.md anew from the command table
+	$(GO) test ./server -run TestCommandReference -update
+
+bench-engine: ## benchmark the engine in process, on 1 and 2 cores
+	$(GO) test ./engine -run '^$$' -bench . -benchtime $(BENCHTIME) -cpu 1,2
+
+bench: ## compare with a Redis that runs a token-bucket script, in one run
+	test/setup
+	$(GO) test ./test -run '^$$' -bench Wire -benchtime 1x -timeout 20m
+
+fuzz: ## fuzz the framer for FUZZTIME (1m)
+	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
+
+clean: ## remove what was built and installed here
+	rm -rf bin build
