@@ -66,7 +66,9 @@ func Algorithms() []Algorithm {
 // ParseAlgorithm finds an algorithm by its name, in any case.
 func ParseAlgorithm(name string) (Algorithm, error) {
 	for a := Algorithm(1); a < algorithmEnd; a++ {
-		if strings.EqualFold(name, algorithms[a].name) {
+		// Equal lengths keep Unicode's foldings out: every letter that folds to one of
+		// ASCII's is longer.
+		if len(name) == len(algorithms[a].name) && strings.EqualFold(name, algorithms[a].name) {
 			return a, nil
 		}
 	}

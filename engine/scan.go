@@ -2,6 +2,7 @@ package engine
 
 import (
 	"hash/maphash"
+	"math"
 	"math/bits"
 )
 
@@ -38,9 +39,17 @@ func describe(n *node, now int64) (KeyInfo, bool) {
 	return KeyInfo{
 		Key:        n.key,
 		Algorithm:  Algorithm(n.kind),
-		RestMicros: (rest + 999) / 1000,
+		RestMicros: restMicros(rest),
 		Bytes:      n.bytes(st),
 	}, true
+}
+
+// restMicros rounds an instant up to whole microseconds, up to the last one in int64.
+func restMicros(ns int64) int64 {
+	if ns%1000 != 0 {
+		return ns/1000 + 1
+	}
+	return ns / 1000
 }
 
 // A cursor is a position in the store: the shard, and the leading bits of a node's order
@@ -72,10 +81,13 @@ func (s *Store) Scan(cursor uint64, count int, now int64, visit func(KeyInfo)) u
 // cannot make one call long.
 const walkStepsPerKey = 8
 
+// walkKeysMax bounds what one walk can be asked for, so that its budget fits in an int.
+const walkKeysMax = math.MaxInt32 / walkStepsPerKey
+
 // walk calls visit for the nodes from cursor on, until count of them are passed or
 // walkStepsPerKey·count links, and returns where to go on.
 func (s *Store) walk(cursor uint64, count int, visit func(*shard, *node)) uint64 {
-	budget := max(count, 1) * walkStepsPerKey
+	budget := min(max(count, 1), walkKeysMax) * walkStepsPerKey
 	for cursor < cursorEnd {
 		sh := s.shards[cursor>>cursorOrderBits].Load()
 		order := cursor << cursorShift // the shard's bits fall off

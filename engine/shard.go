@@ -81,7 +81,7 @@ func (s *shard) bucketArray(i int) []atomic.Pointer[node] {
 func (s *shard) addSentinel(start *node, order uint64) *node {
 	fresh := &node{order: order, kind: kindSentinel}
 	for {
-		before, after := s.seek(start, order)
+		before, after, _ := s.seek(start, order-1, "")
 		if after != nil && after.order == order {
 			return after
 		}
@@ -93,11 +93,12 @@ func (s *shard) addSentinel(start *node, order uint64) *node {
 	}
 }
 
-// seek finds the first node at or behind order, and the node before it, unlinking frozen
-// nodes on the way. start is a sentinel at or before order; sentinels are never removed.
-func (s *shard) seek(start *node, order uint64) (before, after *node) {
+// seek finds the last node at or before order and the node behind it, unlinking frozen
+// nodes on the way. same is the node at order that holds key, dead or alive, or nil. start
+// is a sentinel at or before order; sentinels are never removed.
+func (s *shard) seek(start *node, order uint64, key string) (before, after, same *node) {
 restart:
-	before = start
+	before, same = start, nil
 	after = before.next.Load()
 	for after != nil {
 		next := after.next.Load()
@@ -110,12 +111,15 @@ restart:
 			after = next.next.Load()
 			continue
 		}
-		if after.order >= order {
-			return before, after
+		if after.order > order {
+			break
+		}
+		if after.order == order && after.key == key {
+			same = after
 		}
 		before, after = after, next
 	}
-	return before, nil
+	return before, after, same
 }
 
 // find is the node of key, dead or alive, or nil. It takes no part in unlinking, so that
@@ -131,41 +135,36 @@ func (s *shard) find(hash uint64, key string) *node {
 	return nil
 }
 
-// insert links a node for key, unless one is there: then it returns false, and the caller
-// looks the key up again. The key is compared whole; keys with equal hashes stand behind
-// one another, and a new one goes behind all of them, so that two callers who insert the
-// same key want the same link and only one gets it (invariant 1).
+// insert links a node for its key, unless one is there: then it returns false, and the
+// caller looks the key up again. The key is compared whole; keys with equal hashes stand
+// behind one another, and a new one goes behind all of them, so that two callers who
+// insert the same key want the same link and only one gets it (invariant 1).
 func (s *shard) insert(hash uint64, fresh *node) bool {
 	start := s.from(hash)
-restart:
-	before, after := s.seek(start, fresh.order)
-	for after != nil && after.order == fresh.order {
-		if after.key == fresh.key {
-			if _, alive := after.load(); alive {
+	for {
+		before, after, same := s.seek(start, fresh.order, fresh.key)
+		if same != nil {
+			if _, alive := same.load(); alive {
 				return false
 			}
-			s.remove(after)
-			goto restart
+			s.remove(same)
+			continue
 		}
-		before, after = after, after.next.Load()
-		if after != nil && after.kind == kindMarker {
-			goto restart // before was frozen while we stood on it
+		fresh.next.Store(after)
+		// Until this swap the node is ours; after it, it belongs to nobody. It fails if
+		// anything came behind before, or before was frozen, since we looked.
+		if before.next.CompareAndSwap(after, fresh) {
+			s.grow(s.size.Add(1))
+			return true
 		}
-	}
-	fresh.next.Store(after)
-	// Until this swap the node is ours; after it, it belongs to nobody.
-	if !before.next.CompareAndSwap(after, fresh) {
 		s.contended.Add(1)
-		goto restart
 	}
-	s.grow(s.size.Add(1))
-	return true
 }
 
 // remove takes a dead node out of the list.
 func (s *shard) remove(n *node) {
 	n.freeze()
-	s.seek(s.from(bits.Reverse64(n.order)), n.order+1)
+	s.seek(s.from(bits.Reverse64(n.order)), n.order, "")
 }
 
 // grow doubles the buckets when there are too many keys for them. It sets one word:
