@@ -49,6 +49,7 @@ type algorithm struct {
 // algorithms is the one table of algorithms, indexed by Algorithm. To add one: its
 // constant above, its file, its row here.
 var algorithms = [algorithmEnd]algorithm{
+	0:                {name: "none"},
 	TokenBucket:      tokenBucket,
 	LeakyBucket:      leakyBucket,
 	SlidingWindowLog: slidingWindowLog,
@@ -86,22 +87,25 @@ func algorithmNames() []string {
 // valid says whether a is a row of the table.
 func (a Algorithm) valid() bool { return a > 0 && a < algorithmEnd }
 
-// String is the algorithm's name on the wire.
-func (a Algorithm) String() string {
+// row is the algorithm's row of the table; what is none has the row of none.
+func (a Algorithm) row() *algorithm {
 	if !a.valid() {
-		return "none"
+		a = 0
 	}
-	return algorithms[a].name
+	return &algorithms[a]
 }
 
+// String is the algorithm's name on the wire, or "none".
+func (a Algorithm) String() string { return a.row().name }
+
 // Summary is one line on what the algorithm is for.
-func (a Algorithm) Summary() string { return algorithms[a].summary }
+func (a Algorithm) Summary() string { return a.row().summary }
 
 // State is one phrase on what the algorithm keeps for a key.
-func (a Algorithm) State() string { return algorithms[a].state }
+func (a Algorithm) State() string { return a.row().state }
 
 // HasBurst says whether a burst other than the limit can be asked for.
-func (a Algorithm) HasBurst() bool { return algorithms[a].hasBurst }
+func (a Algorithm) HasBurst() bool { return a.row().hasBurst }
 
 // A state is what is kept for one key: a word for algorithms that need no more, a log
 // for those that do. The zero state is that of a key at rest, for every algorithm.

@@ -31,7 +31,7 @@ const (
 
 // ArgumentError says which argument was wrong, how, and what is accepted.
 type ArgumentError struct {
-	Argument string // the argument's name: "limit", "period", "burst", "cost", "now", "key"
+	Argument string // the argument's name: "key", "algorithm", "limit", "period", "burst", "cost", …
 	Problem  string // a sentence that names the value and the accepted range
 }
 

@@ -146,6 +146,7 @@ func (l *logState) truncated(first int, units, period int64) *logState {
 	end := l.firstHolding(first, left) + 1
 	kept := l.moved(first, end, l.at(end-1))
 	kept.last = kept.last&^logUnitsMask | uint64(left)
+	kept.slots.words[kept.end-1] = kept.last // not published yet: still ours to change
 	kept.period = period
 	return kept
 }

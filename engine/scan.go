@@ -119,7 +119,8 @@ func (s *Store) walk(cursor uint64, count int, visit func(*shard, *node)) uint64
 func (s *shard) at(order uint64) *node { return s.from(bits.Reverse64(order)) }
 
 // Sweep looks at up to count keys, going round the store from where the last call stopped,
-// and forgets those at rest. It returns how many it forgot. It follows at most
+// and forgets those at rest at instant now, which should lie a little in the past, before
+// any reading that a decision still under way may hold. It returns how many it forgot. It follows at most
 // walkStepsPerKey·count links, so the caller bounds its cost.
 func (s *Store) Sweep(count int, now int64) int {
 	forgot := 0

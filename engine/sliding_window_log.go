@@ -37,7 +37,7 @@ func slidingWindowLogStep(o op, st state, l Limit, now, cost int64) (state, Deci
 	if first < log.end {
 		used = log.units(first, log.end-1)
 	}
-	seen := logSeen{now: micros, newest: log.at(log.end - 1), used: used}
+	seen := logSeen{now: micros, newest: log.at(log.end - 1), used: used, rest: slidingWindowLogRest(st)}
 	switch {
 	case o == opRefund:
 		back := min(cost, used)
@@ -50,6 +50,7 @@ func slidingWindowLogStep(o op, st state, l Limit, now, cost int64) (state, Deci
 			return state{}, seen.explain(l, true)
 		}
 		seen.newest = kept.at(kept.end - 1)
+		seen.rest = slidingWindowLogRest(state{log: kept})
 		return state{log: kept}, seen.explain(l, true)
 	case used+cost > l.limit:
 		seen.never = cost > l.limit
@@ -60,7 +61,7 @@ func slidingWindowLogStep(o op, st state, l Limit, now, cost int64) (state, Deci
 	case o == opPeek:
 		return st, seen.explain(l, true)
 	}
-	seen.used, seen.newest = used+cost, micros
+	seen.used, seen.newest, seen.rest = used+cost, micros, micros*1000+l.period
 	return state{log: log.appended(first, micros, cost, l.period)}, seen.explain(l, true)
 }
 
@@ -76,17 +77,18 @@ func slidingWindowLogFirst(o op, st state, l Limit, micros, cost int64) (state, 
 	case o == opPeek:
 		return st, seen.explain(l, true)
 	}
-	seen.used, seen.newest = cost, micros
+	seen.used, seen.newest, seen.rest = cost, micros, micros*1000+l.period
 	var empty *logState
 	return state{log: empty.appended(0, micros, cost, l.period)}, seen.explain(l, true)
 }
 
-// logSeen is what a step saw: the instants (µs) and counts from which its answer follows.
+// logSeen is what a step saw: the instants and counts from which its answer follows.
 type logSeen struct {
-	now      int64
-	newest   int64 // of the newest unit after the step; no meaning when used is 0
+	now      int64 // µs
+	newest   int64 // µs, of the newest unit after the step; no meaning when used is 0
+	rest     int64 // ns, when the log after the step is empty whatever the period asked for
 	used     int64 // units in the window after the step
-	blocking int64 // on a denial, of the youngest unit that stands in the way
+	blocking int64 // µs, on a denial, of the youngest unit that stands in the way
 	never    bool  // the cost is more than the limit
 }
 
@@ -94,16 +96,23 @@ type logSeen struct {
 func (s logSeen) explain(l Limit, allowed bool) Decision {
 	d := Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.used, 0)}
 	if s.used > 0 {
-		d.ResetAfter = time.Duration((s.newest-s.now)*1000 + l.period)
+		d.ResetAfter = s.until(s.newest, l)
 	}
 	switch {
 	case allowed:
 	case s.never:
 		d.RetryAfter = Never
 	default:
-		d.RetryAfter = time.Duration((s.blocking-s.now)*1000 + l.period)
+		d.RetryAfter = s.until(s.blocking, l)
 	}
 	return d
+}
+
+// until is the span until the unit admitted at an instant (µs) has left: when it is one
+// period old, or when the log is at rest, should that come first because the period was
+// shorter when the log was written.
+func (s logSeen) until(admitted int64, l Limit) time.Duration {
+	return time.Duration(min(admitted*1000+l.period, s.rest) - s.now*1000)
 }
 
 // slidingWindowLogRest is the instant (ns) at which the newest unit has left.

@@ -26,8 +26,10 @@ func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 // reads a clock.
 //
 // now is the caller's clock, in microseconds since the Unix epoch (time.Time.UnixMicro),
-// 0 … NowMicrosMax. It should not run backwards from call to call: a key that was at rest
-// may have been forgotten already. Where it does, decisions are stricter, never looser.
+// 0 … NowMicrosMax. Where it runs backwards from call to call, decisions on a key that is
+// kept are stricter and never looser; but a key that was at rest by a later reading may
+// have been forgotten. So whoever sweeps does it with a reading that is older than any
+// that a decision still under way may hold.
 type Store struct {
 	seed        maphash.Seed
 	logLimitMax int64

@@ -14,6 +14,10 @@ const (
 	// more than a quarter of what it saw was at rest, up to sweepStepsMax steps a period.
 	sweepKeys     = 1000
 	sweepStepsMax = 50
+	// sweepLag is how far in the past a key must have been at rest to be forgotten: longer
+	// than a batch takes from reading the clock to its last decision. A decision that has
+	// an older reading than the sweep would find a key gone that is not at rest for it.
+	sweepLag = 2 * time.Second
 	// writeStuckMax is how long a peer may leave an answer unread while its buffers are
 	// full, before the connection is closed.
 	writeStuckMax = 30 * time.Second
@@ -43,7 +47,7 @@ func (s *Server) janitor(ctx context.Context) {
 
 func (s *Server) sweep() {
 	for range sweepStepsMax {
-		if s.limiter.Sweep(sweepKeys, s.clock.micros()) <= sweepKeys/4 {
+		if s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds()) <= sweepKeys/4 {
 			return
 		}
 	}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// What every test file uses. Instants are constants: no test reads a clock to decide.
+
+const (
+	// noon is an ordinary instant in µs since the Unix epoch, in November 2023.
+	noon = int64(1_700_000_000_000_000)
+
+	ms   = int64(1_000)     // µs
+	sec  = int64(1_000_000) // µs
+	days = 24 * time.Hour
+)
+
+func daysMicros(n int64) int64 { return n * 86_400 * sec }
+
+// mustLimit panics rather than fail a test, so that tables can be literals.
+func mustLimit(limit int64, period time.Duration, burst int64) Limit {
+	l, err := NewLimit(limit, period, burst)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// mustStore makes a store that accepts every limit that a log can have.
+func mustStore() *Store {
+	s, err := NewStore(LogLimitMax)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func allowed(limit, remaining int64, reset time.Duration) Decision {
+	return Decision{Allowed: true, Limit: limit, Remaining: remaining, ResetAfter: reset}
+}
+
+func denied(limit, remaining int64, retry, reset time.Duration) Decision {
+	return Decision{Limit: limit, Remaining: remaining, RetryAfter: retry, ResetAfter: reset}
+}
+
+// held is allowed for a leaky_bucket: hold the request for delay.
+func held(limit, remaining int64, reset, delay time.Duration) Decision {
+	return Decision{Allowed: true, Limit: limit, Remaining: remaining, ResetAfter: reset, Delay: delay}
+}
+
+// A row asks one question at an instant (µs) and knows the whole answer.
+type row struct {
+	at   int64
+	op   op
+	cost int64
+	want Decision
+}
+
+// A phase is the rows that are asked with one limit. A timeline of several phases is a
+// key whose limit changes while it lives.
+type phase struct {
+	limit Limit
+	rows  []row
+}
+
+type timeline struct {
+	name   string
+	phases []phase
+}
+
+// runTimelines asks every row of every timeline. Where a timeline's instants never step
+// back it is run again with a sweep before each row: reclaiming may not change an answer.
+func runTimelines(t *testing.T, a Algorithm, timelines []timeline) {
+	t.Helper()
+	for _, tl := range timelines {
+		t.Run(tl.name, func(t *testing.T) { runTimeline(t, a, tl, false) })
+		if monotone(tl) {
+			t.Run(tl.name+", swept", func(t *testing.T) { runTimeline(t, a, tl, true) })
+		}
+	}
+}
+
+func runTimeline(t *testing.T, a Algorithm, tl timeline, sweep bool) {
+	t.Helper()
+	s, i := mustStore(), 0
+	for _, p := range tl.phases {
+		for _, r := range p.rows {
+			if sweep {
+				s.Sweep(1000, r.at)
+			}
+			got, err := s.do(r.op, "key", a, p.limit, r.cost, r.at)
+			if err != nil {
+				t.Fatalf("row %d: %v", i, err)
+			}
+			if got != r.want {
+				t.Fatalf("row %d, %s %d at %d µs:\n got %+v\nwant %+v", i, opNames[r.op], r.cost, r.at, got, r.want)
+			}
+			i++
+		}
+	}
+}
+
+func monotone(tl timeline) bool {
+	last := int64(0)
+	for _, p := range tl.phases {
+		for _, r := range p.rows {
+			if r.at < last {
+				return false
+			}
+			last = r.at
+		}
+	}
+	return true
+}
+
+var opNames = map[op]string{opCheck: "check", opPeek: "peek", opRefund: "refund"}
+
+// A content is what a store holds for one key. Log states are immutable, so the address
+// of one stands for its value.
+type content struct {
+	owner Algorithm
+	state state
+}
+
+// contents lists the keys that are not at rest at instant now (µs).
+func contents(s *Store, now int64) map[string]content {
+	all := map[string]content{}
+	for i := range s.shards {
+		for n := &s.shards[i].Load().head; n != nil; n = n.next.Load() {
+			if n.kind == kindSentinel || n.kind == kindMarker {
+				continue
+			}
+			if st, alive := n.load(); alive && n.algorithm().rest(st) > now*1000 {
+				all[n.key] = content{Algorithm(n.kind), st}
+			}
+		}
+	}
+	return all
+}
+
+// ceilMicros rounds a span up to whole µs, the step of a caller's clock.
+func ceilMicros(d time.Duration) int64 { return (int64(d) + 999) / 1000 }
+
+// argumentOf is the argument that err blames, or "" when err is no *ArgumentError.
+func argumentOf(err error) string {
+	var bad *ArgumentError
+	if errors.As(err, &bad) {
+		return bad.Argument
+	}
+	return ""
+}

@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// A check on a key that exists allocates nothing, whether it is allowed or denied: at
+// millions a second, garbage would be the first thing to hurt.
+func TestCheckAllocatesNothing(t *testing.T) {
+	const most = 1_000_000
+	for _, a := range []Algorithm{TokenBucket, LeakyBucket} {
+		for _, want := range []bool{true, false} {
+			s, l := mustStore(), mustLimit(most, time.Hour, 0)
+			mustCheck(s, "user:123", a, l, 1, noon)
+			if !want {
+				mustCheck(s, "user:123", a, l, most-1, noon)
+			}
+			allocations := testing.AllocsPerRun(1000, func() {
+				if d, err := s.Check("user:123", a, l, 1, noon); err != nil || d.Allowed != want {
+					t.Fatalf("%+v, %v", d, err)
+				}
+			})
+			if allocations != 0 {
+				t.Errorf("%v, allowed %v: %v allocations", a, want, allocations)
+			}
+		}
+	}
+}
+
+// A denial or a peek of a log allocates nothing either.
+func TestLogDenialAllocatesNothing(t *testing.T) {
+	s, l := mustStore(), mustLimit(100, time.Hour, 0)
+	for range 100 {
+		mustCheck(s, "user:123", SlidingWindowLog, l, 1, noon)
+	}
+	allocations := testing.AllocsPerRun(1000, func() {
+		if mustCheck(s, "user:123", SlidingWindowLog, l, 1, noon).Allowed {
+			t.Fatal("allowed")
+		}
+		if d, err := s.Peek("user:123", SlidingWindowLog, l, 100, noon); err != nil || d.Allowed {
+			t.Fatalf("%+v, %v", d, err)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}
+
+// One logged unit takes at most 16 bytes, beyond what a log of one unit takes, whether the
+// log grows or has slid for a long time.
+func TestLogBytesPerUnit(t *testing.T) {
+	const one = 160 // header, array header and the first slots
+	for _, limit := range []int64{1, 10, 1000, 20_000} {
+		s, l := mustStore(), mustLimit(limit, time.Second, 0)
+		for i := range 3 * limit { // three windows' worth, evenly spaced
+			now := noon + i*sec/limit
+			if !mustCheck(s, "key", SlidingWindowLog, l, 1, now).Allowed {
+				t.Fatalf("unit %d of %d a second was denied", i, limit)
+			}
+			hash := hashOf(s, "key")
+			st, _ := s.shard(hash).find(hash, "key").load()
+			units := min(i+1, limit)
+			if got := st.log.bytes(); got > one+16*units {
+				t.Fatalf("limit %d: a log of %d units takes %d bytes", limit, units, got)
+			}
+		}
+	}
+}
+
+// KeyInfo.Bytes, which --maxmemory is reckoned with, is about what the heap shows: within
+// a third.
+func TestBytesEstimateTheHeap(t *testing.T) {
+	for _, c := range []struct {
+		algorithm Algorithm
+		keys      int
+		units     int // logged for each key
+		format    string
+	}{
+		{TokenBucket, 20_000, 1, "user:%d"},
+		{TokenBucket, 10_000, 1, "a much longer key, as long as a URL or a session identifier: %d"},
+		{SlidingWindowLog, 8_000, 1, "user:%d"},
+		{SlidingWindowLog, 500, 300, "user:%d"},
+	} {
+		l := mustLimit(1000, time.Hour, 0)
+		before := heapBytes()
+		s := mustStore()
+		for i := range c.keys {
+			key := fmt.Sprintf(c.format, i)
+			for range c.units {
+				mustCheck(s, key, c.algorithm, l, 1, noon)
+			}
+		}
+		used := heapBytes() - before - int64(unsafe.Sizeof(shard{}))*shardCount
+		estimate := int64(0)
+		s.Scan(0, 1_000_000, noon, func(k KeyInfo) { estimate += k.Bytes })
+		if ratio := float64(estimate) / float64(used); ratio < 0.67 || ratio > 1.5 {
+			t.Errorf("%v, %d keys of %d units: estimated %d bytes a key, the heap shows %d",
+				c.algorithm, c.keys, c.units, estimate/int64(c.keys), used/int64(c.keys))
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+func heapBytes() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

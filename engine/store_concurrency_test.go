@@ -1,0 +1,398 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Goroutines that collide on purpose. Each test asserts a number that a single lost or
+// doubled update would change, and those that need collisions fail unless they had some:
+// they go round again until they had, up to roundsMax.
+
+const (
+	workers   = 4
+	roundsMax = 2000
+)
+
+// collide gives every worker a thread of its own for the length of a test: with fewer
+// processors the workers would hardly ever meet inside a step.
+func collide(t *testing.T) {
+	before := runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers))
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+}
+
+// together runs f(0) … f(n−1) at once and waits for them.
+func together(n int, f func(worker int)) {
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for worker := range n {
+		done.Go(func() {
+			start.Wait()
+			f(worker)
+		})
+	}
+	start.Done()
+	done.Wait()
+}
+
+// besides runs f over and over until the returned stop is called; stop waits for it.
+func besides(f func()) (stop func()) {
+	var stopped atomic.Bool
+	var done sync.WaitGroup
+	done.Go(func() {
+		for !stopped.Load() {
+			f()
+		}
+	})
+	return func() {
+		stopped.Store(true)
+		done.Wait()
+	}
+}
+
+// Workers that check one key until they are denied are admitted exactly limit/cost times
+// (invariant 2).
+func TestStoreAdmitsExactly(t *testing.T) {
+	collide(t)
+	const limit = 5000
+	for _, a := range Algorithms() {
+		for _, cost := range []int64{1, 3} {
+			t.Run(fmt.Sprintf("%v/cost=%d", a, cost), func(t *testing.T) {
+				l, contended := mustLimit(limit, time.Minute, 0), uint64(0)
+				for round := 0; round < 3 || contended == 0; round++ {
+					if round == roundsMax {
+						t.Fatal("the workers never collided: this run proves nothing")
+					}
+					s := mustStore()
+					var admitted atomic.Int64
+					mustCheck(s, "key", a, l, cost, noon) // the node is there: only steps can collide
+					admitted.Add(1)
+					together(workers, func(int) {
+						for mustCheck(s, "key", a, l, cost, noon).Allowed {
+							admitted.Add(1)
+						}
+					})
+					if got := admitted.Load(); got != limit/cost {
+						t.Fatalf("admitted %d times, want %d", got, limit/cost)
+					}
+					if d, _ := s.Peek("key", a, l, 1, noon); d.Remaining != limit%cost {
+						t.Fatalf("%d units remain, want %d", d.Remaining, limit%cost)
+					}
+					contended += s.Contended()
+				}
+			})
+		}
+	}
+}
+
+func mustCheck(s *Store, key string, a Algorithm, l Limit, cost, now int64) Decision {
+	d, err := s.Check(key, a, l, cost, now)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// Workers that take a unit, hold it and refund it are never more than limit at once. The
+// refund that empties the key also removes its node, so nodes come and go all the time.
+func TestRefundsAdmitNoMoreThanTheLimit(t *testing.T) {
+	collide(t)
+	for _, a := range Algorithms() {
+		for _, limit := range []int64{1, 3} {
+			s, l := mustStore(), mustLimit(limit, time.Minute, 0)
+			var holders, taken atomic.Int64
+			together(workers, func(int) {
+				for range 3000 {
+					if !mustCheck(s, "key", a, l, 1, noon).Allowed {
+						continue
+					}
+					if holders.Add(1) > limit {
+						t.Errorf("%v: more than %d hold a unit", a, limit)
+					}
+					taken.Add(1)
+					holders.Add(-1)
+					if _, err := s.Refund("key", a, l, 1, noon); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if d, _ := s.Peek("key", a, l, 1, noon); d.Remaining != limit || s.Len() != 0 || taken.Load() == 0 {
+				t.Errorf("%v: in the end %+v, %d keys, %d taken", a, d, s.Len(), taken.Load())
+			}
+		}
+	}
+}
+
+// Reclaiming loses no update (invariant 3). In each phase all workers see one instant at
+// which the keys are at rest, and a sweep at that instant runs beside them: a key must
+// admit exactly limit units, whether its node was updated, reclaimed or replaced.
+func TestReclaimLosesNoUpdate(t *testing.T) {
+	collide(t)
+	const phases = 300
+	for _, mixed := range []bool{false, true} {
+		for i, a := range Algorithms() {
+			t.Run(fmt.Sprintf("%v/mixed=%v", a, mixed), func(t *testing.T) {
+				s, updated := mustStore(), int64(0)
+				// Both must have won some of the races, the sweep and the workers.
+				for phase := 0; phase < phases || s.Reclaimed() == 0 || updated == 0; phase++ {
+					if phase == roundsMax {
+						t.Fatalf("%d reclaimed, %d updated: this run proves nothing", s.Reclaimed(), updated)
+					}
+					before := s.Reclaimed()
+					if mixed { // the first to come takes the key over, the others are refused
+						reclaimPhase(t, s, phase, func(worker int) Algorithm { return Algorithms()[(i+phase+worker)%3] })
+					} else {
+						reclaimPhase(t, s, phase, func(int) Algorithm { return a })
+					}
+					updated += reclaimKeys - int64(s.Reclaimed()-before)
+				}
+			})
+		}
+	}
+}
+
+const reclaimKeys = 16
+
+// reclaimPhase spends each key's whole limit at an instant at which it was at rest, beside
+// a sweep.
+func reclaimPhase(t *testing.T, s *Store, phase int, algorithm func(worker int) Algorithm) {
+	t.Helper()
+	const limit = 3
+	l, now := mustLimit(limit, time.Second, 0), noon+int64(phase)*2*sec
+	var admitted [reclaimKeys]atomic.Int64
+	together(workers+1, func(worker int) {
+		if worker == workers {
+			for range 5 {
+				s.Sweep(64, now)
+			}
+			return
+		}
+		for key := range admitted {
+			for range 2 * limit {
+				d, err := s.Check(fmt.Sprint("key", key), algorithm(worker), l, 1, now)
+				if err != nil && !errors.Is(err, ErrWrongType) {
+					t.Error(err)
+				}
+				if d.Allowed {
+					admitted[key].Add(1)
+				}
+			}
+		}
+	})
+	for key := range admitted {
+		if got := admitted[key].Load(); got != limit {
+			t.Fatalf("phase %d: key %d admitted %d units, want %d", phase, key, got, limit)
+		}
+	}
+}
+
+// A reset that says that it forgot a live key allows one more whole burst, and nothing else
+// does: with requests that take a whole burst, admissions and resets balance exactly.
+func TestResetsAndAdmissionsBalance(t *testing.T) {
+	collide(t)
+	for _, a := range Algorithms() {
+		s, l := mustStore(), mustLimit(7, time.Second, 0)
+		var admitted, resets atomic.Int64
+		reset := func() {
+			if s.Reset("key", noon) {
+				resets.Add(1)
+			}
+		}
+		stop := besides(func() { reset(); s.Sweep(64, noon) })
+		together(workers, func(worker int) {
+			for range 3000 {
+				if mustCheck(s, "key", a, l, 7, noon).Allowed {
+					admitted.Add(1)
+				}
+				if worker == 0 {
+					reset()
+				}
+			}
+		})
+		stop()
+		live := int64(len(contents(s, noon)))
+		if admitted.Load() != resets.Load()+live || s.Len() != live || resets.Load() == 0 {
+			t.Errorf("%v: %d admitted, %d resets, %d keys left, Len %d", a, admitted.Load(), resets.Load(), live, s.Len())
+		}
+	}
+}
+
+// At most one live node holds a key (invariant 1): workers race to touch new keys for the
+// first time while others reset and sweep them. When all have stopped, no dead node is
+// left in a list either.
+func TestOneNodePerKey(t *testing.T) {
+	collide(t)
+	const keys = 200
+	l, contended := mustLimit(1, time.Second, 0), uint64(0)
+	for round := 0; round < 200 || contended == 0; round++ {
+		if round == roundsMax {
+			t.Fatal("no two inserts ever collided: this run proves nothing")
+		}
+		s := mustStore()
+		now := noon + int64(round)
+		churn := func() {}
+		if round%2 == 1 {
+			next := 0
+			churn = func() {
+				s.Reset(fmt.Sprint(next%keys), now)
+				s.Sweep(16, now+2*sec) // to the sweep everything is at rest
+				next++
+			}
+		}
+		stop := besides(churn)
+		var admitted atomic.Int64
+		together(workers, func(_ int) {
+			a := Algorithms()[round%3]
+			for key := range keys {
+				if mustCheck(s, fmt.Sprint(key), a, l, 1, now).Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+		stop()
+		if got := admitted.Load(); round%2 == 0 && got != keys {
+			t.Fatalf("%d keys of one unit admitted %d", keys, got)
+		}
+		oneNodePerKey(t, s)
+		if round%2 == 0 { // without churn a key is written once: what collided were inserts
+			contended += s.Contended()
+		}
+	}
+}
+
+// oneNodePerKey looks through every list of a store at which nobody works.
+func oneNodePerKey(t *testing.T, s *Store) {
+	t.Helper()
+	total, seen := int64(0), map[string]bool{}
+	for i := range s.shards {
+		order := uint64(0)
+		for n := &s.shards[i].Load().head; n != nil; n = n.next.Load() {
+			if n.kind == kindMarker {
+				t.Fatal("a removed node is still linked")
+			}
+			if n.order < order {
+				t.Fatalf("order %x after %x", n.order, order)
+			}
+			order = n.order
+			if n.kind == kindSentinel {
+				continue
+			}
+			if _, alive := n.load(); !alive || seen[n.key] {
+				t.Fatalf("key %q: alive %v, seen before %v", n.key, alive, seen[n.key])
+			}
+			seen[n.key] = true
+			total++
+		}
+	}
+	if s.Len() != total {
+		t.Fatalf("Len is %d, there are %d keys", s.Len(), total)
+	}
+}
+
+// A flush while checks are under way forgives at most one burst for each flush, and leaves
+// a store that works.
+func TestFlushRacesWithChecks(t *testing.T) {
+	collide(t)
+	const limit, flushesMax = 3, 2000
+	for _, a := range Algorithms() {
+		s, l := mustStore(), mustLimit(limit, time.Second, 0)
+		var admitted, flushes atomic.Int64
+		stop := besides(func() {
+			if flushes.Load() < flushesMax {
+				flushes.Add(1)
+				s.Flush()
+			}
+		})
+		together(workers, func(int) {
+			for range 3000 {
+				if mustCheck(s, "key", a, l, 1, noon).Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+		stop()
+		if got, most := admitted.Load(), limit*(flushes.Load()+1); got < limit || got > most {
+			t.Errorf("%v: admitted %d with %d flushes, at most %d", a, got, flushes.Load(), most)
+		}
+		oneNodePerKey(t, s)
+		s.Flush()
+		if s.Len() != 0 || s.Contended() != 0 || len(contents(s, 0)) != 0 {
+			t.Errorf("%v: after a flush %d keys, %d contended", a, s.Len(), s.Contended())
+		}
+		if d := mustCheck(s, "key", a, l, limit, noon); !d.Allowed {
+			t.Errorf("%v: after a flush %+v", a, d)
+		}
+	}
+}
+
+// A slot inside a published log state never changes its value (invariant 6): copies of
+// states, taken while workers log and refund, still hold at the end.
+func TestLogSlotsAreStable(t *testing.T) {
+	collide(t)
+	arrays, contended := map[*logSlots]bool{}, uint64(0)
+	for round := 0; round < 3 || contended == 0 || len(arrays) < 10; round++ {
+		if round == roundsMax {
+			t.Fatalf("%d arrays, %d collisions: this run proves nothing", len(arrays), contended)
+		}
+		s := mustStore()
+		var clock atomic.Int64
+		clock.Store(noon)
+		var samples [workers][]logSample
+		together(workers, func(worker int) {
+			for i := range 1000 {
+				logAndRefund(s, worker, i, clock.Add(int64(i%211)))
+				samples[worker] = append(samples[worker], sampleLog(s)...)
+			}
+		})
+		for _, sample := range slices.Concat(samples[:]...) {
+			if words := wordsOf(sample.log); !slices.Equal(words, sample.words) {
+				t.Fatalf("a log was %x and is %x", sample.words, words)
+			}
+			arrays[sample.log.slots] = true
+		}
+		contended += s.Contended()
+	}
+}
+
+type logSample struct {
+	log   *logState
+	words []uint64
+}
+
+// sampleLog is one sample of the key "key", or none while it is not there.
+func sampleLog(s *Store) []logSample {
+	hash := hashOf(s, "key")
+	if n := s.shard(hash).find(hash, "key"); n != nil {
+		if st, alive := n.load(); alive {
+			return []logSample{{st.log, wordsOf(st.log)}}
+		}
+	}
+	return nil
+}
+
+// logAndRefund is one turn of a worker that logs at times too fast for the limit and at
+// times too slow, and now and then gives back.
+func logAndRefund(s *Store, worker, i int, now int64) {
+	l := mustLimit(60, 10*time.Millisecond, 0)
+	mustCheck(s, "key", SlidingWindowLog, l, int64(1+i%3), now)
+	if i%20 == worker {
+		if _, err := s.Refund("key", SlidingWindowLog, l, int64(1+i%4), now); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// wordsOf are all entries of a state and the one before it, from which units are counted.
+func wordsOf(log *logState) []uint64 {
+	var words []uint64
+	for i := max(log.start-1, 0); i < log.end; i++ {
+		words = append(words, log.entry(i))
+	}
+	return words
+}
