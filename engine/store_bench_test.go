@@ -41,7 +41,13 @@ func BenchmarkCheck(b *testing.B) {
 				}
 				l := benchLimit(b, 100)
 				now := time.Now().UnixMicro()
+				for _, name := range names[:keys] { // first touches are another benchmark's
+					if _, err := s.Check(name, a, l, 1, now); err != nil {
+						b.Fatal(err)
+					}
+				}
 				b.ReportAllocs()
+				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
 					r := rand.New(rand.NewPCG(1, rand.Uint64()))
 					for pb.Next() {
@@ -65,7 +71,11 @@ func BenchmarkMutexMap(b *testing.B) {
 			states := map[string]state{}
 			l := benchLimit(b, 100)
 			now := time.Now().UnixNano()
+			for _, name := range names[:keys] {
+				states[name], _ = meterStep(opCheck, state{}, l, now, 1)
+			}
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				r := rand.New(rand.NewPCG(1, rand.Uint64()))
 				for pb.Next() {
