@@ -128,7 +128,7 @@ func cmdMonitor(r *request) {
 func (s *Server) serveDetached(c *client, conn *conn) {
 	var writing sync.Mutex // whoever holds it may write to the connection
 	defer s.monitors.remove(c)
-	for {
+	for !conn.closed {
 		if c.newLines != nil { // the reply to MONITOR has gone out
 			go c.writeLines(&writing, c.newLines)
 			c.newLines = nil

@@ -149,12 +149,14 @@ func TestAMonitorCanQuit(t *testing.T) {
 	if list := other.ask("CLIENT", "LIST").text; !strings.Contains(list, " flags=O ") {
 		t.Errorf("no monitor in CLIENT LIST:\n%s", list)
 	}
-	monitor.send(command("QUIT"))
+	// Nothing behind QUIT is executed, though it came in the same packet.
+	monitor.send(command("QUIT") + command("RL.CHECK", "late", "token_bucket", "1", "1h"))
 	rest, err := io.ReadAll(monitor.r)
 	if err != nil || !strings.Contains(string(rest), "+OK\r\n") {
 		t.Errorf("after QUIT: %q, %v", rest, err)
 	}
 	eventually(t, "nobody monitors", func() bool { return other.infoNumber("monitor_clients") == 0 })
+	other.mustSay("0", "EXISTS", "late")
 }
 
 // A monitor that does not read is cut off, and no other connection waits for it.
