@@ -3,6 +3,9 @@
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Tests of the built binary depend on code that go test does not see them use, so a cached
+# result would be worth nothing.
+GOTEST  := $(GO) test -count=1
 LINT    := build/golangci-lint-v2.15.0
 BENCHTIME ?= 1s
 
@@ -21,11 +24,11 @@ build: ## build the static binary bin/rlserver
 
 test: ## install what the tests need, and run them all
 	test/setup
-	$(GO) test ./...
+	$(GOTEST) ./...
 
 race: ## run the tests with the race detector and the costly invariant checks
 	test/setup
-	CGO_ENABLED=1 $(GO) test -race -tags invariants ./...
+	CGO_ENABLED=1 $(GOTEST) -race -tags invariants ./...
 
 format: ## format the code in place
 	$(GO) fmt ./...
