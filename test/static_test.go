@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The image is FROM scratch: nothing but the binary. There is no engine here to build it,
-// so this runs the binary that the Dockerfile's build step makes, alone in an empty root,
+// The image is FROM scratch: nothing but the binary. Building an image needs an engine,
+// which a test cannot count on, so this runs the binary that the Dockerfile's build step makes, alone in an empty root,
 // as the image's user and with the image's environment.
 func TestStaticBinaryRunsAlone(t *testing.T) {
 	if os.Getuid() != 0 {
