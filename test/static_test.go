@@ -11,8 +11,8 @@ import (
 )
 
 // The image is FROM scratch: nothing but the binary. Building an image needs an engine,
-// which a test cannot count on, so this runs the binary that the Dockerfile's build step makes, alone in an empty root,
-// as the image's user and with the image's environment.
+// which a test cannot count on, so this runs the binary that the Dockerfile's build step
+// makes, alone in an empty root, as the image's user and with the image's environment.
 func TestStaticBinaryRunsAlone(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("changing the root needs root: run the tests as root, as CI does")
