@@ -9,7 +9,7 @@ import (
 
 // A Go program limits in process: no server, no network, the same answers.
 func Example() {
-	store, err := engine.NewStore(0) // 0: the default cap on sliding_window_log
+	store, err := engine.NewStore(engine.Options{}) // 0: the default cap on sliding_window_log
 	if err != nil {
 		panic(err)
 	}
@@ -43,7 +43,7 @@ func Example() {
 // A leaky bucket says how long to hold each request, so that a burst leaves as a steady
 // stream.
 func Example_shaping() {
-	store, err := engine.NewStore(0)
+	store, err := engine.NewStore(engine.Options{})
 	if err != nil {
 		panic(err)
 	}

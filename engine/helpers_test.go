@@ -30,7 +30,7 @@ func mustLimit(limit int64, period time.Duration, burst int64) Limit {
 
 // mustStore makes a store that accepts every limit that a log can have.
 func mustStore() *Store {
-	s, err := NewStore(LogLimitMax)
+	s, err := NewStore(Options{LogLimitMax: LogLimitMax})
 	if err != nil {
 		panic(err)
 	}

@@ -107,7 +107,7 @@ func TestCheckUnitsAndKey(t *testing.T) {
 func TestStoreBounds(t *testing.T) {
 	ten := mustLimit(10, time.Second, 0)
 	bursty := mustLimit(10, time.Second, 11)
-	s, err := NewStore(20)
+	s, err := NewStore(Options{LogLimitMax: 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,12 +169,12 @@ func TestStoreBounds(t *testing.T) {
 
 func TestNewStoreBounds(t *testing.T) {
 	for value, want := range map[int64]int64{0: LogLimitDefault, 1: 1, LogLimitMax: LogLimitMax} {
-		if s, err := NewStore(value); err != nil || s.LogLimitMax() != want {
+		if s, err := NewStore(Options{LogLimitMax: value}); err != nil || s.LogLimitMax() != want {
 			t.Errorf("%d: %v", value, err)
 		}
 	}
 	for _, value := range []int64{-1, LogLimitMax + 1, math.MinInt64, math.MaxInt64} {
-		_, err := NewStore(value)
+		_, err := NewStore(Options{LogLimitMax: value})
 		rejected(t, "log limit", err, "max-log-limit", "1 to 500000")
 	}
 }

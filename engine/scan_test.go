@@ -178,8 +178,8 @@ func TestScanMissesNothing(t *testing.T) {
 			}
 		}
 		stop()
-		if grown := s.shards[0].Load().level.Load(); grown < level+3 || s.Reclaimed() == 0 {
-			t.Fatalf("level %d became %d, %d swept: this run proves nothing", level, grown, s.Reclaimed())
+		if grown := s.shards[0].Load().level.Load(); grown < level+3 || s.Stats().Reclaimed == 0 {
+			t.Fatalf("level %d became %d, %d swept: this run proves nothing", level, grown, s.Stats().Reclaimed)
 		}
 		oneNodePerKey(t, s)
 	}
@@ -199,8 +199,8 @@ func TestSweepReclaimsAllAtRestAndNothingElse(t *testing.T) {
 				t.Fatalf("count %d: %d of %d keys forgotten in %d calls", count, forgot, rest, calls)
 			}
 		}
-		if got := s.Sweep(5000, noon); got != 0 || forgot != rest || s.Reclaimed() != rest || s.Len() != live {
-			t.Errorf("count %d: forgot %d and %d, Reclaimed %d, Len %d", count, forgot, got, s.Reclaimed(), s.Len())
+		if got := s.Sweep(5000, noon); got != 0 || forgot != rest || s.Stats().Reclaimed != rest || s.Len() != live {
+			t.Errorf("count %d: forgot %d and %d, Reclaimed %d, Len %d", count, forgot, got, s.Stats().Reclaimed, s.Len())
 		}
 		if visits, _ := scanAll(t, s, 100, noon); len(visits) != live {
 			t.Errorf("count %d: %d live keys of %d are left", count, len(visits), live)

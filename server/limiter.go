@@ -16,6 +16,6 @@ type Limiter interface {
 	Sweep(count int, now int64) int
 	Flush()
 	Len() int64
-	Reclaimed() uint64
-	Contended() uint64
+	Stats() engine.Stats
+	SetMaxMemory(bytes int64)
 }

@@ -20,7 +20,7 @@ func startServer(t *testing.T, password string) string {
 	t.Helper()
 	cfg := server.DefaultConfig()
 	cfg.Port, cfg.RequirePass = 0, password
-	store, err := engine.NewStore(cfg.MaxLogLimit)
+	store, err := engine.NewStore(engine.Options{LogLimitMax: cfg.MaxLogLimit})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	for _, w := range c.warnings {
 		logger.Warn(w.text, w.attrs...)
 	}
-	store, err := engine.NewStore(c.cfg.MaxLogLimit)
+	store, err := engine.NewStore(engine.Options{LogLimitMax: c.cfg.MaxLogLimit})
 	if err != nil {
 		return err
 	}
