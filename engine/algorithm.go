@@ -35,14 +35,9 @@ type algorithm struct {
 	name    string
 	summary string // one line, for the reference page
 	state   string // what it keeps for a key, for the reference page
-	// step takes one step from st at instant now (ns). A result equal to st means that
-	// nothing is written; the zero state means that the key is at rest.
-	step func(o op, st state, l Limit, now, cost int64) (state, Decision)
-	// rest is the instant (ns) from which on st is the same as no state at all.
-	rest func(st state) int64
 	// hasBurst says whether a burst other than the limit means something.
 	hasBurst bool
-	// keepsLog says that the state is a log and not a word.
+	// keepsLog says that the state is a log (log_ring.go) and not a word.
 	keepsLog bool
 }
 
@@ -107,10 +102,28 @@ func (a Algorithm) State() string { return a.row().state }
 // HasBurst says whether a burst other than the limit can be asked for.
 func (a Algorithm) HasBurst() bool { return a.row().hasBurst }
 
-// A state is what is kept for one key: a word for algorithms that need no more, a log
-// for those that do. The zero state is that of a key at rest, for every algorithm.
-// States are values: a step makes a new one and never changes the old.
-type state struct {
-	word int64
-	log  *logState
+// An outcome is what a step on a state of one word did: all that the answer depends on.
+// Instants and spans are in ns.
+type outcome struct {
+	next   int64 // the state after the step; the one before if nothing is to be written
+	before int64 // from now until the key was at rest before the step; of a refund, 0
+	after  int64 // from now until it is at rest after the step
+	wait   int64 // 0 if admitted, else the span until this request would be, or Never
+}
+
+// step takes one step at instant now (ns) from a state of one word, which is the instant
+// (ns) from which on the key is at rest, or 0 for a key at rest. It and explain are
+// switches and not functions in the table because through a function value the limit and
+// the decision would escape to the heap, and copying them costs a quarter of a check.
+func (a Algorithm) step(o op, st int64, l *Limit, now, cost int64) outcome {
+	return meterStep(o, st, l, now, cost)
+}
+
+// explain computes the answer from what a step did.
+func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
+	if a == LeakyBucket {
+		leakyBucketExplain(l, x, d)
+		return
+	}
+	meterExplain(l, x, d)
 }

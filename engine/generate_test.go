@@ -128,7 +128,7 @@ func drawLife(t *rapid.T) life {
 
 // ask puts one question to a store that holds the life's key.
 func (f life) ask(s *Store, q question) Decision {
-	d, err := s.do(q.op, "key", f.algorithm, f.limit, q.cost, q.now)
+	d, err := ask(s, q.op, "key", f.algorithm, f.limit, q.cost, q.now)
 	if err != nil {
 		panic(err)
 	}

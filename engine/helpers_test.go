@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -46,7 +47,7 @@ func denied(limit, remaining int64, retry, reset time.Duration) Decision {
 }
 
 // held is allowed for a leaky_bucket: hold the request for delay.
-func held(limit, remaining int64, reset, delay time.Duration) Decision {
+func holding(limit, remaining int64, reset, delay time.Duration) Decision {
 	return Decision{Allowed: true, Limit: limit, Remaining: remaining, ResetAfter: reset, Delay: delay}
 }
 
@@ -90,7 +91,7 @@ func runTimeline(t *testing.T, a Algorithm, tl timeline, sweep bool) {
 			if sweep {
 				s.Sweep(1000, r.at)
 			}
-			got, err := s.do(r.op, "key", a, p.limit, r.cost, r.at)
+			got, err := ask(s, r.op, "key", a, p.limit, r.cost, r.at)
 			if err != nil {
 				t.Fatalf("row %d: %v", i, err)
 			}
@@ -117,27 +118,52 @@ func monotone(tl timeline) bool {
 
 var opNames = map[op]string{opCheck: "check", opPeek: "peek", opRefund: "refund"}
 
-// A content is what a store holds for one key. Log states are immutable, so the address
-// of one stands for its value.
+// A content is what a store holds for one key: the word, or for a log its entries.
 type content struct {
 	owner Algorithm
-	state state
+	state int64
+	log   string
 }
 
 // contents lists the keys that are not at rest at instant now (µs).
 func contents(s *Store, now int64) map[string]content {
 	all := map[string]content{}
-	for i := range s.shards {
-		for n := &s.shards[i].Load().head; n != nil; n = n.next.Load() {
-			if n.kind == kindSentinel || n.kind == kindMarker {
-				continue
-			}
-			if st, alive := n.load(); alive && n.algorithm().rest(st) > now*1000 {
-				all[n.key] = content{Algorithm(n.kind), st}
+	eachHeld(s, func(_ *table, slot *slot, st int64) {
+		if rest, ok := s.space.Load().rest(slot, st); !ok || rest <= now*1000 {
+			return
+		}
+		c := content{owner: slot.kind(), state: st}
+		if c.owner.row().keepsLog {
+			r := s.space.Load().logs.load(st)
+			c.log = fmt.Sprint(r.period, entriesOf(r))
+		}
+		all[keyOf(slot, slot.meta.Load())] = c
+	})
+	return all
+}
+
+// eachHeld calls visit for every slot that holds a state.
+func eachHeld(s *Store, visit func(t *table, slot *slot, st int64)) {
+	s.space.Load().each(func(_ uint16, t *table) {
+		for ; t != nil; t = t.next.Load() {
+			for i := range t.n {
+				if slot := t.slot(i); held(slot.state.Load()) {
+					visit(t, slot, slot.state.Load())
+				}
 			}
 		}
+	})
+}
+
+// entriesOf are the entries of a log, those that have left included: instant (µs), units.
+func entriesOf(r *ring) (entries [][2]int64) {
+	v := r.view()
+	for i := range v.size {
+		if v.entry(i) != 0 {
+			entries = append(entries, [2]int64{v.at(i), v.units(i, i)})
+		}
 	}
-	return all
+	return entries
 }
 
 // ceilMicros rounds a span up to whole µs, the step of a caller's clock.
@@ -151,3 +177,20 @@ func argumentOf(err error) string {
 	}
 	return ""
 }
+
+// ask is Check, Peek or Refund.
+func ask(s *Store, o op, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
+	return s.do(o, key, a, &l, cost, now)
+}
+
+// plant makes a token_bucket key with a hash of the test's choosing, at rest at noon + 1 s.
+func plant(s *Store, hash uint64, key string) Decision {
+	l, d := mustLimit(1, time.Second, 0), Decision{}
+	if err := s.search(s.space.Load(), hash, opCheck, key, TokenBucket, &l, 1, noon*1000, &d); err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// spread makes a hash of a number: multiplying by an odd number loses nothing.
+func spread(i uint64) uint64 { return i * 0x9e37_79b9_7f4a_7c15 }

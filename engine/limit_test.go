@@ -135,15 +135,15 @@ func TestStoreBounds(t *testing.T) {
 		{"a burst for a log", "k", SlidingWindowLog, bursty, 1, noon, "burst", ""},
 	} {
 		for o := range opNames {
-			_, err := s.do(o, c.key, c.algorithm, c.limit, c.cost, c.now)
+			_, err := ask(s, o, c.key, c.algorithm, c.limit, c.cost, c.now)
 			rejected(t, c.name, err, c.argument, c.accepted)
 		}
 	}
 	for o := range opNames {
-		if _, err := s.do(o, "k", TokenBucket, Limit{}, 1, noon); argumentOf(err) != "limit" {
+		if _, err := ask(s, o, "k", TokenBucket, Limit{}, 1, noon); argumentOf(err) != "limit" {
 			t.Errorf("the zero Limit: %v", err)
 		}
-		_, err := s.do(o, "k", SlidingWindowLog, mustLimit(21, time.Second, 0), 1, noon)
+		_, err := ask(s, o, "k", SlidingWindowLog, mustLimit(21, time.Second, 0), 1, noon)
 		if !strings.HasPrefix(argumentOf(err), "limit") || !strings.Contains(err.Error(), "1 to 20") {
 			t.Errorf("a log above the store's cap: %v", err)
 		}
@@ -215,7 +215,7 @@ func TestWrongType(t *testing.T) {
 			before := contents(s, noon)
 			for o, name := range opNames {
 				for _, now := range []int64{noon, rest - 1} {
-					_, err := s.do(o, "key", asked, l, 1, now)
+					_, err := ask(s, o, "key", asked, l, 1, now)
 					var wrong *WrongTypeError
 					switch {
 					case owner == asked:

@@ -212,7 +212,7 @@ func TestStoreAnswersAsTheOracle(t *testing.T) {
 func sameAnswer(t *rapid.T, s *Store, o oracle, op op, key string, a Algorithm, l Limit, cost, now int64) Decision {
 	t.Helper()
 	want, wrong := o.ask(op, key, a, l, cost, now)
-	got, err := s.do(op, key, a, l, cost, now)
+	got, err := ask(s, op, key, a, l, cost, now)
 	var mismatch *WrongTypeError
 	switch {
 	case wrong != 0:

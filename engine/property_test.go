@@ -153,7 +153,7 @@ func TestDenialChangesNothing(t *testing.T) {
 			}
 		}
 		for _, q := range []question{{opCheck, 0, f.now}, {opCheck, UnitsMax + 1, f.now}, {opRefund, 1, -1}} {
-			if _, err := s.do(q.op, "key", f.algorithm, f.limit, q.cost, q.now); err == nil {
+			if _, err := ask(s, q.op, "key", f.algorithm, f.limit, q.cost, q.now); err == nil {
 				t.Fatalf("accepted %+v", q)
 			}
 		}
@@ -217,7 +217,7 @@ func TestLiveKeyRefusesOtherAlgorithms(t *testing.T) {
 			return
 		}
 		l := drawLimit(t, a)
-		if _, err := s.do(drawOp(t), "key", a, l, drawCost(t, l), f.now); !errors.Is(err, ErrWrongType) {
+		if _, err := ask(s, drawOp(t), "key", a, l, drawCost(t, l), f.now); !errors.Is(err, ErrWrongType) {
 			t.Fatalf("%v on a key of %v: %v", a, f.algorithm, err)
 		}
 		if after := contents(s, f.now); !maps.Equal(before, after) {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"hash/maphash"
-	"math"
 	"math/bits"
 )
 
@@ -19,28 +18,43 @@ type KeyInfo struct {
 
 // Lookup describes key, unless it is absent or at rest.
 func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
-	hash := maphash.String(s.seed, key)
-	n := s.shard(hash).find(hash, key)
-	if n == nil {
+	if len(key) < 1 || len(key) > KeyBytesMax {
 		return KeyInfo{}, false
 	}
-	return describe(n, now)
+	p, sp := newProbe(maphash.String(s.seed, key), key), s.space.Load()
+	t := sp.first(&p)
+	if t == nil {
+		return KeyInfo{}, false
+	}
+	t, slot, st, what := sp.settle(&p, t, now*1000)
+	if what == absent {
+		return KeyInfo{}, false
+	}
+	return sp.describe(t, slot, st, now)
 }
 
-func describe(n *node, now int64) (KeyInfo, bool) {
-	st, alive := n.load()
-	if !alive {
+// describe tells of the key of a slot that holds st, unless it is at rest.
+func (sp *space) describe(t *table, s *slot, st, now int64) (KeyInfo, bool) {
+	if !held(st) {
 		return KeyInfo{}, false
 	}
-	rest := n.algorithm().rest(st)
+	rest, bytes := st, int64(t.stride)*8*3/2 // a slot, and its share of those that are free
+	if s.kind().row().keepsLog {
+		r := sp.logs.load(st)
+		if r == nil {
+			return KeyInfo{}, false
+		}
+		v := r.view()
+		rest, bytes = v.restAt(), bytes+r.bytes()+cellBytes
+	}
 	if rest <= now*1000 {
 		return KeyInfo{}, false
 	}
 	return KeyInfo{
-		Key:        n.key,
-		Algorithm:  Algorithm(n.kind),
+		Key:        keyOf(s, s.meta.Load()),
+		Algorithm:  s.kind(),
 		RestMicros: restMicros(rest),
-		Bytes:      n.bytes(st),
+		Bytes:      bytes,
 	}, true
 }
 
@@ -52,85 +66,172 @@ func restMicros(ns int64) int64 {
 	return ns / 1000
 }
 
-// A cursor is a position in the store: the shard, and the leading bits of a node's order
-// within it. It is kept below 2^53, because some clients read a cursor as a double. Nodes
-// that agree in those bits are always visited together, so that none is skipped.
+// A cursor is a position in the store: the class, the shard, and the place in the shard's
+// order of hashes. It stays below 2^53, because some clients read a cursor as a double.
 const (
-	cursorOrderBits = 46
-	cursorShift     = 64 - cursorOrderBits
-	cursorEnd       = shardCount << cursorOrderBits
+	cursorShelfShift = placeBits
+	cursorEnd        = uint64(classCount*shardCount) << cursorShelfShift
+	placeEnd         = uint64(1) << placeBits
 )
+
+// shelf is the shelf of a number, 0 … classCount·shardCount−1, and its shard.
+func (sp *space) shelf(number uint64) (t *table, shard uint16) {
+	return sp.shelves[number>>shardBits][number&(shardCount-1)].Load(), uint16(number & (shardCount - 1))
+}
 
 // Scan calls visit for keys that are not at rest, from cursor on, and returns the cursor to
 // go on from, or 0 at the end. A key that is there from the first call of a scan to its
 // last is visited; one that comes or goes meanwhile may be. No key is visited twice unless
 // it was removed and made again.
 //
-// A call visits at most count keys (at least 1) and those that share the last one's
-// position; it may visit fewer, or none, before the end.
+// A call looks at about as many slots as it takes to find count keys (at least 1) in a
+// table that is half full; it may visit a few more keys than count, or fewer, or none,
+// before the end.
 func (s *Store) Scan(cursor uint64, count int, now int64, visit func(KeyInfo)) uint64 {
-	return s.walk(cursor, count, func(_ *shard, n *node) {
-		if info, ok := describe(n, now); ok {
-			visit(info)
+	sp := s.space.Load()
+	slots := uint64(min(max(count, 1), 1<<30)) * 2
+	for slots > 0 && cursor < cursorEnd {
+		t, shard := sp.shelf(cursor >> cursorShelfShift)
+		for t != nil && t.next.Load() != nil {
+			// The keys are in two tables. Make it one, the only one when the walk begins:
+			// keys that move on while it lasts are still seen here.
+			sp.moveAll(t, shard, now*1000)
+			t, _ = sp.shelf(cursor >> cursorShelfShift)
 		}
-	})
+		to := placeEnd
+		if t != nil {
+			var seen uint64
+			to, seen = sp.scanTable(t, cursor&(placeEnd-1), slots, now, visit)
+			slots -= min(seen, slots)
+		}
+		cursor = cursor>>cursorShelfShift<<cursorShelfShift + to
+	}
+	if cursor >= cursorEnd {
+		return 0
+	}
+	return cursor
 }
 
-// walkStepsPerKey is how many links without a key (sentinels of buckets, removed nodes)
-// cost as much of a walk's budget as one key, so that a table that was once much larger
-// cannot make one call long.
-const walkStepsPerKey = 8
-
-// walkKeysMax bounds what one walk can be asked for, so that its budget fits in an int.
-const walkKeysMax = math.MaxInt32 / walkStepsPerKey
-
-// walk calls visit for the nodes from cursor on, until count of them are passed or
-// walkStepsPerKey·count links, and returns where to go on.
-func (s *Store) walk(cursor uint64, count int, visit func(*shard, *node)) uint64 {
-	budget := min(max(count, 1), walkKeysMax) * walkStepsPerKey
-	for cursor < cursorEnd {
-		sh := s.shards[cursor>>cursorOrderBits].Load()
-		order := cursor << cursorShift // the shard's bits fall off
-		for n := sh.at(order); n != nil; n = n.next.Load() {
-			if n.kind == kindMarker || n.order < order {
-				continue
-			}
-			place := cursor>>cursorOrderBits<<cursorOrderBits | n.order>>cursorShift
-			if budget <= 0 && place != cursor {
-				return place
-			}
-			cursor = place
-			if n.kind == kindSentinel {
-				budget--
-				continue
-			}
-			visit(sh, n)
-			budget -= walkStepsPerKey
-		}
-		cursor = (cursor>>cursorOrderBits + 1) << cursorOrderBits
-		if budget <= 0 && cursor < cursorEnd {
-			return cursor
+// scanTable visits the keys with places from … to−1, of which about so many slots have to
+// be looked at, and returns to.
+func (sp *space) scanTable(t *table, from, slots uint64, now int64, visit func(KeyInfo)) (to, seen uint64) {
+	first, _ := bits.Mul64(from<<placeShift, t.n)
+	last := t.n
+	to = placeEnd
+	if first+slots < t.n {
+		last = first + slots
+		// The lowest place whose search begins at last or behind.
+		high, low := bits.Mul64(last, placeEnd)
+		var rest uint64
+		if to, rest = bits.Div64(high, low, t.n); rest > 0 {
+			to++
 		}
 	}
-	return 0
+	// A key stands at its home or behind it, with nothing unclaimed between.
+	for i := first &^ 1; seen < t.n; seen++ {
+		at := i + seen
+		s := t.slot(at % t.n)
+		meta := s.meta.Load()
+		if meta == 0 || meta == metaClosed {
+			if at >= last {
+				break
+			}
+			continue
+		}
+		if where := place(meta); where < from || where >= to {
+			continue
+		}
+		st := s.state.Load()
+		if st < 0 {
+			st = carried(st)
+		}
+		if info, ok := sp.describe(t, s, st, now); ok {
+			visit(info)
+		}
+	}
+	return to, seen
 }
 
-// at is a sentinel at or before order.
-func (s *shard) at(order uint64) *node { return s.from(bits.Reverse64(order)) }
+// sweepSlotsPerKey is how many slots without a key cost as much of a sweep's budget as one
+// key.
+const sweepSlotsPerKey = 8
 
 // Sweep looks at up to count keys, going round the store from where the last call stopped,
 // and forgets those at rest at instant now, which should lie a little in the past, before
-// any reading that a decision still under way may hold. It returns how many it forgot. It follows at most
-// walkStepsPerKey·count links, so the caller bounds its cost.
+// any reading that a decision still under way may hold. It also moves keys out of tables
+// that are too large or being replaced. It returns how many keys it forgot. It looks at no
+// more than sweepSlotsPerKey·count slots, so the caller bounds its cost.
 func (s *Store) Sweep(count int, now int64) int {
-	forgot := 0
-	cursor := s.walk(s.sweepCursor.Load(), count, func(sh *shard, n *node) {
-		st, alive := n.load()
-		if alive && n.algorithm().rest(st) <= now*1000 && s.reclaim(sh, n, st) {
-			forgot++
+	sp := s.space.Load()
+	w := sweep{sp: sp, now: now * 1000, budget: min(max(count, 1), 1<<30) * sweepSlotsPerKey}
+	cursor := s.sweepCursor.Load()
+	for shelves := 0; w.budget > 0 && shelves <= classCount*shardCount; {
+		number, slot := cursor>>32, cursor&(1<<32-1)
+		if number >= classCount*shardCount {
+			number, slot = 0, 0
 		}
-	})
+		t, shard := sp.shelf(number)
+		if t != nil {
+			slot = w.table(t, shard, slot)
+		}
+		if t == nil || slot >= t.n {
+			number, slot = number+1, 0
+			shelves++
+			w.budget--
+		}
+		cursor = number<<32 | slot
+	}
 	s.sweepCursor.Store(cursor)
-	s.reclaimed.Add(uint64(forgot))
-	return forgot
+	s.reclaimed.Add(uint64(w.forgot))
+	return w.forgot
+}
+
+type sweep struct {
+	sp             *space
+	now            int64 // ns
+	budget, forgot int
+}
+
+// table sweeps from slot on while the budget lasts, and returns where it stopped.
+func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
+	if t.next.Load() != nil {
+		for w.budget > 0 {
+			w.budget -= moveStep
+			if !w.sp.moveSome(t, shard, w.now+restLag) {
+				if !t.done.Load() { // somebody stalls with a part of it
+					w.sp.moveAll(t, shard, w.now+restLag)
+				}
+				return t.n
+			}
+		}
+		return slot
+	}
+	for ; slot < t.n && w.budget > 0; slot++ {
+		w.budget -= w.slot(t, t.slot(slot))
+	}
+	if slot >= t.n && t.sparse(shard) {
+		w.sp.successor(t, shard)
+	}
+	return slot
+}
+
+// slot forgets the key of a slot if it is at rest, and returns what the look cost.
+func (w *sweep) slot(t *table, s *slot) int {
+	st := s.state.Load()
+	if st <= 0 {
+		return 1
+	}
+	if !held(st) {
+		t.kill(s, st)
+		return 1
+	}
+	if _, ok := w.sp.forget(t, s, st, stateDead, w.now); ok {
+		w.forgot++
+	}
+	return sweepSlotsPerKey
+}
+
+// sparse says whether a table deserves a smaller successor.
+func (t *table) sparse(shard uint16) bool {
+	return t.n > 4*slotsFor(t.live.Load(), shard)
 }

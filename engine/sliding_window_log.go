@@ -9,78 +9,104 @@ var slidingWindowLog = algorithm{
 	name:    "sliding_window_log",
 	summary: "exact over every window, for audits and hard quotas",
 	state:   "8 bytes for each admitted request, plus room to grow",
-	step:    slidingWindowLogStep,
-	rest:    slidingWindowLogRest,
 
 	keepsLog: true,
 }
 
-// slidingWindowLogStep takes one step at instant now (ns). A unit admitted at s counts
-// while now − s < period; the request is admitted iff used + cost ≤ limit.
+// A logChange is what a step does to a log. States of one word are small enough to be
+// returned; of a log the step returns what is to become of it.
+type logChange struct {
+	kind logChangeKind
+	// first is the oldest entry to keep, the number of entries when none is.
+	first int
+	// at (µs) and units are those of the entry to append; for logGiveBack, units are those
+	// to leave out, newest first.
+	at, units int64
+	// period (ns) is that of the call, and of the log from now on.
+	period int64
+}
+
+type logChangeKind uint8
+
+const (
+	logKeep     logChangeKind = iota // nothing is written
+	logAppend                        // units were admitted
+	logGiveBack                      // units leave, and some stay
+	logEnd                           // the log is at rest
+)
+
+// slidingWindowLogStep takes one step at instant now (ns) on a log, nil for an empty one. A
+// unit admitted at s counts while now − s < period; the request is admitted iff used +
+// cost ≤ limit.
 //
 // Two rules make the answer independent of when memory is reclaimed. A log is empty from
 // its rest on: when its newest unit is as old as the period of the call that wrote it.
 // And a call that writes forgets the units outside its own period, so that a later call
 // with a longer period does not find them.
-func slidingWindowLogStep(o op, st state, l Limit, now, cost int64) (state, Decision) {
-	log, micros := st.log, now/1000
-	if log != nil && slidingWindowLogRest(st) <= now {
-		log = nil
+func slidingWindowLogStep(o op, log *logView, l Limit, now, cost int64) (logChange, Decision) {
+	micros := now / 1000
+	if log == nil || log.restAt() <= now {
+		return slidingWindowLogFirst(o, log, l, micros, cost)
 	}
-	if log == nil {
-		return slidingWindowLogFirst(o, st, l, micros, cost)
-	}
+	newest := log.newestAt()
 	// A reading older than the newest unit counts as that unit's.
-	micros = max(micros, log.at(log.end-1))
-	first := log.firstAfter(micros - (l.period+999)/1000)
+	micros = max(micros, newest)
+	first := log.firstAfter(max(micros-wholeMicros(l.period), newest-wholeMicros(log.period)))
 	used := int64(0)
-	if first < log.end {
-		used = log.units(first, log.end-1)
+	if first < log.size {
+		used = log.units(first, log.size-1)
 	}
-	seen := logSeen{now: micros, newest: log.at(log.end - 1), used: used, rest: slidingWindowLogRest(st)}
+	seen := logSeen{now: micros, newest: newest, used: used, rest: log.restAt()}
 	switch {
 	case o == opRefund:
 		back := min(cost, used)
-		if back == 0 {
-			return st, seen.explain(l, true)
-		}
-		kept := log.truncated(first, back, l.period)
 		seen.used -= back
-		if kept == nil {
-			return state{}, seen.explain(l, true)
+		switch {
+		case back == 0:
+			return logChange{}, seen.explain(l, true)
+		case seen.used == 0:
+			return logChange{kind: logEnd}, seen.explain(l, true)
 		}
-		seen.newest = kept.at(kept.end - 1)
-		seen.rest = slidingWindowLogRest(state{log: kept})
-		return state{log: kept}, seen.explain(l, true)
+		seen.newest = log.at(log.firstHolding(first, seen.used))
+		seen.rest = seen.newest*1000 + l.period
+		return logChange{logGiveBack, first, micros, back, l.period}, seen.explain(l, true)
 	case used+cost > l.limit:
 		seen.never = cost > l.limit
 		if !seen.never {
 			seen.blocking = log.at(log.firstHolding(first, used+cost-l.limit))
 		}
-		return st, seen.explain(l, false)
+		return logChange{}, seen.explain(l, false)
 	case o == opPeek:
-		return st, seen.explain(l, true)
+		return logChange{}, seen.explain(l, true)
 	}
 	seen.used, seen.newest, seen.rest = used+cost, micros, micros*1000+l.period
-	return state{log: log.appended(first, micros, cost, l.period)}, seen.explain(l, true)
+	return logChange{logAppend, first, micros, cost, l.period}, seen.explain(l, true)
 }
 
 // slidingWindowLogFirst is the step on an empty log at instant micros (µs).
-func slidingWindowLogFirst(o op, st state, l Limit, micros, cost int64) (state, Decision) {
+func slidingWindowLogFirst(o op, log *logView, l Limit, micros, cost int64) (logChange, Decision) {
 	seen := logSeen{now: micros}
 	switch {
+	case o == opRefund && log != nil:
+		return logChange{kind: logEnd}, seen.explain(l, true)
 	case o == opRefund:
-		return state{}, seen.explain(l, true)
+		return logChange{}, seen.explain(l, true)
 	case cost > l.limit:
 		seen.never = true
-		return st, seen.explain(l, false)
+		return logChange{}, seen.explain(l, false)
 	case o == opPeek:
-		return st, seen.explain(l, true)
+		return logChange{}, seen.explain(l, true)
 	}
 	seen.used, seen.newest, seen.rest = cost, micros, micros*1000+l.period
-	var empty *logState
-	return state{log: empty.appended(0, micros, cost, l.period)}, seen.explain(l, true)
+	first := 0
+	if log != nil {
+		first = log.size
+	}
+	return logChange{logAppend, first, micros, cost, l.period}, seen.explain(l, true)
 }
+
+// wholeMicros is a span (ns) in µs, rounded up.
+func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 
 // logSeen is what a step saw: the instants and counts from which its answer follows.
 type logSeen struct {
@@ -113,12 +139,4 @@ func (s logSeen) explain(l Limit, allowed bool) Decision {
 // shorter when the log was written.
 func (s logSeen) until(admitted int64, l Limit) time.Duration {
 	return time.Duration(min(admitted*1000+l.period, s.rest) - s.now*1000)
-}
-
-// slidingWindowLogRest is the instant (ns) at which the newest unit has left.
-func slidingWindowLogRest(st state) int64 {
-	if st.log == nil {
-		return 0
-	}
-	return st.log.at(st.log.end-1)*1000 + st.log.period
 }

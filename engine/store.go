@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"hash/maphash"
+	"math"
 	"strings"
 	"sync/atomic"
 )
@@ -33,94 +34,128 @@ func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 type Store struct {
 	seed        maphash.Seed
 	logLimitMax int64
-	shards      [shardCount]atomic.Pointer[shard]
+	space       atomic.Pointer[space]
+	maxMemory   atomic.Int64
 	sweepCursor atomic.Uint64
 	reclaimed   atomic.Uint64
+	evicted     atomic.Uint64
 }
-
-const (
-	shardBits  = 6
-	shardCount = 1 << shardBits
-)
 
 // NewStore makes an empty store. An option outside its range is an *ArgumentError.
 func NewStore(o Options) (*Store, error) {
-	logLimitMax := o.LogLimitMax
-	if logLimitMax == 0 {
-		logLimitMax = LogLimitDefault
+	if o.LogLimitMax == 0 {
+		o.LogLimitMax = LogLimitDefault
 	}
-	if logLimitMax < 1 || logLimitMax > LogLimitMax {
-		return nil, outOfRange("max-log-limit", logLimitMax, 1, LogLimitMax)
+	if o.LogLimitMax < 1 || o.LogLimitMax > LogLimitMax {
+		return nil, outOfRange("max-log-limit", o.LogLimitMax, 1, LogLimitMax)
 	}
-	s := &Store{seed: maphash.MakeSeed(), logLimitMax: logLimitMax}
+	if o.MaxMemory < 0 {
+		return nil, outOfRange("maxmemory", o.MaxMemory, 0, math.MaxInt64)
+	}
+	s := &Store{seed: maphash.MakeSeed(), logLimitMax: o.LogLimitMax}
+	s.SetMaxMemory(o.MaxMemory)
 	s.Flush()
 	return s, nil
 }
 
+// SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
+// Where it is below what is in use, keys are forgotten as others come, those at rest first.
+func (s *Store) SetMaxMemory(bytes int64) {
+	if bytes <= 0 {
+		bytes = math.MaxInt64
+	}
+	s.maxMemory.Store(bytes)
+}
+
 // Check asks whether cost units may be taken from key at instant now, and takes them if
 // so. An error changes nothing: an *ArgumentError for an argument outside its range, a
-// *WrongTypeError for a key that belongs to another algorithm.
+// *WrongTypeError for a key that belongs to another algorithm, ErrNoMemory.
 func (s *Store) Check(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opCheck, key, a, l, cost, now)
+	return s.do(opCheck, key, a, &l, cost, now)
 }
 
 // Peek answers what Check would, with Remaining and ResetAfter as they are; it takes and
 // writes nothing. Errors are those of Check.
 func (s *Store) Peek(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opPeek, key, a, l, cost, now)
+	return s.do(opPeek, key, a, &l, cost, now)
 }
 
 // Refund gives cost units back, never beyond full; of a log the newest units leave. It is
 // always allowed. Errors are those of Check.
 func (s *Store) Refund(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opRefund, key, a, l, cost, now)
+	return s.do(opRefund, key, a, &l, cost, now)
 }
 
-// do is the one compare-and-swap loop, for every algorithm and operation.
-func (s *Store) do(o op, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	if err := s.validate(key, a, l, cost, now); err != nil {
-		return Decision{}, err
+// do is the one compare-and-swap loop for every operation on states of one word.
+func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d Decision, err error) {
+	if err = s.validate(key, a, l, cost, now); err != nil {
+		return d, err
 	}
-	row, now := &algorithms[a], now*1000
+	now *= 1000
+	sp := s.space.Load()
 	hash := maphash.String(s.seed, key)
+	if first, second, ok := words16(key); ok && a != SlidingWindowLog {
+		// Nearly every call ends here: the key has a slot, in the first table.
+		if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
+			if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
+				if old := slot.state.Load(); held(old) {
+					x := a.step(o, old, l, now, cost)
+					if x.next == old || x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+						a.explain(l, x, &d)
+						return d, nil
+					}
+				}
+			}
+		}
+	}
+	err = s.search(sp, hash, o, key, a, l, cost, now, &d)
+	return d, err
+}
+
+// search is do where the key has to be searched for.
+func (s *Store) search(sp *space, hash uint64, o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
+	p := newProbe(hash, key)
+	if algorithms[a].keepsLog {
+		dd, err := s.doLog(sp, &p, o, a, *l, cost, now)
+		*d = dd
+		return err
+	}
+	t := sp.firstMade(&p)
 	for {
-		sh := s.shard(hash)
-		n := sh.find(hash, key)
-		if n == nil {
-			st, d := row.step(o, state{}, l, now, cost)
-			if st == (state{}) || sh.insert(hash, newNode(hash, key, a, st)) {
-				return d, nil
+		var slot *slot
+		var old int64
+		var what finding
+		if t, slot, old, what = sp.settle(&p, t, now); what == absent {
+			if x := a.step(o, 0, l, now, cost); x.next == 0 {
+				a.explain(l, x, d)
+				return nil
 			}
-			continue // another caller inserted the key first
-		}
-		old, alive := n.load()
-		if !alive {
-			sh.remove(n)
+			s.admit(sp, &p, t, slot, a, now)
 			continue
 		}
-		if n.kind != uint8(a) {
-			if n.algorithm().rest(old) > now {
-				return Decision{}, &WrongTypeError{Owner: Algorithm(n.kind), Asked: a}
-			}
-			s.reclaim(sh, n, old)
+		if err := sp.own(t, slot, old, a, now); err != nil {
+			return err
+		} else if !slot.is(a) {
 			continue
 		}
-		st, d := row.step(o, old, l, now, cost)
-		switch {
-		case st == old:
-			return d, nil
-		case st == state{}:
-			if s.reclaim(sh, n, old) {
-				return d, nil
-			}
-		case n.swap(old, st):
-			return d, nil
+		from := old
+		if old == stateRested {
+			from = 0
 		}
-		sh.contended.Add(1)
+		x := a.step(o, from, l, now, cost)
+		to := x.next
+		if to == 0 {
+			to = stateRested
+		}
+		if x.next == from || t.swap(slot, old, to) {
+			a.explain(l, x, d)
+			return nil
+		}
+		sp.contended.Add(1)
 	}
 }
 
-func (s *Store) validate(key string, a Algorithm, l Limit, cost, now int64) error {
+func (s *Store) validate(key string, a Algorithm, l *Limit, cost, now int64) error {
 	switch {
 	case len(key) < 1 || len(key) > KeyBytesMax:
 		return CheckKey(key)
@@ -140,68 +175,48 @@ func (s *Store) validate(key string, a Algorithm, l Limit, cost, now int64) erro
 	return nil
 }
 
-func (s *Store) shard(hash uint64) *shard { return s.shards[shardOf(hash)].Load() }
-
-// shardOf takes the highest bits but one: orderOf overwrites the highest, and buckets use
-// the lowest.
-func shardOf(hash uint64) uint64 { return hash >> (63 - shardBits) & (shardCount - 1) }
-
-// reclaim forgets a node whose state is old and either at rest or given up; it returns
-// false when the state is no longer old.
-func (s *Store) reclaim(sh *shard, n *node, old state) bool {
-	if !n.kill(old) {
-		return false
-	}
-	sh.size.Add(-1)
-	sh.remove(n)
-	return true
-}
-
 // Reset forgets a key and says whether there was one.
 func (s *Store) Reset(key string, now int64) bool {
-	hash := maphash.String(s.seed, key)
+	if len(key) < 1 || len(key) > KeyBytesMax {
+		return false
+	}
+	p, sp := newProbe(maphash.String(s.seed, key), key), s.space.Load()
+	t := sp.first(&p)
+	if t == nil {
+		return false
+	}
 	for {
-		sh := s.shard(hash)
-		n := sh.find(hash, key)
-		if n == nil {
+		var slot *slot
+		var old int64
+		var what finding
+		if t, slot, old, what = sp.settle(&p, t, now*1000); what == absent || !held(old) {
 			return false
 		}
-		if old, alive := n.load(); !alive {
-			sh.remove(n)
-		} else if s.reclaim(sh, n, old) {
-			return n.algorithm().rest(old) > now*1000
+		if rest, ok := sp.forget(t, slot, old, stateRested, math.MaxInt64); ok {
+			return rest > now*1000
 		}
 	}
 }
 
 // Flush forgets every key. A decision that is under way meanwhile counts as made before.
-func (s *Store) Flush() {
-	for i := range s.shards {
-		s.shards[i].Store(new(shard))
-	}
-}
+func (s *Store) Flush() { s.space.Store(newSpace(&s.reclaimed, &s.evicted)) }
 
 // Len is the number of keys in memory, those at rest that are not reclaimed yet included.
-func (s *Store) Len() int64 {
-	total := int64(0)
-	for i := range s.shards {
-		total += s.shards[i].Load().size.Load()
-	}
-	return total
-}
+func (s *Store) Len() int64 { return s.space.Load().live() }
 
 // LogLimitMax is the highest limit of a sliding_window_log here.
 func (s *Store) LogLimitMax() int64 { return s.logLimitMax }
 
 // Stats counts.
 func (s *Store) Stats() Stats {
-	all := Stats{Keys: s.Len(), Reclaimed: s.reclaimed.Load()}
-	for i := range s.shards {
-		all.Contended += s.shards[i].Load().contended.Load()
+	sp := s.space.Load()
+	return Stats{
+		Keys:       sp.live(),
+		TableBytes: sp.tableBytes.Load(),
+		LogBytes:   sp.logs.bytes.Load(),
+		Reclaimed:  s.reclaimed.Load(),
+		Evicted:    s.evicted.Load(),
+		Contended:  sp.contended.Load(),
+		Rebuilt:    sp.rebuilt.Load(),
 	}
-	return all
 }
-
-// SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
-// Where it is below what is in use, keys are forgotten as others come, those at rest first.
-func (s *Store) SetMaxMemory(int64) {}

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"sync"
+		"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -223,10 +222,9 @@ func TestResetsAndAdmissionsBalance(t *testing.T) {
 	}
 }
 
-// At most one live node holds a key (invariant 1): workers race to touch new keys for the
-// first time while others reset and sweep them. When all have stopped, no dead node is
-// left in a list either.
-func TestOneNodePerKey(t *testing.T) {
+// At most one open slot holds a key (invariant 1): workers race to touch new keys for the
+// first time while others reset and sweep them.
+func TestOneSlotPerKey(t *testing.T) {
 	collide(t)
 	const keys = 200
 	l, contended := mustLimit(1, time.Second, 0), uint64(0)
@@ -259,37 +257,25 @@ func TestOneNodePerKey(t *testing.T) {
 		if got := admitted.Load(); round%2 == 0 && got != keys {
 			t.Fatalf("%d keys of one unit admitted %d", keys, got)
 		}
-		oneNodePerKey(t, s)
+		oneSlotPerKey(t, s)
 		if round%2 == 0 { // without churn a key is written once: what collided were inserts
 			contended += s.Stats().Contended
 		}
 	}
 }
 
-// oneNodePerKey looks through every list of a store at which nobody works.
-func oneNodePerKey(t *testing.T, s *Store) {
+// oneSlotPerKey looks through every table of a store at which nobody works.
+func oneSlotPerKey(t *testing.T, s *Store) {
 	t.Helper()
 	total, seen := int64(0), map[string]bool{}
-	for i := range s.shards {
-		order := uint64(0)
-		for n := &s.shards[i].Load().head; n != nil; n = n.next.Load() {
-			if n.kind == kindMarker {
-				t.Fatal("a removed node is still linked")
-			}
-			if n.order < order {
-				t.Fatalf("order %x after %x", n.order, order)
-			}
-			order = n.order
-			if n.kind == kindSentinel {
-				continue
-			}
-			if _, alive := n.load(); !alive || seen[n.key] {
-				t.Fatalf("key %q: alive %v, seen before %v", n.key, alive, seen[n.key])
-			}
-			seen[n.key] = true
-			total++
+	eachHeld(s, func(_ *table, slot *slot, _ int64) {
+		key := keyOf(slot, slot.meta.Load())
+		if seen[key] {
+			t.Fatalf("key %q has two slots", key)
 		}
-	}
+		seen[key] = true
+		total++
+	})
 	if s.Len() != total {
 		t.Fatalf("Len is %d, there are %d keys", s.Len(), total)
 	}
@@ -320,7 +306,7 @@ func TestFlushRacesWithChecks(t *testing.T) {
 		if got, most := admitted.Load(), limit*(flushes.Load()+1); got < limit || got > most {
 			t.Errorf("%v: admitted %d with %d flushes, at most %d", a, got, flushes.Load(), most)
 		}
-		oneNodePerKey(t, s)
+		oneSlotPerKey(t, s)
 		s.Flush()
 		if s.Len() != 0 || s.Stats().Contended != 0 || len(contents(s, 0)) != 0 {
 			t.Errorf("%v: after a flush %d keys, %d contended", a, s.Len(), s.Stats().Contended)
@@ -329,70 +315,4 @@ func TestFlushRacesWithChecks(t *testing.T) {
 			t.Errorf("%v: after a flush %+v", a, d)
 		}
 	}
-}
-
-// A slot inside a published log state never changes its value (invariant 6): copies of
-// states, taken while workers log and refund, still hold at the end.
-func TestLogSlotsAreStable(t *testing.T) {
-	collide(t)
-	arrays, contended := map[*logSlots]bool{}, uint64(0)
-	for round := 0; round < 3 || contended == 0 || len(arrays) < 10; round++ {
-		if round == roundsMax {
-			t.Fatalf("%d arrays, %d collisions: this run proves nothing", len(arrays), contended)
-		}
-		s := mustStore()
-		var clock atomic.Int64
-		clock.Store(noon)
-		var samples [workers][]logSample
-		together(workers, func(worker int) {
-			for i := range 1000 {
-				logAndRefund(s, worker, i, clock.Add(int64(i%211)))
-				samples[worker] = append(samples[worker], sampleLog(s)...)
-			}
-		})
-		for _, sample := range slices.Concat(samples[:]...) {
-			if words := wordsOf(sample.log); !slices.Equal(words, sample.words) {
-				t.Fatalf("a log was %x and is %x", sample.words, words)
-			}
-			arrays[sample.log.slots] = true
-		}
-		contended += s.Stats().Contended
-	}
-}
-
-type logSample struct {
-	log   *logState
-	words []uint64
-}
-
-// sampleLog is one sample of the key "key", or none while it is not there.
-func sampleLog(s *Store) []logSample {
-	hash := hashOf(s, "key")
-	if n := s.shard(hash).find(hash, "key"); n != nil {
-		if st, alive := n.load(); alive {
-			return []logSample{{st.log, wordsOf(st.log)}}
-		}
-	}
-	return nil
-}
-
-// logAndRefund is one turn of a worker that logs at times too fast for the limit and at
-// times too slow, and now and then gives back.
-func logAndRefund(s *Store, worker, i int, now int64) {
-	l := mustLimit(60, 10*time.Millisecond, 0)
-	mustCheck(s, "key", SlidingWindowLog, l, int64(1+i%3), now)
-	if i%20 == worker {
-		if _, err := s.Refund("key", SlidingWindowLog, l, int64(1+i%4), now); err != nil {
-			panic(err)
-		}
-	}
-}
-
-// wordsOf are all entries of a state and the one before it, from which units are counted.
-func wordsOf(log *logState) []uint64 {
-	var words []uint64
-	for i := max(log.start-1, 0); i < log.end; i++ {
-		words = append(words, log.entry(i))
-	}
-	return words
 }
