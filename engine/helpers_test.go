@@ -186,7 +186,7 @@ func ask(s *Store, o op, key string, a Algorithm, l Limit, cost, now int64) (Dec
 // plant makes a token_bucket key with a hash of the test's choosing, at rest at noon + 1 s.
 func plant(s *Store, hash uint64, key string) Decision {
 	l, d := mustLimit(1, time.Second, 0), Decision{}
-	if err := s.search(s.space.Load(), hash, opCheck, key, TokenBucket, &l, 1, noon*1000, &d); err != nil {
+	if err := s.search(s.space.Load(), hash, key, &query{opCheck, TokenBucket, &l, 1, noon * 1000}, &d); err != nil {
 		panic(err)
 	}
 	return d

@@ -233,11 +233,11 @@ func (v *logView) seal() bool {
 	return true
 }
 
-// kept makes a ring of what a sealed one holds: entries first … size−1, less the newest
-// units of them, with room for more. There may be no such entry, but not with units to
-// leave out, of which there are then fewer than held. The ring is nobody else's yet.
-func (v *logView) kept(first int, less int64, c logChange, limit int64) *ring {
-	last := v.size - 1
+// kept makes a ring of what of a sealed one a change keeps, with room for more: the entries
+// from its first on, of which there may be none, less some of their newest units, but not
+// all. The ring is nobody else's yet.
+func (v *logView) kept(less int64, c logChange, limit int64) *ring {
+	first, last := c.first, v.size-1
 	if less > 0 {
 		last = v.firstHolding(first, v.units(first, last)-less)
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"hash/maphash"
 	"math/bits"
 )
 
@@ -21,7 +20,7 @@ func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	if len(key) < 1 || len(key) > KeyBytesMax {
 		return KeyInfo{}, false
 	}
-	p, sp := newProbe(maphash.String(s.seed, key), key), s.space.Load()
+	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()
 	t := sp.first(&p)
 	if t == nil {
 		return KeyInfo{}, false

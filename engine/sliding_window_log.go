@@ -35,7 +35,7 @@ const (
 	logEnd                           // the log is at rest
 )
 
-// slidingWindowLogStep takes one step at instant now (ns) on a log, nil for an empty one. A
+// slidingWindowLogStep takes one step on a log, nil for an empty one, and explains it. A
 // unit admitted at s counts while now − s < period; the request is admitted iff used +
 // cost ≤ limit.
 //
@@ -43,10 +43,10 @@ const (
 // its rest on: when its newest unit is as old as the period of the call that wrote it.
 // And a call that writes forgets the units outside its own period, so that a later call
 // with a longer period does not find them.
-func slidingWindowLogStep(o op, log *logView, l Limit, now, cost int64) (logChange, Decision) {
-	micros := now / 1000
-	if log == nil || log.restAt() <= now {
-		return slidingWindowLogFirst(o, log, l, micros, cost)
+func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
+	micros, cost, l := q.now/1000, q.cost, q.limit
+	if log == nil || log.restAt() <= q.now {
+		return slidingWindowLogFirst(q, log, d)
 	}
 	newest := log.newestAt()
 	// A reading older than the newest unit counts as that unit's.
@@ -58,51 +58,63 @@ func slidingWindowLogStep(o op, log *logView, l Limit, now, cost int64) (logChan
 	}
 	seen := logSeen{now: micros, newest: newest, used: used, rest: log.restAt()}
 	switch {
-	case o == opRefund:
+	case q.op == opRefund:
 		back := min(cost, used)
 		seen.used -= back
 		switch {
 		case back == 0:
-			return logChange{}, seen.explain(l, true)
+			seen.explain(l, true, d)
+			return logChange{}
 		case seen.used == 0:
-			return logChange{kind: logEnd}, seen.explain(l, true)
+			seen.explain(l, true, d)
+			return logChange{kind: logEnd}
 		}
 		seen.newest = log.at(log.firstHolding(first, seen.used))
 		seen.rest = seen.newest*1000 + l.period
-		return logChange{logGiveBack, first, micros, back, l.period}, seen.explain(l, true)
+		seen.explain(l, true, d)
+		return logChange{logGiveBack, first, micros, back, l.period}
 	case used+cost > l.limit:
 		seen.never = cost > l.limit
 		if !seen.never {
 			seen.blocking = log.at(log.firstHolding(first, used+cost-l.limit))
 		}
-		return logChange{}, seen.explain(l, false)
-	case o == opPeek:
-		return logChange{}, seen.explain(l, true)
+		seen.explain(l, false, d)
+		return logChange{}
+	case q.op == opPeek:
+		seen.explain(l, true, d)
+		return logChange{}
 	}
 	seen.used, seen.newest, seen.rest = used+cost, micros, micros*1000+l.period
-	return logChange{logAppend, first, micros, cost, l.period}, seen.explain(l, true)
+	seen.explain(l, true, d)
+	return logChange{logAppend, first, micros, cost, l.period}
 }
 
-// slidingWindowLogFirst is the step on an empty log at instant micros (µs).
-func slidingWindowLogFirst(o op, log *logView, l Limit, micros, cost int64) (logChange, Decision) {
+// slidingWindowLogFirst is the step on an empty log.
+func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
+	micros, cost, l := q.now/1000, q.cost, q.limit
 	seen := logSeen{now: micros}
 	switch {
-	case o == opRefund && log != nil:
-		return logChange{kind: logEnd}, seen.explain(l, true)
-	case o == opRefund:
-		return logChange{}, seen.explain(l, true)
+	case q.op == opRefund && log != nil:
+		seen.explain(l, true, d)
+		return logChange{kind: logEnd}
+	case q.op == opRefund:
+		seen.explain(l, true, d)
+		return logChange{}
 	case cost > l.limit:
 		seen.never = true
-		return logChange{}, seen.explain(l, false)
-	case o == opPeek:
-		return logChange{}, seen.explain(l, true)
+		seen.explain(l, false, d)
+		return logChange{}
+	case q.op == opPeek:
+		seen.explain(l, true, d)
+		return logChange{}
 	}
 	seen.used, seen.newest, seen.rest = cost, micros, micros*1000+l.period
 	first := 0
 	if log != nil {
 		first = log.size
 	}
-	return logChange{logAppend, first, micros, cost, l.period}, seen.explain(l, true)
+	seen.explain(l, true, d)
+	return logChange{logAppend, first, micros, cost, l.period}
 }
 
 // wholeMicros is a span (ns) in µs, rounded up.
@@ -119,8 +131,8 @@ type logSeen struct {
 }
 
 // explain is the one place where a log's answer is computed.
-func (s logSeen) explain(l Limit, allowed bool) Decision {
-	d := Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.used, 0)}
+func (s *logSeen) explain(l *Limit, allowed bool, d *Decision) {
+	*d = Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.used, 0)}
 	if s.used > 0 {
 		d.ResetAfter = s.until(s.newest, l)
 	}
@@ -131,12 +143,11 @@ func (s logSeen) explain(l Limit, allowed bool) Decision {
 	default:
 		d.RetryAfter = s.until(s.blocking, l)
 	}
-	return d
 }
 
 // until is the span until the unit admitted at an instant (µs) has left: when it is one
 // period old, or when the log is at rest, should that come first because the period was
 // shorter when the log was written.
-func (s logSeen) until(admitted int64, l Limit) time.Duration {
+func (s *logSeen) until(admitted int64, l *Limit) time.Duration {
 	return time.Duration(min(admitted*1000+l.period, s.rest) - s.now*1000)
 }

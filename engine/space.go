@@ -55,6 +55,9 @@ func (sp *space) each(visit func(shard uint16, t *table)) {
 	}
 }
 
+// bytes is what counts against the bound on memory.
+func (sp *space) bytes() int64 { return sp.tableBytes.Load() + sp.logs.bytes.Load() }
+
 // live is how many keys hold a state.
 func (sp *space) live() int64 {
 	total := int64(0)
@@ -87,16 +90,16 @@ func (sp *space) settle(p *probe, t *table, now int64) (*table, *slot, int64, fi
 	}
 }
 
-// own makes sure that a slot which is algorithm a's, or may become so, is: a slot of
+// own makes sure that a slot is the algorithm's that is asked for, or may become so: a slot of
 // another algorithm is closed if it is at rest, and its key gets another.
-func (sp *space) own(t *table, s *slot, st int64, a Algorithm, now int64) error {
-	if s.is(a) {
+func (sp *space) own(t *table, s *slot, st int64, q *query) error {
+	if s.is(q.algorithm) {
 		return nil
 	}
-	if rest, ok := sp.rest(s, st); ok && rest > now {
-		return &WrongTypeError{Owner: s.kind(), Asked: a}
+	if rest, ok := sp.rest(s, st); ok && rest > q.now {
+		return &WrongTypeError{Owner: s.kind(), Asked: q.algorithm}
 	}
-	sp.forget(t, s, st, stateDead, now)
+	sp.forget(t, s, st, stateDead, q.now)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"hash/maphash"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -32,7 +31,7 @@ func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 // have been forgotten. So whoever sweeps does it with a reading that is older than any
 // that a decision still under way may hold.
 type Store struct {
-	seed        maphash.Seed
+	hasher      hasher
 	logLimitMax int64
 	space       atomic.Pointer[space]
 	maxMemory   atomic.Int64
@@ -52,17 +51,20 @@ func NewStore(o Options) (*Store, error) {
 	if o.MaxMemory < 0 {
 		return nil, outOfRange("maxmemory", o.MaxMemory, 0, math.MaxInt64)
 	}
-	s := &Store{seed: maphash.MakeSeed(), logLimitMax: o.LogLimitMax}
+	s := &Store{hasher: newHasher(), logLimitMax: o.LogLimitMax}
 	s.SetMaxMemory(o.MaxMemory)
 	s.Flush()
 	return s, nil
 }
 
+// unbounded is the bound on memory where there is none.
+const unbounded = math.MaxInt64
+
 // SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
 // Where it is below what is in use, keys are forgotten as others come, those at rest first.
 func (s *Store) SetMaxMemory(bytes int64) {
 	if bytes <= 0 {
-		bytes = math.MaxInt64
+		bytes = unbounded
 	}
 	s.maxMemory.Store(bytes)
 }
@@ -86,54 +88,69 @@ func (s *Store) Refund(key string, a Algorithm, l Limit, cost, now int64) (Decis
 	return s.do(opRefund, key, a, &l, cost, now)
 }
 
-// do is the one compare-and-swap loop for every operation on states of one word.
+// A query is what a caller asks of a key.
+type query struct {
+	op        op
+	algorithm Algorithm
+	limit     *Limit
+	cost      int64 // units
+	now       int64 // ns
+}
+
+// do answers for every operation. Nearly every call ends in here: a short key of one word
+// of state that has a slot in its shard's first table. All others are searched for.
 func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d Decision, err error) {
-	if err = s.validate(key, a, l, cost, now); err != nil {
+	if !isShort(key) || !a.valid() || algorithms[a].keepsLog || !s.accepts(a, l, cost, now) {
+		err = s.searchAny(o, key, a, l, cost, now, &d)
 		return d, err
 	}
 	now *= 1000
-	sp := s.space.Load()
-	hash := maphash.String(s.seed, key)
-	if first, second, ok := words16(key); ok && a != SlidingWindowLog {
-		// Nearly every call ends here: the key has a slot, in the first table.
-		if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
-			if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
-				if old := slot.state.Load(); held(old) {
-					x := a.step(o, old, l, now, cost)
-					if x.next == old || x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
-						a.explain(l, x, &d)
-						return d, nil
-					}
+	first, second := shortWords(key)
+	hash, sp := s.hasher.short(first, second), s.space.Load()
+	if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
+		if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
+			if old := slot.state.Load(); held(old) {
+				x := a.step(o, old, l, now, cost)
+				if x.next == old || x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+					a.explain(l, x, &d)
+					return d, nil
 				}
 			}
 		}
 	}
-	err = s.search(sp, hash, o, key, a, l, cost, now, &d)
+	err = s.search(sp, hash, key, &query{o, a, l, cost, now}, &d)
 	return d, err
 }
 
-// search is do where the key has to be searched for.
-func (s *Store) search(sp *space, hash uint64, o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
-	p := newProbe(hash, key)
-	if algorithms[a].keepsLog {
-		dd, err := s.doLog(sp, &p, o, a, *l, cost, now)
-		*d = dd
+// searchAny is do for any key and algorithm, and for arguments that are not accepted.
+func (s *Store) searchAny(o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
+	if err := s.validate(key, a, l, cost, now); err != nil {
 		return err
+	}
+	return s.search(s.space.Load(), s.hasher.hash(key), key, &query{o, a, l, cost, now * 1000}, d)
+}
+
+// search looks for the key's slot, makes one if there is something to write, and takes the
+// step: the one compare-and-swap loop for states of one word.
+func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision) error {
+	a, p := q.algorithm, newProbe(hash, key)
+	if algorithms[a].keepsLog {
+		return s.searchLog(sp, &p, q, d)
 	}
 	t := sp.firstMade(&p)
 	for {
 		var slot *slot
 		var old int64
 		var what finding
-		if t, slot, old, what = sp.settle(&p, t, now); what == absent {
-			if x := a.step(o, 0, l, now, cost); x.next == 0 {
-				a.explain(l, x, d)
+		if t, slot, old, what = sp.settle(&p, t, q.now); what == absent {
+			if x := a.step(q.op, 0, q.limit, q.now, q.cost); x.next == 0 {
+				a.explain(q.limit, x, d)
 				return nil
 			}
-			s.admit(sp, &p, t, slot, a, now)
+			s.admit(sp, &p, t, slot, q)
 			continue
 		}
-		if err := sp.own(t, slot, old, a, now); err != nil {
+		if err := sp.own(t, slot, old, q); err != nil {
 			return err
 		} else if !slot.is(a) {
 			continue
@@ -142,17 +159,24 @@ func (s *Store) search(sp *space, hash uint64, o op, key string, a Algorithm, l 
 		if old == stateRested {
 			from = 0
 		}
-		x := a.step(o, from, l, now, cost)
+		x := a.step(q.op, from, q.limit, q.now, q.cost)
 		to := x.next
 		if to == 0 {
 			to = stateRested
 		}
 		if x.next == from || t.swap(slot, old, to) {
-			a.explain(l, x, d)
+			a.explain(q.limit, x, d)
 			return nil
 		}
 		sp.contended.Add(1)
 	}
+}
+
+// accepts says whether all arguments but the key are within their ranges, for an algorithm
+// that is known and keeps no log.
+func (s *Store) accepts(a Algorithm, l *Limit, cost, now int64) bool {
+	return l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
+		(l.burst == l.limit || algorithms[a].hasBurst)
 }
 
 func (s *Store) validate(key string, a Algorithm, l *Limit, cost, now int64) error {
@@ -180,7 +204,7 @@ func (s *Store) Reset(key string, now int64) bool {
 	if len(key) < 1 || len(key) > KeyBytesMax {
 		return false
 	}
-	p, sp := newProbe(maphash.String(s.seed, key), key), s.space.Load()
+	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()
 	t := sp.first(&p)
 	if t == nil {
 		return false

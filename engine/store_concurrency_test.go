@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-		"sync"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"

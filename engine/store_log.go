@@ -1,56 +1,70 @@
 package engine
 
-// doLog is the loop for algorithms that keep a log. What is to be written decides how:
+// searchLog is search for algorithms that keep a log. What is to be written decides how:
 // units that fit go into the ring by one swap, everything else replaces the ring by
 // another, made from it after it is sealed.
-func (s *Store) doLog(sp *space, p *probe, o op, a Algorithm, l Limit, cost, now int64) (Decision, error) {
+func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) (err error) {
+	defer func() {
+		if err != nil {
+			*d = Decision{} // a step that lost a race may have left its answer
+		}
+	}()
 	t := sp.firstMade(p)
 	for {
 		var slot *slot
 		var st int64
 		var what finding
-		if t, slot, st, what = sp.settle(p, t, now); what == absent {
-			change, d := slidingWindowLogStep(o, nil, l, now, cost)
-			if change.kind == logKeep {
-				return d, nil
+		if t, slot, st, what = sp.settle(p, t, q.now); what == absent {
+			if change := slidingWindowLogStep(q, nil, d); change.kind == logKeep {
+				return nil
 			}
-			s.admit(sp, p, t, slot, a, now)
+			s.admit(sp, p, t, slot, q)
 			continue
 		}
-		if err := sp.own(t, slot, st, a, now); err != nil {
-			return Decision{}, err
-		} else if !slot.is(a) {
+		if err := sp.own(t, slot, st, q); err != nil {
+			return err
+		} else if !slot.is(q.algorithm) {
 			continue
 		}
-		if !held(st) {
-			change, d := slidingWindowLogStep(o, nil, l, now, cost)
-			if change.kind == logKeep {
-				return d, nil
-			}
-			if ok, err := s.begin(sp, p, t, slot, st, change, now); ok || err != nil {
-				return d, err
-			}
-			continue
-		}
-		r := sp.logs.load(st)
-		if r == nil {
-			sp.release(t, slot, st, stateRested)
-			continue
-		}
-		v := r.view()
-		change, d := slidingWindowLogStep(o, &v, l, now, cost)
-		ok, err := s.write(sp, p, &v, change, l.limit, now)
-		switch {
-		case err != nil:
-			return Decision{}, err
-		case ok && change.kind == logEnd:
-			sp.release(t, slot, st, stateRested)
-			return d, nil
-		case ok:
-			return d, nil
+		if done, err := s.stepLog(sp, p, t, slot, st, q, d); done || err != nil {
+			return err
 		}
 		sp.contended.Add(1)
 	}
+}
+
+// stepLog takes one step on the log of a slot with state st. It returns false when
+// something has changed meanwhile.
+func (s *Store) stepLog(sp *space, p *probe, t *table, slot *slot, st int64, q *query, d *Decision) (bool, error) {
+	if !held(st) {
+		change := slidingWindowLogStep(q, nil, d)
+		if change.kind == logKeep {
+			return true, nil
+		}
+		return s.begin(sp, p, t, slot, st, change, q.now)
+	}
+	r := sp.logs.load(st)
+	if r == nil {
+		sp.release(t, slot, st, stateRested)
+		return false, nil
+	}
+	v := r.view()
+	change := slidingWindowLogStep(q, &v, d)
+	switch change.kind {
+	case logKeep:
+		return v.holds(), nil
+	case logEnd:
+		if !v.seal() || !sp.logs.swap(r, nil) {
+			return false, nil
+		}
+		sp.release(t, slot, st, stateRested)
+		return true, nil
+	case logAppend:
+		if v.fits(change) {
+			return v.append(change), nil
+		}
+	}
+	return s.replace(sp, p, &v, change, q)
 }
 
 // begin starts a log in a slot whose state is at rest.
@@ -69,32 +83,23 @@ func (s *Store) begin(sp *space, p *probe, t *table, slot *slot, st int64, c log
 	return false, nil
 }
 
-// write makes a change to a log that was seen as v, unless it is no longer so.
-func (s *Store) write(sp *space, p *probe, v *logView, c logChange, limit, now int64) (bool, error) {
-	switch c.kind {
-	case logKeep:
-		return v.holds(), nil
-	case logEnd:
-		return v.seal() && sp.logs.swap(v.ring, nil), nil
-	case logAppend:
-		if v.fits(c) {
-			return v.append(c), nil
-		}
-	}
-	next := ringSize(v.size-c.first+1, limit)
-	if more := int64(next-int(v.n)) * 8; more > 0 {
-		if err := s.roomForLog(sp, p, more, now); err != nil {
+// replace seals a ring that was seen as v and puts one that holds the change in its place.
+func (s *Store) replace(sp *space, p *probe, v *logView, c logChange, q *query) (bool, error) {
+	more := int64(ringSize(v.size-c.first+1, q.limit.limit)-int(v.n)) * 8
+	if more > 0 {
+		if err := s.roomForLog(sp, p, more, q.now); err != nil {
 			return false, err
 		}
 	}
 	if !v.seal() {
 		return false, nil
 	}
-	var r *ring
+	less := int64(0)
 	if c.kind == logGiveBack {
-		r = v.kept(c.first, c.units, c, limit)
-	} else {
-		r = v.kept(c.first, 0, c, limit)
+		less = c.units
+	}
+	r := v.kept(less, c, q.limit.limit)
+	if c.kind == logAppend {
 		r.push(c)
 	}
 	return sp.logs.swap(v.ring, r), nil
