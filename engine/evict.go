@@ -12,24 +12,27 @@ import "math/bits"
 // when the table is used up it is replaced by one of its own size.
 
 const (
-	// evictSample is how many keys are looked at to find the one to forget.
+	// evictSample is how many keys of a table are looked at to find the one to forget.
 	evictSample = 16
-	// evictSlots bounds how many slots are looked at to find them.
+	// evictSlots bounds how many of its slots are looked at to find them.
 	evictSlots = 4 * evictSample
-	// evictRounds is how many logs are forgotten at most to make room for one that grows.
-	evictRounds = 64
+	// evictSlotsMax bounds how many slots are looked at to make room for one log.
+	evictSlotsMax = 1 << 14
+	// spareShare is the share of the bound that is left to tables under replacement, which
+	// exist twice.
+	spareShare = 8
 )
 
 // admit gets a slot for the key that settle did not find, beginning with the slot that it
 // found instead. It may fail; the caller looks again either way.
 func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
 	if t.next.Load() == nil {
-		s.roomForKey(sp, p, t, q.now)
-		if t.used.Load() < t.limit {
+		most := s.roomForKey(sp, p, t, q.now)
+		if t.used.Load() < t.limit && t.n <= most {
 			t.claim(slot, p, uint8(q.algorithm))
 			return
 		}
-		sp.successor(t, p.shard)
+		sp.successor(t, p.shard, most)
 		sp.catchUp(t, p.shard, q.now)
 	}
 	slot.shut()
@@ -37,91 +40,107 @@ func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
 }
 
 // roomForKey forgets keys of the table if the key about to come would make it grow beyond
-// the bound.
-func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) {
+// the bound. It returns how many slots the table, or a successor, may have.
+func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slotsMax uint64) {
 	most := s.maxMemory.Load()
 	if most == unbounded {
-		return
+		return anySlots
 	}
-	growth := int64(slotsFor(t.live.Load(), p.shard)*t.stride) * 8
-	if sp.bytes()+growth <= most || t.live.Load() < t.evictFrom() {
-		return
+	bytes, live := sp.bytes(), t.live.Load()
+	growth := int64(slotsFor(live, p.shard)*t.stride) * 8
+	if bytes+growth <= most-most/spareShare {
+		return anySlots
 	}
-	// Two for one, so that tables that are full when the bound is lowered come below it.
+	if bytes <= most && live < t.evictFrom() {
+		return t.n
+	}
+	// Two for one, so that tables that are too large when the bound is lowered get fewer
+	// keys, and a smaller successor.
 	seed := p.meta ^ uint64(t.used.Load())*0x9e37_79b9_7f4a_7c15
 	for i := range uint64(2) {
-		s.evict(sp, t, seed+i<<32, now, false)
+		s.evict(sp, t, victims{now: now}, seed+i<<32)
 	}
+	if smaller := slotsFor(t.live.Load(), p.shard); bytes > most && smaller < t.n*3/4 {
+		return smaller
+	}
+	return t.n
 }
 
 // evictFrom is how many live keys a table holds at the bound: few enough that one of its
 // own size is worth replacing it by.
 func (t *table) evictFrom() int64 { return t.limit * 3 / 4 }
 
-// roomForLog forgets other logs until there is room for so many bytes more. It returns
-// ErrNoMemory when that is not enough.
-func (s *Store) roomForLog(sp *space, p *probe, more, now int64) error {
+// roomForLog forgets logs, but not the one with the reference keep, until there is room for
+// so many bytes more, or at least twice as much has become free as will be taken. It returns
+// ErrNoMemory when there is nothing left to forget, or not in evictSlotsMax slots.
+func (s *Store) roomForLog(sp *space, p *probe, keep, more, now int64) error {
 	most := s.maxMemory.Load()
-	if most == unbounded {
+	if most == unbounded || sp.bytes()+more <= most {
 		return nil
 	}
-	seed := p.meta ^ uint64(now)
-	for i := 0; sp.bytes()+more > most; i++ {
-		if i == evictRounds {
-			return ErrNoMemory
+	const shelves = classCount * shardCount
+	seed := p.meta ^ uint64(now)*0x9e37_79b9_7f4a_7c15
+	from, _ := bits.Mul64(seed, shelves)
+	slots, before := uint64(0), sp.logs.bytes.Load()
+	for i := range uint64(2 * shelves) {
+		if t, _ := sp.shelf((from + i) % shelves); t != nil && t.next.Load() == nil {
+			slots += s.evict(sp, t, victims{now: now, logs: true, keep: keep}, seed+i<<32)
 		}
-		seed = seed*0xd134_2543_de82_ef95 + 1
-		high, low := bits.Mul64(seed, classCount*shardCount)
-		if t, _ := sp.shelf(high); t != nil && t.next.Load() == nil {
-			s.evict(sp, t, low, now, true)
+		if sp.bytes()+more <= most || before-sp.logs.bytes.Load() >= 2*more {
+			return nil
+		}
+		if slots > evictSlotsMax {
+			break
 		}
 	}
-	return nil
+	return ErrNoMemory
+}
+
+// victims says which keys may be forgotten, at instant now (ns): all, or logs only, but not
+// the log with the reference keep.
+type victims struct {
+	now  int64
+	logs bool
+	keep int64
 }
 
 // evict looks at a sample of the table's keys, from a place on that seed tells, and forgets
-// those at rest, or else the one nearest to it. With logs it looks at logs only.
-func (s *Store) evict(sp *space, t *table, seed uint64, now int64, logs bool) {
-	type victim struct {
+// those at rest, or else the one nearest to it. It returns how many slots it looked at.
+func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64) {
+	var nearest struct {
 		slot     *slot
 		st, rest int64
 	}
-	var nearest victim
-	keys, forgot := 0, false
+	forgot := false
 	i, _ := bits.Mul64(seed*0x9e37_79b9_7f4a_7c15, t.n)
-	for range min(t.n, evictSlots) {
-		slot := t.slot(i)
-		if i++; i == t.n {
-			i = 0
-		}
+	for keys := 0; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
+		slot := t.slot((i + slots) % t.n)
 		st := slot.state.Load()
-		if !held(st) || logs && !slot.kind().row().keepsLog {
+		if !held(st) || from.logs && (st == from.keep || !slot.kind().row().keepsLog) {
 			continue
 		}
+		keys++
 		rest, ok := sp.rest(slot, st)
 		switch {
 		case !ok:
-			continue
-		case rest <= now-restLag:
-			if _, ok := sp.forget(t, slot, st, stateDead, now-restLag); ok {
+		case rest <= from.now-restLag:
+			if _, ok := sp.forget(t, slot, st, stateDead, rest); ok {
 				s.reclaimed.Add(1)
 				forgot = true
 			}
 		case nearest.slot == nil || rest < nearest.rest:
-			nearest = victim{slot, st, rest}
-		}
-		if keys++; keys == evictSample {
-			break
+			nearest.slot, nearest.st, nearest.rest = slot, st, rest
 		}
 	}
 	if forgot || nearest.slot == nil {
-		return
+		return slots
 	}
-	if rest, ok := sp.forget(t, nearest.slot, nearest.st, stateDead, nearest.rest); !ok {
-		return
-	} else if rest <= now {
-		s.reclaimed.Add(1)
-	} else {
-		s.evicted.Add(1)
+	if _, ok := sp.forget(t, nearest.slot, nearest.st, stateDead, nearest.rest); ok {
+		if nearest.rest <= from.now {
+			s.reclaimed.Add(1)
+		} else {
+			s.evicted.Add(1)
+		}
 	}
+	return slots
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Growth, shrinking and cleaning are one thing: a table hands its keys on to a successor
 // of the size that fits those alive. Slot by slot,
@@ -49,12 +52,15 @@ func slotsFor(live int64, shard uint16) uint64 {
 // slotsMin is the fewest slots of a table.
 const slotsMin = 4
 
-// successor is the table after t, made if there is none.
-func (sp *space) successor(t *table, shard uint16) *table {
+// anySlots is the bound on a successor's slots where there is none.
+const anySlots = math.MaxUint64
+
+// successor is the table after t, made with at most so many slots if there is none.
+func (sp *space) successor(t *table, shard uint16, slotsMax uint64) *table {
 	if next := t.next.Load(); next != nil {
 		return next
 	}
-	next := newTable(t.shelf, t.class, slotsFor(t.live.Load(), shard))
+	next := newTable(t.shelf, t.class, min(slotsFor(t.live.Load(), shard), slotsMax))
 	if !t.next.CompareAndSwap(nil, next) {
 		return t.next.Load()
 	}
@@ -146,12 +152,12 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 // somebody has.
 func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
 	p := probeOf(s, meta, t.class)
-	to := sp.successor(t, shard)
+	to := sp.successor(t, shard, anySlots)
 	for {
 		there, was, what := to.seek(&p, true)
 		switch {
 		case what == closed:
-			to = sp.successor(to, shard)
+			to = sp.successor(to, shard, anySlots)
 			continue
 		case what == absent:
 			if !to.claim(there, &p, uint8(meta&metaKind)) {

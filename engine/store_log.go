@@ -69,7 +69,7 @@ func (s *Store) stepLog(sp *space, p *probe, t *table, slot *slot, st int64, q *
 
 // begin starts a log in a slot whose state is at rest.
 func (s *Store) begin(sp *space, p *probe, t *table, slot *slot, st int64, c logChange, now int64) (bool, error) {
-	if err := s.roomForLog(sp, p, int64(ringHead+ringSlotsMin)*8, now); err != nil {
+	if err := s.roomForLog(sp, p, 0, int64(ringHead+ringSlotsMin)*8, now); err != nil {
 		return false, err
 	}
 	ref := sp.logs.take()
@@ -87,7 +87,7 @@ func (s *Store) begin(sp *space, p *probe, t *table, slot *slot, st int64, c log
 func (s *Store) replace(sp *space, p *probe, v *logView, c logChange, q *query) (bool, error) {
 	more := int64(ringSize(v.size-c.first+1, q.limit.limit)-int(v.n)) * 8
 	if more > 0 {
-		if err := s.roomForLog(sp, p, more, q.now); err != nil {
+		if err := s.roomForLog(sp, p, v.ref, more, q.now); err != nil {
 			return false, err
 		}
 	}
