@@ -73,13 +73,13 @@ func (t *table) evictFrom() int64 { return t.limit * 3 / 4 }
 // roomForLog forgets logs, but not the one with the reference keep, until there is room for
 // so many bytes more, or at least twice as much has become free as will be taken. It returns
 // ErrNoMemory when there is nothing left to forget, or not in evictSlotsMax slots.
-func (s *Store) roomForLog(sp *space, p *probe, keep, more, now int64) error {
+func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error {
 	most := s.maxMemory.Load()
 	if most == unbounded || sp.bytes()+more <= most {
 		return nil
 	}
 	const shelves = classCount * shardCount
-	seed := p.meta ^ uint64(now)*0x9e37_79b9_7f4a_7c15
+	seed ^= uint64(now) * 0x9e37_79b9_7f4a_7c15
 	from, _ := bits.Mul64(seed, shelves)
 	slots, before := uint64(0), sp.logs.bytes.Load()
 	for i := range uint64(2 * shelves) {

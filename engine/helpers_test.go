@@ -158,7 +158,7 @@ func eachHeld(s *Store, visit func(t *table, slot *slot, st int64)) {
 // entriesOf are the entries of a log, those that have left included: instant (µs), units.
 func entriesOf(r *ring) (entries [][2]int64) {
 	v := r.view()
-	for i := range v.size {
+	for i := range v.size() {
 		if v.entry(i) != 0 {
 			entries = append(entries, [2]int64{v.at(i), v.units(i, i)})
 		}

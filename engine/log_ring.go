@@ -87,7 +87,6 @@ type logView struct {
 	gapAt  uint32
 	gap    uint64
 	newest uint64
-	size   int
 }
 
 // view finds the gap. The word before it is read first: that it is an entry and the gap
@@ -102,11 +101,14 @@ func (r *ring) view() logView {
 	for {
 		w := r.word(i).Load()
 		if w == 0 || w >= logSeal || w>>logUnitsBits < newest>>logUnitsBits {
-			return logView{ring: r, gapAt: i, gap: w, newest: newest, size: int(r.n) - 1}
+			return logView{ring: r, gapAt: i, gap: w, newest: newest}
 		}
 		newest, i = w, r.after(i)
 	}
 }
+
+// size is how many entries there is room for.
+func (v *logView) size() int { return int(v.n) - 1 }
 
 // holds says whether the ring is still as it was seen.
 func (v *logView) holds() bool { return v.word(v.gapAt).Load() == v.gap }
@@ -118,7 +120,7 @@ func (v *logView) entry(i int) uint64 {
 	switch {
 	case i < 0:
 		return v.gap
-	case i == v.size-1:
+	case i == v.size()-1:
 		return v.newest
 	}
 	at := uint64(v.gapAt) + 1 + uint64(i)
@@ -155,16 +157,16 @@ func (v *logView) firstAfter(instant int64) int {
 	if low < 0 {
 		low += int(v.n)
 	}
-	if low >= v.size || low > 0 && v.at(low-1) > instant {
+	if low >= v.size() || low > 0 && v.at(low-1) > instant {
 		low = 0 // the hint is from an earlier round
 	}
 	high, step := low, 1
-	for high < v.size && v.at(high) <= instant {
+	for high < v.size() && v.at(high) <= instant {
 		low = high + 1
 		high += step
 		step *= 2
 	}
-	high = min(high, v.size)
+	high = min(high, v.size())
 	for low < high {
 		mid := int(uint(low+high) / 2)
 		if v.at(mid) <= instant {
@@ -182,7 +184,7 @@ func (v *logView) firstHolding(from int, units int64) int {
 	if v.units(from, from) >= units {
 		return from // most often: one unit, and the oldest stands in its way
 	}
-	low, high := from+1, v.size-1
+	low, high := from+1, v.size()-1
 	for low < high {
 		mid := int(uint(low+high) / 2)
 		if v.units(from, mid) >= units {
@@ -194,11 +196,12 @@ func (v *logView) firstHolding(from int, units int64) int {
 	return low
 }
 
-// fits says whether the units of a change can be logged in this ring.
-func (v *logView) fits(c logChange) bool {
-	live := v.size - c.first
+// fits says whether the units of a change can be logged in this ring, for a limit of this
+// period.
+func (v *logView) fits(c logChange, period int64) bool {
+	live := v.size() - c.first
 	switch {
-	case v.sealed(), v.period != c.period, c.at-v.base > logAtMax:
+	case v.sealed(), v.period != period, c.at-v.base > logAtMax:
 		return false
 	case c.first == 0 && v.entry(0) != 0:
 		return false // full: the place behind the gap is still needed
@@ -236,8 +239,8 @@ func (v *logView) seal() bool {
 // kept makes a ring of what of a sealed one a change keeps, with room for more: the entries
 // from its first on, of which there may be none, less some of their newest units, but not
 // all. The ring is nobody else's yet.
-func (v *logView) kept(less int64, c logChange, limit int64) *ring {
-	first, last := c.first, v.size-1
+func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
+	first, last := c.first, v.size()-1
 	if less > 0 {
 		last = v.firstHolding(first, v.units(first, last)-less)
 	}
@@ -246,14 +249,14 @@ func (v *logView) kept(less int64, c logChange, limit int64) *ring {
 	if live > 0 {
 		base = v.at(first)
 	}
-	to := newRing(v.ref, base, c.period, ringSize(live+1, limit))
+	to := newRing(v.ref, base, l.period, ringSize(live+1, l.limit))
 	before := v.entry(first - 1)
 	for i := range live {
 		at := uint64(v.at(first+i) - base)
 		to.word(uint32(i)).Store(at<<logUnitsBits | (v.entry(first+i)-before)&logUnitsMask)
 	}
 	if less > 0 {
-		left := v.units(first, v.size-1) - less
+		left := v.units(first, v.size()-1) - less
 		w := to.word(uint32(live - 1))
 		w.Store(w.Load()&^logUnitsMask | uint64(left))
 	}
@@ -278,8 +281,8 @@ func ringSize(live int, limit int64) int {
 }
 
 // firstRing makes a ring with one entry.
-func firstRing(ref int64, c logChange) *ring {
-	r := newRing(ref, c.at, c.period, ringSlotsMin)
+func firstRing(ref int64, c logChange, l *Limit) *ring {
+	r := newRing(ref, c.at, l.period, ringSlotsMin)
 	r.push(c)
 	return r
 }

@@ -14,7 +14,8 @@ var slidingWindowLog = algorithm{
 }
 
 // A logChange is what a step does to a log. States of one word are small enough to be
-// returned; of a log the step returns what is to become of it.
+// returned; of a log the step returns what is to become of it. What writes gives the log
+// the period of its limit.
 type logChange struct {
 	kind logChangeKind
 	// first is the oldest entry to keep, the number of entries when none is.
@@ -22,8 +23,6 @@ type logChange struct {
 	// at (µs) and units are those of the entry to append; for logGiveBack, units are those
 	// to leave out, newest first.
 	at, units int64
-	// period (ns) is that of the call, and of the log from now on.
-	period int64
 }
 
 type logChangeKind uint8
@@ -53,8 +52,8 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	micros = max(micros, newest)
 	first := log.firstAfter(max(micros-wholeMicros(l.period), newest-wholeMicros(log.period)))
 	used := int64(0)
-	if first < log.size {
-		used = log.units(first, log.size-1)
+	if first < log.size() {
+		used = log.units(first, log.size()-1)
 	}
 	seen := logSeen{now: micros, newest: newest, used: used, rest: log.restAt()}
 	switch {
@@ -72,7 +71,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 		seen.newest = log.at(log.firstHolding(first, seen.used))
 		seen.rest = seen.newest*1000 + l.period
 		seen.explain(l, true, d)
-		return logChange{logGiveBack, first, micros, back, l.period}
+		return logChange{logGiveBack, first, micros, back}
 	case used+cost > l.limit:
 		seen.never = cost > l.limit
 		if !seen.never {
@@ -86,7 +85,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	}
 	seen.used, seen.newest, seen.rest = used+cost, micros, micros*1000+l.period
 	seen.explain(l, true, d)
-	return logChange{logAppend, first, micros, cost, l.period}
+	return logChange{logAppend, first, micros, cost}
 }
 
 // slidingWindowLogFirst is the step on an empty log.
@@ -111,10 +110,10 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 	seen.used, seen.newest, seen.rest = cost, micros, micros*1000+l.period
 	first := 0
 	if log != nil {
-		first = log.size
+		first = log.size()
 	}
 	seen.explain(l, true, d)
-	return logChange{logAppend, first, micros, cost, l.period}
+	return logChange{logAppend, first, micros, cost}
 }
 
 // wholeMicros is a span (ns) in µs, rounded up.

@@ -97,29 +97,33 @@ type query struct {
 	now       int64 // ns
 }
 
-// do answers for every operation. Nearly every call ends in here: a short key of one word
-// of state that has a slot in its shard's first table. All others are searched for.
+// do answers for every operation. Nearly every call ends in here: a short key that has a
+// slot in its shard's first table. All others are searched for.
 func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d Decision, err error) {
-	if !isShort(key) || !a.valid() || algorithms[a].keepsLog || !s.accepts(a, l, cost, now) {
+	if !isShort(key) || !a.valid() || !s.accepts(a, l, cost, now) {
 		err = s.searchAny(o, key, a, l, cost, now, &d)
-		return d, err
+		return d.unless(err), err
 	}
 	now *= 1000
 	first, second := shortWords(key)
 	hash, sp := s.hasher.short(first, second), s.space.Load()
 	if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
 		if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
-			if old := slot.state.Load(); held(old) {
-				x := a.step(o, old, l, now, cost)
-				if x.next == old || x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
-					a.explain(l, x, &d)
-					return d, nil
+			old := slot.state.Load()
+			if !held(old) {
+			} else if algorithms[a].keepsLog {
+				if done, err := s.stepLog(sp, t, slot, old, hash, &query{o, a, l, cost, now}, &d); done {
+					return d.unless(err), err
 				}
+			} else if x := a.step(o, old, l, now, cost); x.next == old ||
+				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+				a.explain(l, x, &d)
+				return d, nil
 			}
 		}
 	}
 	err = s.search(sp, hash, key, &query{o, a, l, cost, now}, &d)
-	return d, err
+	return d.unless(err), err
 }
 
 // searchAny is do for any key and algorithm, and for arguments that are not accepted.
@@ -173,10 +177,11 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 }
 
 // accepts says whether all arguments but the key are within their ranges, for an algorithm
-// that is known and keeps no log.
+// that is known.
 func (s *Store) accepts(a Algorithm, l *Limit, cost, now int64) bool {
 	return l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
-		(l.burst == l.limit || algorithms[a].hasBurst)
+		(l.burst == l.limit || algorithms[a].hasBurst) &&
+		(l.limit <= s.logLimitMax || !algorithms[a].keepsLog)
 }
 
 func (s *Store) validate(key string, a Algorithm, l *Limit, cost, now int64) error {

@@ -3,12 +3,7 @@ package engine
 // searchLog is search for algorithms that keep a log. What is to be written decides how:
 // units that fit go into the ring by one swap, everything else replaces the ring by
 // another, made from it after it is sealed.
-func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) (err error) {
-	defer func() {
-		if err != nil {
-			*d = Decision{} // a step that lost a race may have left its answer
-		}
-	}()
+func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) error {
 	t := sp.firstMade(p)
 	for {
 		var slot *slot
@@ -26,7 +21,7 @@ func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) (err error
 		} else if !slot.is(q.algorithm) {
 			continue
 		}
-		if done, err := s.stepLog(sp, p, t, slot, st, q, d); done || err != nil {
+		if done, err := s.stepLog(sp, t, slot, st, p.meta, q, d); done {
 			return err
 		}
 		sp.contended.Add(1)
@@ -34,14 +29,14 @@ func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) (err error
 }
 
 // stepLog takes one step on the log of a slot with state st. It returns false when
-// something has changed meanwhile.
-func (s *Store) stepLog(sp *space, p *probe, t *table, slot *slot, st int64, q *query, d *Decision) (bool, error) {
+// something has changed meanwhile, and with an error always true. seed is any number.
+func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (bool, error) {
 	if !held(st) {
 		change := slidingWindowLogStep(q, nil, d)
 		if change.kind == logKeep {
 			return true, nil
 		}
-		return s.begin(sp, p, t, slot, st, change, q.now)
+		return s.begin(sp, t, slot, st, seed, change, q)
 	}
 	r := sp.logs.load(st)
 	if r == nil {
@@ -60,20 +55,20 @@ func (s *Store) stepLog(sp *space, p *probe, t *table, slot *slot, st int64, q *
 		sp.release(t, slot, st, stateRested)
 		return true, nil
 	case logAppend:
-		if v.fits(change) {
+		if v.fits(change, q.limit.period) {
 			return v.append(change), nil
 		}
 	}
-	return s.replace(sp, p, &v, change, q)
+	return s.replace(sp, &v, seed, change, q)
 }
 
 // begin starts a log in a slot whose state is at rest.
-func (s *Store) begin(sp *space, p *probe, t *table, slot *slot, st int64, c logChange, now int64) (bool, error) {
-	if err := s.roomForLog(sp, p, 0, int64(ringHead+ringSlotsMin)*8, now); err != nil {
-		return false, err
+func (s *Store) begin(sp *space, t *table, slot *slot, st int64, seed uint64, c logChange, q *query) (bool, error) {
+	if err := s.roomForLog(sp, seed, 0, int64(ringHead+ringSlotsMin)*8, q.now); err != nil {
+		return true, err
 	}
 	ref := sp.logs.take()
-	r := firstRing(ref, c)
+	r := firstRing(ref, c, q.limit)
 	sp.logs.hang(r)
 	if t.swap(slot, st, ref) {
 		return true, nil
@@ -84,11 +79,11 @@ func (s *Store) begin(sp *space, p *probe, t *table, slot *slot, st int64, c log
 }
 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
-func (s *Store) replace(sp *space, p *probe, v *logView, c logChange, q *query) (bool, error) {
-	more := int64(ringSize(v.size-c.first+1, q.limit.limit)-int(v.n)) * 8
+func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *query) (bool, error) {
+	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
 	if more > 0 {
-		if err := s.roomForLog(sp, p, v.ref, more, q.now); err != nil {
-			return false, err
+		if err := s.roomForLog(sp, seed, v.ref, more, q.now); err != nil {
+			return true, err
 		}
 	}
 	if !v.seal() {
@@ -98,7 +93,7 @@ func (s *Store) replace(sp *space, p *probe, v *logView, c logChange, q *query) 
 	if c.kind == logGiveBack {
 		less = c.units
 	}
-	r := v.kept(less, c, q.limit.limit)
+	r := v.kept(less, c, q.limit)
 	if c.kind == logAppend {
 		r.push(c)
 	}
