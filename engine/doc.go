@@ -35,29 +35,59 @@
 //	token_bucket.go        one row of the table
 //	leaky_bucket.go        one row of the table
 //	sliding_window_log.go  one row of the table
-//	log_state.go           the log's state: an immutable view of append-only slots
-//	store.go               the compare-and-swap loop, and everything a caller calls
-//	shard.go               one shard: a lock-free hash table
-//	node.go                one key: its slot, and who owns it at each atomic step
+//	store.go               everything a caller calls, and the compare-and-swap loop
+//	store_log.go           the same for algorithms that keep a log
+//	key.go                 a key as words, and its hash
+//	table.go               one shard's keys: slots, and who owns them at each atomic step
+//	rebuild.go             how a table hands its keys on to a larger or smaller one
+//	space.go               all tables of a store, and the way through them
+//	evict.go               the bound on memory
+//	log_ring.go            the units of one log
+//	log_cells.go           where logs hang
 //	scan.go                iteration and reclaiming
+//	stats.go               what is counted
 //
 // # Invariants
 //
 // Numbered so that code and tests can point at them.
 //
-//  1. At most one live node holds a key. (shard.go; TestOneNodePerKey)
-//  2. A node's state changes only by compare-and-swap from the state that the step saw.
-//     (node.go; TestStoreAdmitsExactly)
-//  3. A dead node never lives again: killing swaps the state to a mark that no step
-//     accepts, so an update that raced with the killing fails and starts over at a new
-//     node. (node.go; TestReclaimLosesNoUpdate)
+//  1. At most one open slot holds a key. All searches for a key pass the same slots and
+//     take the first that is neither closed nor another key's, both of which are for ever.
+//     (table.go; TestOneSlotPerKey)
+//  2. A state changes only by compare-and-swap from the state that the step saw: the
+//     slot's word, or the gap of the log's ring. (table.go, log_ring.go;
+//     TestStoreAdmitsExactly)
+//  3. A closed slot never opens again, so an update that raced with forgetting the key or
+//     with moving it fails, and starts over where the key is now. (table.go, rebuild.go;
+//     TestReclaimLosesNoUpdate)
 //  4. A key at rest is the same as no key: every question about it is answered as if it
 //     were absent, whether or not its memory has been reclaimed. (TestAtRestIsAbsent)
 //  5. A denial, a peek and an error change nothing. (TestDenialChangesNothing)
-//  6. A slot of a log, once it is inside a published state, never changes its value.
-//     (log_state.go; TestLogSlotsAreStable)
-//  7. A scan returns every key that was there from its first call to its last.
+//  6. A key comes into a table from the one before at most once, however late whoever
+//     moves it: in the later table its state leaves 0 once, and a slot that died after it
+//     held a state stays there to tell. (rebuild.go; TestStaleMoverBringsNothingBack)
+//  7. No caller waits for another. A claim, a move or the end of a log that was begun is
+//     finished by whoever meets it. (TestStalledClaim, TestStalledMover)
+//  8. A ring changes only at its gap, and a sealed ring not at all, so what was read
+//     between two equal readings of the gap was so at one instant. (log_ring.go;
+//     TestViewsThatHoldAreWhole)
+//  9. A reference names one log for ever, and its cell is given back once.
+//     (log_cells.go; TestCells)
+//  10. A scan returns every key that was there from its first call to its last.
 //     (scan.go; TestScanMissesNothing)
 //
 // Costly checks of these run when the build tag "invariants" is set; the race run sets it.
+//
+// # Room for more
+//
+// A state of two or three words goes where a log's does, into a cell that the state word
+// refers to, but into one of a pool without pointers: a cell is not changed while a slot
+// refers to it, a step writes a fresh one and swaps the reference, which counts how often
+// the cell was given out, and a reader who finds the reference unchanged after reading has
+// read one state. So the slot stays as wide as it is, and a step is still one swap.
+//
+// Whoever follows changes (to disk, to replicas) needs to know which keys have changed
+// since they looked. A bit of the meta word that says so is there for it: a writer who
+// finds it set, as nearly all do on a busy key, does no more; who sets it queues the slot.
+// The meta word is in the cache line that the step has read.
 package engine

@@ -39,11 +39,11 @@ const moveStep = 64
 // it: longer than any caller holds a reading of the clock.
 const restLag = 2_000_000_000
 
-// slotsFor is how many slots a table for so many live keys gets: between 3/2 and 2 for
+// slotsFor is how many slots a table for so many live keys gets: between 13/8 and 2 for
 // each. The factor differs from shard to shard, so that not all are rebuilt, or as empty
 // as they get, at the same number of keys.
 func slotsFor(live int64, shard uint16) uint64 {
-	const factorMin, factorSpread = 228, 46 // of 128
+	const factorMin, factorSpread = 208, 48 // of 128
 	factor := factorMin + uint64(shard)*79%factorSpread
 	n := uint64(max(live, 0))*factor/128 + 2
 	return max(n+n%2, slotsMin)

@@ -81,8 +81,8 @@ type table struct {
 }
 
 const (
-	// A table is full at 4/5: an absent key is then found absent after about a dozen slots.
-	fullNumerator, fullDenominator = 7, 10
+	// A table is full at 3/4: an absent key is then found absent after eight slots or so.
+	fullNumerator, fullDenominator = 3, 4
 )
 
 func newTable(shelf *atomic.Pointer[table], class uint8, n uint64) *table {
