@@ -89,22 +89,38 @@ type logView struct {
 	newest uint64
 }
 
+// before is the place before place i.
+func (r *ring) before(i uint32) uint32 {
+	if i == 0 {
+		i = r.n
+	}
+	return i - 1
+}
+
 // view finds the gap. The word before it is read first: that it is an entry and the gap
-// not a younger one says that the gap was there when it was read.
+// not a younger one says that the gap was there when it was read. A seal says nothing of
+// the word before it, which may have been read a round ago, but after it nothing changes.
 func (r *ring) view() logView {
 	i := r.end.Load()
-	before := i
-	if before == 0 {
-		before = r.n
+	newest := r.word(r.before(i)).Load()
+	if newest >= logSeal { // the hint came late: it is a place behind
+		return r.sealedAt(r.before(i))
 	}
-	newest := r.word(before - 1).Load()
 	for {
 		w := r.word(i).Load()
-		if w == 0 || w >= logSeal || w>>logUnitsBits < newest>>logUnitsBits {
+		if w >= logSeal {
+			return r.sealedAt(i)
+		}
+		if w == 0 || w>>logUnitsBits < newest>>logUnitsBits {
 			return logView{ring: r, gapAt: i, gap: w, newest: newest}
 		}
 		newest, i = w, r.after(i)
 	}
+}
+
+// sealedAt is the view of a ring whose seal is at place i.
+func (r *ring) sealedAt(i uint32) logView {
+	return logView{ring: r, gapAt: i, gap: r.word(i).Load(), newest: r.word(r.before(i)).Load()}
 }
 
 // size is how many entries there is room for.

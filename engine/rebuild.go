@@ -151,7 +151,7 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 // hand writes the key and the state of a closed slot of t to the tables after t, unless
 // somebody has.
 func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
-	p := probeOf(s, meta, t.class)
+	p, kind := probeOf(s, meta, t.class), Algorithm(meta&metaKind)
 	to := sp.successor(t, shard, anySlots)
 	for {
 		there, was, what := to.seek(&p, true)
@@ -160,13 +160,15 @@ func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
 			to = sp.successor(to, shard, anySlots)
 			continue
 		case what == absent:
-			if !to.claim(there, &p, uint8(meta&metaKind)) {
+			if !to.claim(there, &p, uint8(kind)) {
 				continue
 			}
 		case was != 0:
 			return
 		}
-		if to.swap(there, 0, st) {
+		if !there.is(kind) { // begun for another key, and taken over by this one
+			to.kill(there, 0)
+		} else if to.swap(there, 0, st) {
 			return
 		}
 	}
