@@ -110,8 +110,11 @@ func (h *hasher) hash(key string) uint64 {
 	if isShort(key) {
 		return h.short(shortWords(key))
 	}
-	return maphash.String(h.seed, key)
+	return h.other(key)
 }
+
+// other is the hash of a key that is not short.
+func (h *hasher) other(key string) uint64 { return maphash.String(h.seed, key) }
 
 // short is the hash of a short key with these words.
 func (h *hasher) short(first, second uint64) uint64 {
@@ -122,7 +125,7 @@ func (h *hasher) short(first, second uint64) uint64 {
 
 // measure finds the key's form and with it its words and class.
 func (p *probe) measure() {
-	p.words = max((len(p.key)+7)/8, 2)
+	p.words = plainWords(p.key)
 	for i := range len(p.key) / 8 {
 		if p.plain(i) == 0 {
 			p.meta |= metaSpread
@@ -133,6 +136,9 @@ func (p *probe) measure() {
 	p.class = classOf[p.words]
 	p.first, p.second = p.word(0), p.word(1)
 }
+
+// plainWords is how many words a key is when they are its own bytes.
+func plainWords(key string) int { return max((len(key)+7)/8, 2) }
 
 // word is word i of the key, never 0.
 func (p *probe) word(i int) uint64 {

@@ -97,11 +97,11 @@ type query struct {
 	now       int64 // ns
 }
 
-// do answers for every operation. Nearly every call ends in here: a short key that has a
-// slot in its shard's first table. All others are searched for.
+// do answers for every operation. Most calls end in here: a short key that has a slot in its
+// shard's first table, and a state of one word.
 func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d Decision, err error) {
-	if !isShort(key) || !a.valid() || !s.accepts(a, l, cost, now) {
-		err = s.searchAny(o, key, a, l, cost, now, &d)
+	if !isShort(key) || !s.accepts(a, l, cost, now) {
+		err = s.doOther(o, key, a, l, cost, now, &d)
 		return d.unless(err), err
 	}
 	now *= 1000
@@ -109,8 +109,8 @@ func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d 
 	hash, sp := s.hasher.short(first, second), s.space.Load()
 	if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
 		if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
-			old := slot.state.Load()
-			if !held(old) {
+			if old := slot.state.Load(); !held(old) {
+				// nothing to take a short way to
 			} else if algorithms[a].keepsLog {
 				if done, err := s.stepLog(sp, t, slot, old, hash, &query{o, a, l, cost, now}, &d); done {
 					return d.unless(err), err
@@ -126,12 +126,29 @@ func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d 
 	return d.unless(err), err
 }
 
-// searchAny is do for any key and algorithm, and for arguments that are not accepted.
-func (s *Store) searchAny(o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
-	if err := s.validate(key, a, l, cost, now); err != nil {
-		return err
+// doOther is do for keys that are not short, and for arguments that are not accepted.
+func (s *Store) doOther(o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
+	if len(key) < 1 || len(key) > KeyBytesMax || !s.accepts(a, l, cost, now) {
+		return s.refusal(key, a, l, cost, now)
 	}
-	return s.search(s.space.Load(), s.hasher.hash(key), key, &query{o, a, l, cost, now * 1000}, d)
+	q := query{o, a, l, cost, now * 1000}
+	hash, sp := s.hasher.hash(key), s.space.Load()
+	if t := sp.shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
+		if slot := t.nearOther(metaOf(hash, key)|uint64(a), key); slot != nil {
+			if old := slot.state.Load(); !held(old) {
+				// as above
+			} else if algorithms[a].keepsLog {
+				if done, err := s.stepLog(sp, t, slot, old, hash, &q, d); done {
+					return err
+				}
+			} else if x := a.step(o, old, l, q.now, cost); x.next == old ||
+				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+				a.explain(l, x, d)
+				return nil
+			}
+		}
+	}
+	return s.search(sp, hash, key, &q, d)
 }
 
 // search looks for the key's slot, makes one if there is something to write, and takes the
@@ -176,15 +193,15 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 	}
 }
 
-// accepts says whether all arguments but the key are within their ranges, for an algorithm
-// that is known.
+// accepts says whether all arguments but the key are within their ranges.
 func (s *Store) accepts(a Algorithm, l *Limit, cost, now int64) bool {
-	return l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
+	return a.valid() && l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
 		(l.burst == l.limit || algorithms[a].hasBurst) &&
 		(l.limit <= s.logLimitMax || !algorithms[a].keepsLog)
 }
 
-func (s *Store) validate(key string, a Algorithm, l *Limit, cost, now int64) error {
+// refusal is the error for arguments of which one is not accepted.
+func (s *Store) refusal(key string, a Algorithm, l *Limit, cost, now int64) error {
 	switch {
 	case len(key) < 1 || len(key) > KeyBytesMax:
 		return CheckKey(key)

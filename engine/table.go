@@ -145,7 +145,7 @@ func (t *table) seek(p *probe, dead bool) (*slot, int64, finding) {
 	return nil, 0, closed
 }
 
-// near is the slot of a key of class 0 whose search comes to it at once, or nil. It only
+// near is the slot of a short key whose search comes to it at once, or nil. It only
 // reads, and what it leaves out seek does. Two slots share a cache line, and which of them
 // is the key's is not worth a branch that cannot be foreseen.
 func (t *table) near(meta, first, second uint64) *slot {
@@ -169,6 +169,33 @@ func (t *table) near(meta, first, second uint64) *slot {
 		}
 	}
 	return nil
+}
+
+// nearOther is near for keys that are not short.
+func (t *table) nearOther(meta uint64, key string) *slot {
+	for i := home(meta, t.n); i < t.n; i++ {
+		switch s := t.slot(i); s.meta.Load() {
+		case meta:
+			if s.holdsBytes(key) && s.state.Load() >= 0 {
+				return s
+			}
+			return nil
+		case 0:
+			return nil
+		}
+	}
+	return nil
+}
+
+// holdsBytes is holds for a key that is not short and not spread.
+func (s *slot) holdsBytes(key string) bool {
+	p := probe{key: key}
+	for i := range plainWords(key) {
+		if s.word(i).Load() != p.plain(i) {
+			return false
+		}
+	}
+	return true
 }
 
 // holds says whether the slot has all words of the key; if not, whether that is because a
