@@ -119,6 +119,8 @@ func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d 
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
 				a.explain(l, x, &d)
 				return d, nil
+			} else if x.next != 0 {
+				sp.contended.Add(1)
 			}
 		}
 	}
@@ -145,6 +147,8 @@ func (s *Store) doOther(o op, key string, a Algorithm, l *Limit, cost, now int64
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
 				a.explain(l, x, d)
 				return nil
+			} else if x.next != 0 {
+				sp.contended.Add(1)
 			}
 		}
 	}
