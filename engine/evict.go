@@ -27,12 +27,12 @@ const (
 // found instead. It may fail; the caller looks again either way.
 func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
 	if t.next.Load() == nil {
-		most := s.roomForKey(sp, p, t, q.now)
-		if t.used.Load() < t.limit && t.n <= most {
+		slots := s.roomForKey(sp, p, t, q.now)
+		if t.used.Load() < t.limit && (slots == fitting || slots == t.n) {
 			t.claim(slot, p, uint8(q.algorithm))
 			return
 		}
-		sp.successor(t, p.shard, most)
+		sp.successor(t, p.shard, slots)
 		sp.catchUp(t, p.shard, q.now)
 	}
 	slot.shut()
@@ -40,16 +40,17 @@ func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
 }
 
 // roomForKey forgets keys of the table if the key about to come would make it grow beyond
-// the bound. It returns how many slots the table, or a successor, may have.
-func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slotsMax uint64) {
+// the bound. It returns how many slots the table should have: fitting, as many as before,
+// or fewer.
+func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint64) {
 	most := s.maxMemory.Load()
-	if most == unbounded {
-		return anySlots
+	if most == unbounded || t.shelf.Load() != t { // the keys of the table before are to come
+		return fitting
 	}
 	bytes, live := sp.bytes(), t.live.Load()
 	growth := int64(slotsFor(live, p.shard)*t.stride) * 8
 	if bytes+growth <= most-most/spareShare {
-		return anySlots
+		return fitting
 	}
 	if bytes <= most && live < t.evictFrom() {
 		return t.n
@@ -83,7 +84,7 @@ func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error 
 	from, _ := bits.Mul64(seed, shelves)
 	slots, before := uint64(0), sp.logs.bytes.Load()
 	for i := range uint64(2 * shelves) {
-		if t, _ := sp.shelf((from + i) % shelves); t != nil && t.next.Load() == nil {
+		for t, _ := sp.shelf((from + i) % shelves); t != nil; t = t.next.Load() {
 			slots += s.evict(sp, t, victims{now: now, logs: true, keep: keep}, seed+i<<32)
 		}
 		if sp.bytes()+more <= most || before-sp.logs.bytes.Load() >= 2*more {

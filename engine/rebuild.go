@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"math"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Growth, shrinking and cleaning are one thing: a table hands its keys on to a successor
 // of the size that fits those alive. Slot by slot,
@@ -52,15 +49,22 @@ func slotsFor(live int64, shard uint16) uint64 {
 // slotsMin is the fewest slots of a table.
 const slotsMin = 4
 
-// anySlots is the bound on a successor's slots where there is none.
-const anySlots = math.MaxUint64
+// fitting stands for as many slots as fit the keys that are to come into a table.
+const fitting = 0
 
-// successor is the table after t, made with at most so many slots if there is none.
-func (sp *space) successor(t *table, shard uint16, slotsMax uint64) *table {
+// successor is the table after t, made with so many slots if there is none.
+func (sp *space) successor(t *table, shard uint16, slots uint64) *table {
 	if next := t.next.Load(); next != nil {
 		return next
 	}
-	next := newTable(t.shelf, t.class, min(slotsFor(t.live.Load(), shard), slotsMax))
+	if slots == fitting {
+		live := t.live.Load()
+		for before := t.shelf.Load(); before != nil && before != t; before = before.next.Load() {
+			live += before.live.Load()
+		}
+		slots = slotsFor(live, shard)
+	}
+	next := newTable(t.shelf, t.class, slots)
 	if !t.next.CompareAndSwap(nil, next) {
 		return t.next.Load()
 	}
@@ -152,12 +156,12 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 // somebody has.
 func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
 	p, kind := probeOf(s, meta, t.class), Algorithm(meta&metaKind)
-	to := sp.successor(t, shard, anySlots)
+	to := sp.successor(t, shard, fitting)
 	for {
 		there, was, what := to.seek(&p, true)
 		switch {
 		case what == closed:
-			to = sp.successor(to, shard, anySlots)
+			to = sp.successor(to, shard, fitting)
 			continue
 		case what == absent:
 			if !to.claim(there, &p, uint8(kind)) {

@@ -209,7 +209,7 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 		w.budget -= w.slot(t, t.slot(slot))
 	}
 	if slot >= t.n && t.sparse(shard) {
-		w.sp.successor(t, shard, anySlots)
+		w.sp.successor(t, shard, fitting)
 	}
 	return slot
 }

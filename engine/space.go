@@ -77,7 +77,7 @@ func (sp *space) settle(p *probe, t *table, now int64) (*table, *slot, int64, fi
 		s, st, what := t.seek(p, false)
 		switch {
 		case what == closed:
-			next := sp.successor(t, p.shard, anySlots)
+			next := sp.successor(t, p.shard, fitting)
 			sp.moveSome(t, p.shard, now)
 			t = next
 		case what == found && st < 0:

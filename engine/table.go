@@ -164,7 +164,7 @@ func (t *table) near(meta, first, second uint64) *slot {
 			}
 			return nil
 		}
-		if metaOne == 0 || metaTwo == 0 {
+		if metaOne <= metaClosed || metaTwo <= metaClosed {
 			return nil
 		}
 	}
@@ -180,7 +180,7 @@ func (t *table) nearOther(meta uint64, key string) *slot {
 				return s
 			}
 			return nil
-		case 0:
+		case 0, metaClosed:
 			return nil
 		}
 	}
