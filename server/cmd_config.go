@@ -5,12 +5,15 @@ package server
 var compatibility = [][2]string{
 	{"appendonly", "no"},
 	{"databases", "1"},
-	{"maxmemory", "0"},
-	{"maxmemory-policy", "noeviction"},
+	{"maxmemory-policy", maxMemoryPolicy},
 	{"replica-read-only", "yes"},
 	{"save", ""},
 	{"slave-read-only", "yes"},
 }
+
+// maxMemoryPolicy is Redis's name for what comes nearest to what happens at maxmemory: of a
+// sample, the key with the least time left is forgotten first.
+const maxMemoryPolicy = "volatile-ttl"
 
 func cmdConfigGet(r *request) {
 	cfg := r.server.config()
@@ -91,7 +94,9 @@ func isCompatibility(name string) bool {
 
 func cmdConfigResetStat(r *request) {
 	r.server.stats.reset()
-	r.server.stats.reclaimedBefore.Store(r.server.limiter.Stats().Reclaimed)
+	counted := r.server.limiter.Stats()
+	r.server.stats.reclaimedBefore.Store(counted.Reclaimed)
+	r.server.stats.evictedBefore.Store(counted.Evicted)
 	r.server.table.each(func(c *command) { c.calls.Store(0) })
 	r.writeOK()
 }

@@ -117,12 +117,16 @@ func infoPersistence(*Server) []infoField {
 }
 
 func infoStats(s *Server) []infoField {
+	counted := s.limiter.Stats()
+	evicted := counted.Evicted - s.stats.evictedBefore.Load()
 	return []infoField{
 		{"total_connections_received", s.stats.connections.Load()},
 		{"total_commands_processed", s.stats.commands.Load()},
 		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
 		{"rejected_connections", s.stats.rejected.Load()},
-		{"expired_keys", s.limiter.Stats().Reclaimed - s.stats.reclaimedBefore.Load()},
+		{"expired_keys", counted.Reclaimed - s.stats.reclaimedBefore.Load()},
+		{"evicted_keys", evicted}, // what Redis's tools look for
+		{"evicted_live_keys", evicted},
 		{"total_error_replies", s.stats.errors.Load()},
 		{"protocol_errors", s.stats.protocolErrors.Load()},
 		{"handler_panics", s.stats.panics.Load()},
@@ -138,10 +142,12 @@ func infoReplication(*Server) []infoField {
 }
 
 func infoLimiter(s *Server) []infoField {
+	counted := s.limiter.Stats()
 	return []infoField{
 		{"backend", "memory"},
-		{"keys", s.limiter.Len()},
-		{"contended_swaps", s.limiter.Stats().Contended},
+		{"keys", counted.Keys},
+		{"contended_swaps", counted.Contended},
+		{"tables_rebuilt", counted.Rebuilt},
 		{"max_log_limit", s.config().MaxLogLimit},
 	}
 }

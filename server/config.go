@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type Config struct {
 	Timeout          time.Duration // idle connections are closed after this; 0: never
 	ShutdownTimeout  time.Duration // the most that a drain may take
 	MaxLogLimit      int64         // highest limit of a sliding_window_log
+	MaxMemory        int64         // bytes that keys may take; 0: no bound
 	SlowlogThreshold int64         // µs; −1: nothing is logged, 0: everything
 	SlowlogMaxLen    int           // entries kept
 	LogLevel         slog.Level
@@ -41,6 +43,10 @@ type Setting struct {
 }
 
 var errNotAccepted = errors.New("not accepted")
+
+// MaxMemoryMin is the lowest bound on memory. Empty tables for keys of every length take a
+// sixth of it; a bound below that would leave next to nothing to forget.
+const MaxMemoryMin = 16 << 20
 
 // Settings is the table of settings.
 var Settings = []Setting{
@@ -76,6 +82,11 @@ var Settings = []Setting{
 		Usage: "highest limit of a sliding_window_log, which keeps every admitted request",
 		set:   func(c *Config, v string) error { return setInt(&c.MaxLogLimit, v, 1, engine.LogLimitMax) },
 		get:   func(c *Config) string { return strconv.FormatInt(c.MaxLogLimit, 10) }},
+	{Name: "maxmemory", Live: true,
+		Accepts: fmt.Sprintf("0 for no bound, or bytes from %dmb on, with k, m and g for thousands and kb, mb and gb for 1024s", MaxMemoryMin>>20),
+		Usage:   "memory for keys and logs; at the bound those at rest are forgotten, then those nearest to rest",
+		set:     func(c *Config, v string) error { return setMemory(&c.MaxMemory, v) },
+		get:     func(c *Config) string { return strconv.FormatInt(c.MaxMemory, 10) }},
 	{Name: "slowlog-log-slower-than", Accepts: "microseconds, -1 to 3600000000; 0 logs every command, -1 none", Live: true,
 		Usage: "log commands that take longer than this",
 		set:   func(c *Config, v string) error { return setInt(&c.SlowlogThreshold, v, -1, 3_600_000_000) },
@@ -138,6 +149,34 @@ func setInt[T int | int64](to *T, value string, low, high int64) error {
 	}
 	*to = T(n)
 	return nil
+}
+
+// memoryUnits are Redis's: k is a thousand, kb 1024.
+var memoryUnits = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30},
+	{"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1},
+}
+
+func setMemory(to *int64, value string) error {
+	for _, unit := range memoryUnits {
+		number, ok := strings.CutSuffix(lower(value), unit.suffix)
+		if !ok {
+			continue
+		}
+		var n int64
+		if err := setInt(&n, number, 0, math.MaxInt64/unit.bytes); err != nil {
+			return err
+		}
+		if n *= unit.bytes; n != 0 && n < MaxMemoryMin {
+			return errNotAccepted
+		}
+		*to = n
+		return nil
+	}
+	return errNotAccepted
 }
 
 func setSeconds(to *time.Duration, value string, low, high int64) error {

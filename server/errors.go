@@ -31,6 +31,7 @@ const (
 	errBadArgCount  = "ERR Invalid number of arguments specified for command"
 	errMaxClients   = "ERR max number of clients reached"
 	errSlowCount    = "ERR count should be greater than or equal to -1"
+	errNoMemory     = "OOM command not allowed when used memory > 'maxmemory'."
 	errPanic        = "ERR internal error; the connection is closed and the server's log has the details"
 	errProtected    = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
 		"To accept others, set a password (--requirepass, RLSERVER_REQUIREPASS or requirepass in the configuration file), " +
@@ -96,6 +97,9 @@ func errDecision(err error) string {
 	var wrong *engine.WrongTypeError
 	if errors.As(err, &wrong) {
 		return fmt.Sprintf("WRONGTYPE Operation against a key holding the wrong kind of value: it is held by %v until it is at rest, and %v was asked for; RL.RESET frees it", wrong.Owner, wrong.Asked)
+	}
+	if errors.Is(err, engine.ErrNoMemory) {
+		return errNoMemory
 	}
 	return "ERR " + err.Error()
 }

@@ -3,22 +3,33 @@ package server
 import (
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"strconv"
 	"strings"
 )
 
 // What the process uses of the machine, for INFO.
 
-func infoMemory(*Server) []infoField {
-	used := heapBytes()
+// infoMemory gives as used_memory what maxmemory bounds, so that one over the other is how
+// full the server is; what the whole process takes is used_memory_rss.
+func infoMemory(s *Server) []infoField {
+	counted, most := s.limiter.Stats(), s.config().MaxMemory
+	used, gc := uint64(counted.Bytes()), readCollector()
 	return []infoField{
 		{"used_memory", used},
 		{"used_memory_human", human(used)},
+		{"used_memory_tables", counted.TableBytes},
+		{"used_memory_logs", counted.LogBytes},
+		{"used_memory_heap", gc.heapBytes},
 		{"used_memory_rss", residentBytes()},
 		{"used_memory_peak", processUsage().peakBytes},
-		{"maxmemory", 0},
+		{"maxmemory", most},
+		{"maxmemory_human", human(uint64(most))},
+		{"maxmemory_policy", maxMemoryPolicy},
 		{"mem_allocator", "go " + runtime.Version()},
+		{"gc_percent", gc.percent},
+		{"gc_soft_limit", gc.softLimit},
+		{"gc_cycles", gc.cycles},
+		{"gc_cpu_percent", strconv.FormatFloat(100*gc.cpuShare, 'f', 2, 64)},
 	}
 }
 
@@ -37,13 +48,6 @@ func infoCPU(*Server) []infoField {
 type usage struct {
 	userMicros, systemMicros int64
 	peakBytes                int64 // largest resident set so far
-}
-
-// heapBytes is what the Go heap holds in objects.
-func heapBytes() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
 }
 
 // residentBytes is the resident set, where the system tells it as Linux does; else 0.

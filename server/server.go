@@ -53,8 +53,7 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 		runID:   newRunID(),
 		table:   newCommandTable(),
 	}
-	s.settings.Store(&cfg)
-	level.Set(cfg.LogLevel)
+	s.changeConfigTo(cfg)
 	return s
 }
 
@@ -67,9 +66,15 @@ func (s *Server) changeConfig(change func(*Config) bool) {
 	defer s.changing.Unlock()
 	cfg := *s.config()
 	if change(&cfg) {
-		s.settings.Store(&cfg)
-		s.level.Set(cfg.LogLevel)
+		s.changeConfigTo(cfg)
 	}
+}
+
+// changeConfigTo makes cfg the configuration, and tells those who do not look there.
+func (s *Server) changeConfigTo(cfg Config) {
+	s.settings.Store(&cfg)
+	s.level.Set(cfg.LogLevel)
+	s.limiter.SetMaxMemory(cfg.MaxMemory)
 }
 
 // Listen opens the addresses of the configuration. With port 0 the first address gets a

@@ -11,8 +11,9 @@ type stats struct {
 	protocolErrors atomic.Uint64
 	panics         atomic.Uint64
 	rate           atomic.Uint64 // commands in the last second
-	// reclaimedBefore is what the limiter had reclaimed when the statistics were reset.
-	reclaimedBefore atomic.Uint64
+	// reclaimedBefore and evictedBefore are how many keys the limiter had forgotten when the
+	// statistics were reset.
+	reclaimedBefore, evictedBefore atomic.Uint64
 }
 
 func (s *stats) reset() {

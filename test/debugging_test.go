@@ -224,7 +224,7 @@ func TestConfigGet(t *testing.T) {
 	}
 	all := get("*")
 	for _, name := range []string{"bind", "port", "protected-mode", "requirepass", "maxclients", "timeout", "shutdown-timeout",
-		"max-log-limit", "slowlog-log-slower-than", "slowlog-max-len", "log-level", "log-format", "replica-read-only"} {
+		"max-log-limit", "maxmemory", "slowlog-log-slower-than", "slowlog-max-len", "log-level", "log-format", "replica-read-only"} {
 		if _, found := all[name]; !found {
 			t.Errorf("CONFIG GET * leaves out %s", name)
 		}

@@ -50,7 +50,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	for _, w := range c.warnings {
 		logger.Warn(w.text, w.attrs...)
 	}
-	store, err := engine.NewStore(engine.Options{LogLimitMax: c.cfg.MaxLogLimit})
+	store, err := engine.NewStore(engine.Options{LogLimitMax: c.cfg.MaxLogLimit, MaxMemory: c.cfg.MaxMemory})
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,7 @@ func serve(cmd *cobra.Command, env environment) error {
 		return listenError(err)
 	}
 	announce(logger, c, srv.Addrs())
+	go srv.TuneCollector(ctx)
 	if err := srv.Serve(ctx); err != nil {
 		return err
 	}
