@@ -1,6 +1,10 @@
 package engine
 
-import "math/bits"
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
 
 // The bound on memory. Tables and rings report what they take (Stats.Bytes), and whoever
 // needs more than is left first makes others forget: of a sample of keys those at rest,
@@ -16,8 +20,11 @@ const (
 	evictSample = 16
 	// evictSlots bounds how many of its slots are looked at to find them.
 	evictSlots = 4 * evictSample
-	// evictSlotsMax bounds how many slots are looked at to make room for one log.
+	// evictSlotsMax bounds how many slots are looked at to make room for one log, with some
+	// more for a large one.
 	evictSlotsMax = 1 << 14
+	// evictSmall is about what a log of few entries takes, in bytes.
+	evictSmall = 128
 	// spareShare is the share of the bound that is left to tables under replacement, which
 	// exist twice.
 	spareShare = 8
@@ -59,7 +66,7 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 	// keys, and a smaller successor.
 	seed := p.meta ^ uint64(t.used.Load())*0x9e37_79b9_7f4a_7c15
 	for i := range uint64(2) {
-		s.evict(sp, t, victims{now: now}, seed+i<<32)
+		s.evict(sp, t, victims{now: now, most: 1}, seed+i<<32)
 	}
 	if smaller := slotsFor(t.live.Load(), p.shard); bytes > most && smaller < t.n*3/4 {
 		return smaller
@@ -71,9 +78,9 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 // own size is worth replacing it by.
 func (t *table) evictFrom() int64 { return t.limit * 3 / 4 }
 
-// roomForLog forgets logs, but not the one with the reference keep, until there is room for
+// roomForLog shrinks tables and forgets logs, but not the one with the reference keep, until there is room for
 // so many bytes more, or at least twice as much has become free as will be taken. It returns
-// ErrNoMemory when there is nothing left to forget, or not in evictSlotsMax slots.
+// ErrNoMemory when there is nothing left to forget, or not within the bound on looking.
 func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error {
 	most := s.maxMemory.Load()
 	if most == unbounded || sp.bytes()+more <= most {
@@ -81,17 +88,26 @@ func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error 
 	}
 	const shelves = classCount * shardCount
 	seed ^= uint64(now) * 0x9e37_79b9_7f4a_7c15
-	from, _ := bits.Mul64(seed, shelves)
+	first, _ := bits.Mul64(seed, shelves)
 	slots, before := uint64(0), sp.logs.bytes.Load()
-	for i := range uint64(2 * shelves) {
-		for t, _ := sp.shelf((from + i) % shelves); t != nil; t = t.next.Load() {
-			slots += s.evict(sp, t, victims{now: now, logs: true, keep: keep}, seed+i<<32)
+	from := victims{now: now, logs: true, keep: keep, most: 1}
+	if more > evictSample*evictSmall {
+		from.most = evictSample / 2 // a large ring is worth many small ones
+	}
+	enough := evictSlotsMax + uint64(more)/4 // in proportion to what will be copied
+	for i := uint64(0); slots < enough; i++ {
+		slots++
+		t, shard := sp.shelf((first + i) % shelves)
+		if t != nil && t.next.Load() == nil && t.sparse(shard) { // room that no key takes
+			sp.successor(t, shard, fitting)
+			sp.moveAll(t, shard, now)
+			slots += t.n
+		}
+		for ; t != nil; t = t.next.Load() {
+			slots += s.evict(sp, t, from, seed+i<<32)
 		}
 		if sp.bytes()+more <= most || before-sp.logs.bytes.Load() >= 2*more {
 			return nil
-		}
-		if slots > evictSlotsMax {
-			break
 		}
 	}
 	return ErrNoMemory
@@ -103,24 +119,26 @@ type victims struct {
 	now  int64
 	logs bool
 	keep int64
+	most int // how many of one sample
 }
 
 // evict looks at a sample of the table's keys, from a place on that seed tells, and forgets
-// those at rest, or else the one nearest to it. It returns how many slots it looked at.
+// those at rest, or else so many of the others, nearest to rest first. It returns how many
+// slots it looked at.
 func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64) {
-	var nearest struct {
+	type key struct {
 		slot     *slot
 		st, rest int64
 	}
-	forgot := false
+	var sample [evictSample]key
+	keys, forgot := 0, false
 	i, _ := bits.Mul64(seed*0x9e37_79b9_7f4a_7c15, t.n)
-	for keys := 0; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
+	for ; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
 		slot := t.slot((i + slots) % t.n)
 		st := slot.state.Load()
 		if !held(st) || from.logs && (st == from.keep || !slot.kind().row().keepsLog) {
 			continue
 		}
-		keys++
 		rest, ok := sp.rest(slot, st)
 		switch {
 		case !ok:
@@ -129,15 +147,20 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 				s.reclaimed.Add(1)
 				forgot = true
 			}
-		case nearest.slot == nil || rest < nearest.rest:
-			nearest.slot, nearest.st, nearest.rest = slot, st, rest
+		default:
+			sample[keys] = key{slot, st, rest}
+			keys++
 		}
 	}
-	if forgot || nearest.slot == nil {
+	if forgot && from.most == 1 {
 		return slots
 	}
-	if _, ok := sp.forget(t, nearest.slot, nearest.st, stateDead, nearest.rest); ok {
-		if nearest.rest <= from.now {
+	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.rest, b.rest) })
+	for _, k := range sample[:min(keys, from.most)] {
+		if _, ok := sp.forget(t, k.slot, k.st, stateDead, k.rest); !ok {
+			continue
+		}
+		if k.rest <= from.now {
 			s.reclaimed.Add(1)
 		} else {
 			s.evicted.Add(1)
