@@ -59,7 +59,7 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 	if bytes+growth <= most-most/spareShare {
 		return fitting
 	}
-	if bytes <= most && live < t.evictFrom() {
+	if bytes <= most && live < t.evictFrom(p.shard) {
 		return t.n
 	}
 	// Two for one, so that tables that are too large when the bound is lowered get fewer
@@ -74,9 +74,12 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 	return t.n
 }
 
-// evictFrom is how many live keys a table holds at the bound: few enough that one of its
-// own size is worth replacing it by.
-func (t *table) evictFrom() int64 { return t.limit * 3 / 4 }
+// evictFrom is how many live keys a table holds at the bound: as many as slotsFor gives it
+// its size for, so that no shard's share of the memory grows or falls, but few enough that
+// some keys can come before it is replaced.
+func (t *table) evictFrom(shard uint16) int64 {
+	return min(int64(t.n*128/factorOf(shard))+3, t.limit-1)
+}
 
 // roomForLog shrinks tables and forgets logs, but not the one with the reference keep, until there is room for
 // so many bytes more, or at least twice as much has become free as will be taken. It returns

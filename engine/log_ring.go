@@ -49,6 +49,8 @@ type ring struct {
 const (
 	ringHead     = int(unsafe.Sizeof(ring{}) / 8)
 	ringSlotsMin = 3
+	// firstRingBytes is what a new log takes.
+	firstRingBytes = int64(ringHead+ringSlotsMin) * 8
 
 	logUnitsBits = 19
 	logUnitsMask = 1<<logUnitsBits - 1
@@ -265,7 +267,11 @@ func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
 	if live > 0 {
 		base = v.at(first)
 	}
-	to := newRing(v.ref, base, l.period, ringSize(live+1, l.limit))
+	n := ringSize(live+1, l.limit)
+	if less > 0 {
+		n = min(n, int(v.n)) // giving back must not need more memory
+	}
+	to := newRing(v.ref, base, l.period, n)
 	before := v.entry(first - 1)
 	for i := range live {
 		at := uint64(v.at(first+i) - base)

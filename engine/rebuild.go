@@ -40,10 +40,14 @@ const restLag = 2_000_000_000
 // each. The factor differs from shard to shard, so that not all are rebuilt, or as empty
 // as they get, at the same number of keys.
 func slotsFor(live int64, shard uint16) uint64 {
-	const factorMin, factorSpread = 208, 48 // of 128
-	factor := factorMin + uint64(shard)*79%factorSpread
-	n := uint64(max(live, 0))*factor/128 + 2
+	n := uint64(max(live, 0))*factorOf(shard)/128 + 2
 	return max(n+n%2, slotsMin)
+}
+
+// factorOf is a shard's factor, in 128ths.
+func factorOf(shard uint16) uint64 {
+	const factorMin, factorSpread = 208, 48
+	return factorMin + uint64(shard)*79%factorSpread
 }
 
 // slotsMin is the fewest slots of a table.

@@ -13,6 +13,10 @@ func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) error {
 			if change := slidingWindowLogStep(q, nil, d); change.kind == logKeep {
 				return nil
 			}
+			// Before a slot is made, so that who is refused makes nobody else forget.
+			if err := s.roomForLog(sp, p.meta, 0, firstRingBytes, q.now); err != nil {
+				return err
+			}
 			s.admit(sp, p, t, slot, q)
 			continue
 		}
@@ -64,7 +68,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 
 // begin starts a log in a slot whose state is at rest.
 func (s *Store) begin(sp *space, t *table, slot *slot, st int64, seed uint64, c logChange, q *query) (bool, error) {
-	if err := s.roomForLog(sp, seed, 0, int64(ringHead+ringSlotsMin)*8, q.now); err != nil {
+	if err := s.roomForLog(sp, seed, 0, firstRingBytes, q.now); err != nil {
 		return true, err
 	}
 	ref := sp.logs.take()
@@ -81,7 +85,7 @@ func (s *Store) begin(sp *space, t *table, slot *slot, st int64, seed uint64, c 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
 func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *query) (bool, error) {
 	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
-	if more > 0 {
+	if more > 0 && c.kind == logAppend { // who gives back takes no more than before
 		if err := s.roomForLog(sp, seed, v.ref, more, q.now); err != nil {
 			return true, err
 		}
