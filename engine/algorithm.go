@@ -116,14 +116,20 @@ type outcome struct {
 // switches and not functions in the table because through a function value the limit and
 // the decision would escape to the heap, and copying them costs a quarter of a check.
 func (a Algorithm) step(o op, st int64, l *Limit, now, cost int64) outcome {
-	return meterStep(o, st, l, now, cost)
+	switch a {
+	case TokenBucket, LeakyBucket:
+		return meterStep(o, st, l, now, cost)
+	default:
+		panic("engine: " + a.String() + " has no state of one word")
+	}
 }
 
 // explain computes the answer from what a step did.
 func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
-	if a == LeakyBucket {
+	switch a {
+	case LeakyBucket:
 		leakyBucketExplain(l, x, d)
-		return
+	default:
+		meterExplain(l, x, d)
 	}
-	meterExplain(l, x, d)
 }
