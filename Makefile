@@ -52,8 +52,11 @@ check: ## what CI runs besides the tests: format, lint, vet, race tests
 docs: ## write docs/COMMANDS.md anew from the command table
 	$(GO) test ./server -run TestCommandReference -update
 
-bench-engine: ## benchmark the engine in process, on 1 and 2 cores
-	$(GO) test ./engine -run '^$$' -bench . -benchtime $(BENCHTIME) -cpu 1,2
+bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (6 minutes)
+	test/setup
+	$(GO) test ./test/enginebench -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
+	$(GO) test ./test/enginebench -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
+	$(GOTEST) ./test/enginebench -v -run 'Compare|Memory|TenMillion' -compare -memory -tenmillion
 
 bench: ## compare with a Redis that runs a token-bucket script, in one run
 	test/setup

@@ -1,0 +1,106 @@
+package enginebench_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// redisMemory measures the same of Redis: a key of 16 bytes with a small value and an
+// expiry in milliseconds, which is what a script keeps there for a token bucket. An integer
+// lies in the value's object itself; a text of the same length has one of its own.
+func redisMemory(t *testing.T) {
+	keys := scaled(1_000_000, 100)
+	rows := newTable(fmt.Sprintf("Redis, %d keys of %d bytes with PX: bytes a key", keys, keyBytes),
+		"value", "by used_memory_rss", "by used_memory")
+	for _, v := range []struct{ what, value string }{
+		{"integer of 16 digits", strconv.Itoa(firstNow)},
+		{"text of 16 bytes", strings.Repeat("x", 16)},
+	} {
+		c := startRedis(t)
+		before := redisUsed(t, c)
+		fillRedis(t, c, keys, v.value)
+		after := redisUsed(t, c)
+		rows.add("%s|%.1f|%.1f", v.what, (after["used_memory_rss"]-before["used_memory_rss"])/float64(keys),
+			(after["used_memory"]-before["used_memory"])/float64(keys))
+	}
+	rows.print(t.Output())
+}
+
+// startRedis starts a redis-server that keeps nothing on disk, and stops it when the test
+// ends.
+func startRedis(t *testing.T) *redis.Client {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().(*net.TCPAddr)
+	_ = l.Close() // for Redis to listen on
+	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(address.Port),
+		"--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	if err := server.Start(); err != nil {
+		t.Fatalf("%v (test/setup installs redis-server)", err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	c := redis.NewClient(&redis.Options{Addr: address.String()})
+	t.Cleanup(func() { _ = c.Close() })
+	for deadline := time.Now().Add(10 * time.Second); c.Ping(t.Context()).Err() != nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("redis-server does not answer on %v", address)
+		}
+	}
+	return c
+}
+
+// fillRedis sets the keys, a thousand in a pipeline.
+func fillRedis(t *testing.T, c *redis.Client, keys int, value string) {
+	t.Helper()
+	const batch = 1000
+	const hour = 3_600_000 // ms
+	var s scratch
+	for first := 0; first < keys; first += batch {
+		_, err := c.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			for i := first; i < min(first+batch, keys); i++ {
+				p.Do(t.Context(), "SET", strings.Clone(s.key(uint64(i))), value, "PX", hour)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := c.DBSize(t.Context()).Val(); n != int64(keys) {
+		t.Fatalf("Redis has %d keys and not %d", n, keys)
+	}
+}
+
+// redisUsed reads Redis's own figures of its memory, in bytes. Redis looks at its resident
+// memory ten times a second.
+func redisUsed(t *testing.T, c *redis.Client) map[string]float64 {
+	t.Helper()
+	time.Sleep(500 * time.Millisecond)
+	info, err := c.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]float64{}
+	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			if bytes, err := strconv.ParseFloat(value, 64); err == nil {
+				used[name] = bytes
+			}
+		}
+	}
+	return used
+}
