@@ -119,17 +119,18 @@ func (a Algorithm) step(o op, st int64, l *Limit, now, cost int64) outcome {
 	switch a {
 	case TokenBucket, LeakyBucket:
 		return meterStep(o, st, l, now, cost)
-	default:
-		panic("engine: " + a.String() + " has no state of one word")
+	case SlidingWindowLog, algorithmEnd: // no state of one word
 	}
+	panic("engine: " + a.String() + " has no state of one word")
 }
 
 // explain computes the answer from what a step did.
 func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
 	switch a {
+	case TokenBucket:
+		meterExplain(l, x, d)
 	case LeakyBucket:
 		leakyBucketExplain(l, x, d)
-	default:
-		meterExplain(l, x, d)
+	case SlidingWindowLog, algorithmEnd: // explains itself, from what its step saw
 	}
 }

@@ -25,12 +25,3 @@ type Decision struct {
 	// leaves at the drain rate; 0 for every other algorithm and on a denial.
 	Delay time.Duration
 }
-
-// unless is the decision, or with an error none: a step that lost a race may have left its
-// answer.
-func (d Decision) unless(err error) Decision {
-	if err != nil {
-		return Decision{}
-	}
-	return d
-}

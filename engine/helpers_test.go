@@ -179,8 +179,11 @@ func argumentOf(err error) string {
 }
 
 // ask is Check, Peek or Refund.
-func ask(s *Store, o op, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(o, key, a, &l, cost, now)
+func ask(s *Store, o op, key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
+	if err = s.do(o, key, a, &l, cost, now, &d); err != nil {
+		d = Decision{}
+	}
+	return d, err
 }
 
 // plant makes a token_bucket key with a hash of the test's choosing, at rest at noon + 1 s.
@@ -194,3 +197,35 @@ func plant(s *Store, hash uint64, key string) Decision {
 
 // spread makes a hash of a number: multiplying by an odd number loses nothing.
 func spread(i uint64) uint64 { return i * 0x9e37_79b9_7f4a_7c15 }
+
+// askAt is ask for a key with a hash of the test's choosing.
+func askAt(s *Store, o op, hash uint64, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
+	d := Decision{}
+	err := s.search(s.space.Load(), hash, key, &query{o, a, &l, cost, now * 1000}, &d)
+	return d, err
+}
+
+// spent says whether a unit of plant's limit has been taken from the key, and how often.
+func spent(s *Store, hash uint64, key string) bool {
+	d, err := askAt(s, opPeek, hash, key, TokenBucket, mustLimit(1, time.Second, 0), 1, noon)
+	if err != nil {
+		panic(err)
+	}
+	return !d.Allowed
+}
+
+// slotsOf counts the open slots of a store by their keys.
+func slotsOf(s *Store) map[string]int {
+	slots := map[string]int{}
+	eachHeld(s, func(_ *table, slot *slot, _ int64) { slots[keyOf(slot, slot.meta.Load())]++ })
+	return slots
+}
+
+// fewer is how many times to do what is to be done n times: the run with the race detector
+// takes ten times as long, and a tenth is enough for it.
+func fewer(n int) int {
+	if checkInvariants {
+		return n / 10
+	}
+	return n
+}

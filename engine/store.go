@@ -72,20 +72,29 @@ func (s *Store) SetMaxMemory(bytes int64) {
 // Check asks whether cost units may be taken from key at instant now, and takes them if
 // so. An error changes nothing: an *ArgumentError for an argument outside its range, a
 // *WrongTypeError for a key that belongs to another algorithm, ErrNoMemory.
-func (s *Store) Check(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opCheck, key, a, &l, cost, now)
+func (s *Store) Check(key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
+	if err = s.do(opCheck, key, a, &l, cost, now, &d); err != nil {
+		d = Decision{} // a step that lost a race may have left its answer
+	}
+	return d, err
 }
 
 // Peek answers what Check would, with Remaining and ResetAfter as they are; it takes and
 // writes nothing. Errors are those of Check.
-func (s *Store) Peek(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opPeek, key, a, &l, cost, now)
+func (s *Store) Peek(key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
+	if err = s.do(opPeek, key, a, &l, cost, now, &d); err != nil {
+		d = Decision{} // a step that lost a race may have left its answer
+	}
+	return d, err
 }
 
 // Refund gives cost units back, never beyond full; of a log the newest units leave. It is
 // always allowed. Errors are those of Check.
-func (s *Store) Refund(key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	return s.do(opRefund, key, a, &l, cost, now)
+func (s *Store) Refund(key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
+	if err = s.do(opRefund, key, a, &l, cost, now, &d); err != nil {
+		d = Decision{} // a step that lost a race may have left its answer
+	}
+	return d, err
 }
 
 // A query is what a caller asks of a key.
@@ -97,12 +106,12 @@ type query struct {
 	now       int64 // ns
 }
 
-// do answers for every operation. Most calls end in here: a short key that has a slot in its
+// do answers for every operation, in d: to hand a decision on from function to function costs
+// more than to make it. Most calls end in here: a short key that has a slot in its
 // shard's first table, and a state of one word.
-func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d Decision, err error) {
+func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
 	if !isShort(key) || !s.accepts(a, l, cost, now) {
-		err = s.doOther(o, key, a, l, cost, now, &d)
-		return d.unless(err), err
+		return s.doOther(o, key, a, l, cost, now, d)
 	}
 	now *= 1000
 	first, second := shortWords(key)
@@ -112,20 +121,19 @@ func (s *Store) do(o op, key string, a Algorithm, l *Limit, cost, now int64) (d 
 			if old := slot.state.Load(); !held(old) {
 				// nothing to take a short way to
 			} else if algorithms[a].keepsLog {
-				if done, err := s.stepLog(sp, t, slot, old, hash, &query{o, a, l, cost, now}, &d); done {
-					return d.unless(err), err
+				if done, err := s.stepLog(sp, t, slot, old, hash, &query{o, a, l, cost, now}, d); done {
+					return err
 				}
 			} else if x := a.step(o, old, l, now, cost); x.next == old ||
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
-				a.explain(l, x, &d)
-				return d, nil
+				a.explain(l, x, d)
+				return nil
 			} else if x.next != 0 {
 				sp.contended.Add(1)
 			}
 		}
 	}
-	err = s.search(sp, hash, key, &query{o, a, l, cost, now}, &d)
-	return d.unless(err), err
+	return s.search(sp, hash, key, &query{o, a, l, cost, now}, d)
 }
 
 // doOther is do for keys that are not short, and for arguments that are not accepted.

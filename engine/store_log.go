@@ -34,7 +34,7 @@ func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) error {
 
 // stepLog takes one step on the log of a slot with state st. It returns false when
 // something has changed meanwhile, and with an error always true. seed is any number.
-func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (bool, error) {
+func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (done bool, err error) {
 	if !held(st) {
 		change := slidingWindowLogStep(q, nil, d)
 		if change.kind == logKeep {
@@ -62,6 +62,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		if v.fits(change, q.limit.period) {
 			return v.append(change), nil
 		}
+	case logGiveBack: // always by another ring
 	}
 	return s.replace(sp, &v, seed, change, q)
 }

@@ -39,7 +39,7 @@ type slot struct {
 const (
 	stateRested = math.MaxInt64 // no instant: NowMicrosMax leaves the last microsecond free
 	stateSign   = math.MinInt64
-	stateUnborn = stateSign | 0
+	stateUnborn = stateSign // and nothing
 	stateDead   = stateSign | stateRested
 )
 
