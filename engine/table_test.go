@@ -21,29 +21,6 @@ func beginClaim(t *table, s *slot, p *probe, kind Algorithm, words int) {
 	}
 }
 
-// askAt is ask for a key with a hash of the test's choosing.
-func askAt(s *Store, o op, hash uint64, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
-	d := Decision{}
-	err := s.search(s.space.Load(), hash, key, &query{o, a, &l, cost, now * 1000}, &d)
-	return d, err
-}
-
-// spent says whether a unit of plant's limit has been taken from the key, and how often.
-func spent(s *Store, hash uint64, key string) bool {
-	d, err := askAt(s, opPeek, hash, key, TokenBucket, mustLimit(1, time.Second, 0), 1, noon)
-	if err != nil {
-		panic(err)
-	}
-	return !d.Allowed
-}
-
-// slotsOf counts the open slots of a store by their keys.
-func slotsOf(s *Store) map[string]int {
-	slots := map[string]int{}
-	eachHeld(s, func(_ *table, slot *slot, _ int64) { slots[keyOf(slot, slot.meta.Load())]++ })
-	return slots
-}
-
 // alike are keys of one length, each differing from the next in another word: the last two
 // in their last one only.
 func alike(words int) (keys []string) {
@@ -129,24 +106,6 @@ func TestStalledClaim(t *testing.T) {
 	}
 }
 
-// moveOn gives a table a successor and moves all of it.
-func moveOn(s *Store, t *table) *table {
-	sp := s.space.Load()
-	next := sp.successor(t, shardOf(s, t), anySlots)
-	sp.moveAll(t, shardOf(s, t), noon*1000)
-	return next
-}
-
-// shardOf finds the shard of a table by its shelf.
-func shardOf(s *Store, t *table) uint16 {
-	for shard := range shardCount {
-		if t.shelf == &s.space.Load().shelves[t.class][shard] {
-			return uint16(shard)
-		}
-	}
-	panic("the table is on no shelf")
-}
-
 // A slot that one algorithm began for a key is closed when another one asks first: no key
 // is bound to whoever stalls.
 func TestStalledClaimOfAnotherAlgorithm(t *testing.T) {
@@ -217,7 +176,7 @@ func TestStates(t *testing.T) {
 			t.Errorf("%x: killed it is %x, with %d live", c.st, slot.state.Load(), tab.live.Load())
 		}
 	}
-	if stateUnborn >= 0 || stateDead >= 0 || stateUnborn == stateDead || int64(NowMicrosMax)*1000+int64(FillMax) >= stateRested {
+	if stateUnborn >= 0 || stateDead >= 0 || stateUnborn == stateDead || NowMicrosMax*1000+int64(FillMax) >= stateRested {
 		t.Error("states overlap")
 	}
 	tab := newTable(nil, 0, 4)

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Rings that are read, written, sealed and replaced at once.
+
+// A view that still holds after it was read is of one instant, with everything in it
+// (invariant 8), while others admit, give units back, and change the period, so that rings
+// are sealed and replaced all the time: the newest unit never gets older unless units leave,
+// the entries are in order, and no more than the limit is in the window.
+func TestViewsThatHoldAreWhole(t *testing.T) {
+	collide(t)
+	const limit = 5
+	for name, refunds := range map[string]bool{"": false, "with refunds": true} {
+		s, whole, torn := mustStore(), 0, 0
+		var clock atomic.Int64
+		clock.Store(noon)
+		limits := []Limit{mustLimit(limit, 2*time.Millisecond, 0), mustLimit(limit, 3*time.Millisecond, 0)}
+		mustCheck(s, "key", SlidingWindowLog, limits[0], 1, noon)
+		var only *slot
+		eachHeld(s, func(_ *table, slot *slot, _ int64) { only = slot })
+		stop := besides(func() {
+			now := clock.Add(50)
+			mustCheck(s, "key", SlidingWindowLog, limits[now/50%40/39], 1, now)
+			if refunds && now/50%7 == 0 {
+				if _, err := s.Refund("key", SlidingWindowLog, limits[0], 1+now/50%4, now); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		newest := int64(0)
+		for round := 0; round < fewer(100_000) || whole == 0 || torn == 0; round++ {
+			if round == 10_000_000 {
+				t.Fatalf("%s: %d views held, %d did not: this run proves nothing", name, whole, torn)
+			}
+			st := only.state.Load()
+			if !held(st) {
+				continue // at rest
+			}
+			r := s.space.Load().logs.load(st)
+			if r == nil {
+				continue
+			}
+			v := r.view()
+			first := v.firstAfter(v.newestAt() - ceilMicros(time.Duration(v.period)))
+			used := v.units(first, v.size()-1)
+			var at []int64
+			for i := first; i < v.size(); i++ {
+				at = append(at, v.at(i))
+			}
+			if !v.holds() {
+				torn++
+				continue
+			}
+			whole++
+			if used < 1 || used > limit || !slices.IsSorted(at) || len(at) > limit || at[len(at)-1] != v.newestAt() ||
+				v.newestAt() > clock.Load() || !refunds && v.newestAt() < newest {
+				t.Fatalf("%s: %d units at %v, newest at %d, before at %d, sealed %v", name, used, at, v.newestAt(), newest, v.sealed())
+			}
+			newest = v.newestAt()
+		}
+		stop()
+		auditCells(t, s)
+	}
+}
+
+// Whoever reads a ring while it takes one more entry and is sealed at once sees it before
+// the entry, or with it, and never the seal with what stood before it a round ago.
+func TestViewOfARingBeingSealed(t *testing.T) {
+	collide(t)
+	l := mustLimit(3, time.Millisecond, 0)
+	seen := map[string]int{}
+	for round := 0; round < 20_000 || len(seen) < 3; round++ {
+		if round == 2_000_000 {
+			t.Fatalf("views: %v: this run proves nothing", seen)
+		}
+		r := firstRing(1, logChange{at: noon, units: 1}, &l)
+		for i := range int64(4) { // once round, and on
+			v := r.view()
+			v.append(logChange{first: 1, at: noon + (i+1)*ms, units: 1})
+		}
+		v := r.view()
+		r.end.Store(r.after(v.gapAt)) // from the round before
+		last := v.newestAt()
+		together(2, func(worker int) {
+			if worker == 1 {
+				v := r.view()
+				v.append(logChange{first: 1, at: last + ms, units: 1})
+				v = r.view()
+				v.seal()
+				return
+			}
+			for range 10 {
+				switch v := r.view(); {
+				case v.sealed() && v.newestAt() == last+ms:
+					seen["sealed"]++
+				case !v.sealed() && v.newestAt() == last+ms:
+					seen["appended"]++
+				case !v.sealed() && v.newestAt() == last:
+					seen["before"]++
+				default:
+					t.Errorf("sealed %v, newest at %d µs after the last", v.sealed(), v.newestAt()-last)
+				}
+			}
+		})
+	}
+}
+
+// Under a clock that all see step, the units of any one period are exactly as many as fit,
+// however many take them at once and however the ring is at that time.
+func TestNoWindowHoldsMore(t *testing.T) {
+	collide(t)
+	const steps, stepsInPeriod = 600, 10
+	contended := uint64(0)
+	for limit := int64(1); limit < 30 || contended == 0; limit += 7 {
+		if limit > roundsMax {
+			t.Fatal("the workers never collided: this run proves nothing")
+		}
+		s, l := mustStore(), mustLimit(limit, stepsInPeriod*time.Millisecond, 0)
+		var admitted [steps]atomic.Int64
+		for step := range admitted {
+			now := noon + int64(step)*ms
+			want := 1 + int64(step)*5%limit // not all at once, so that windows overlap
+			together(workers, func(int) {
+				for admitted[step].Load() < want && mustCheck(s, "key", SlidingWindowLog, l, 1, now).Allowed {
+					admitted[step].Add(1)
+				}
+			})
+			window := int64(0)
+			for i := max(0, step-stepsInPeriod+1); i <= step; i++ {
+				window += admitted[i].Load()
+			}
+			if window > limit || window < limit && admitted[step].Load() < want {
+				t.Fatalf("limit %d, step %d: %d units in the window, %d of this step, wanted %d", limit, step, window, admitted[step].Load(), want)
+			}
+		}
+		contended += s.Stats().Contended
+		auditCells(t, s)
+	}
+}
