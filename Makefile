@@ -8,10 +8,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOTEST  := $(GO) test -count=1
 LINT    := build/golangci-lint-v2.15.0
 BENCHTIME ?= 1s
+SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine fuzz clean
+.PHONY: help run build test race lint format vet check docs bench bench-engine fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,8 +63,12 @@ bench: ## compare with a Redis that runs a token-bucket script, in one run
 	test/setup
 	$(GO) test ./test -run '^$$' -bench Wire -benchtime 1x -timeout 20m
 
-fuzz: ## fuzz the framer for FUZZTIME (1m)
+fuzz: ## fuzz the framer, then the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./test/model -run '^$$' -fuzz FuzzTableAgainstMap -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
+
+soak: ## look for races in the engine for SOAKTIME; the test itself ends what hangs
+	$(GOTEST) -v ./test/linearizability -run TestSoak -soak $(SOAKTIME) -timeout 0
 
 clean: ## remove what was built and installed here
 	rm -rf bin build

@@ -1,0 +1,207 @@
+package model
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A Key is what a limiter remembers of one key. The zero Key is one that is absent.
+type Key struct {
+	Owner engine.Algorithm // who wrote it
+	Full  int64            // ns; meters: T, from which on the bucket is full
+	// Log is what sliding_window_log admitted, oldest first. No call changes it.
+	Log    []Entry
+	Period time.Duration // of the call that wrote the log last
+}
+
+// An Entry of a log is one admitted request.
+type Entry struct {
+	At    int64 // µs since the Unix epoch
+	Units int64
+}
+
+// Equal says whether two keys are remembered alike.
+func (k Key) Equal(other Key) bool {
+	return k.Owner == other.Owner && k.Full == other.Full && k.Period == other.Period && slices.Equal(k.Log, other.Log)
+}
+
+// Rest is the instant (ns) from which on the key is at rest.
+func (k Key) Rest() int64 {
+	if n := len(k.Log); n > 0 {
+		return k.Log[n-1].At*1000 + int64(k.Period)
+	}
+	return k.Full
+}
+
+// Live says whether there is a key and it is not at rest at an instant (µs).
+func (k Key) Live(now int64) bool { return k.Owner != 0 && k.Rest() > now*1000 }
+
+// Ask answers a question. What it returns is the key after it.
+func (k Key) Ask(q Question) (Key, Answer) {
+	live := k.Live(q.Now)
+	switch {
+	case q.Op == Reset:
+		return Key{}, Answer{Live: live}
+	case q.Op == Lookup && live:
+		return k, Answer{Live: true, Owner: k.Owner, RestMicros: ceil(k.Rest(), 1000)}
+	case q.Op == Lookup:
+		return k, Answer{}
+	case k.Owner != q.Algorithm && live:
+		return k, Answer{Owner: k.Owner}
+	case k.Owner != q.Algorithm:
+		k = Key{}
+	}
+	ask := k.askMeter
+	if q.Algorithm == engine.SlidingWindowLog {
+		ask = k.askLog
+	}
+	next, d := ask(q)
+	return next, Answer{Decision: d}
+}
+
+// askMeter asks a token_bucket or a leaky_bucket. What may lie beyond int64 is not formed:
+// next, before it is known to be admitted, and cost·E of a cost that is not.
+func (k Key) askMeter(q Question) (Key, engine.Decision) {
+	now := q.Now * 1000
+	unit := ceil(int64(q.Limit.Period()), q.Limit.Limit()) // E
+	capacity := q.Limit.Burst() * unit                     // burst·E
+	owed := max(k.Full-now, 0)                             // base − now
+	next, d := k, engine.Decision{Allowed: true, Limit: q.Limit.Burst()}
+	switch {
+	case q.Op == Refund && q.Cost > owed/unit:
+		owed, next = 0, Key{} // never beyond full
+	case q.Op == Refund:
+		if owed -= q.Cost * unit; owed == 0 {
+			next = Key{}
+		} else {
+			next.Full = now + owed
+		}
+	case q.Cost > q.Limit.Burst():
+		d.Allowed, d.RetryAfter = false, engine.Never
+	case owed-(capacity-q.Cost*unit) > 0:
+		d.Allowed, d.RetryAfter = false, time.Duration(owed-(capacity-q.Cost*unit))
+	default:
+		if q.Algorithm == engine.LeakyBucket {
+			d.Delay = time.Duration(owed)
+		}
+		if q.Op == Check {
+			owed += q.Cost * unit
+			next = Key{Owner: q.Algorithm, Full: now + owed}
+		}
+	}
+	d.ResetAfter = time.Duration(owed)
+	d.Remaining = max(capacity-owed, 0) / unit
+	return next, d
+}
+
+// askLog asks a sliding_window_log.
+func (k Key) askLog(q Question) (Key, engine.Decision) {
+	limit, period := q.Limit.Limit(), q.Limit.Period()
+	next, now, log := k, q.Now, k.Log
+	if !k.Live(now) {
+		log = nil
+	} else {
+		now = max(now, log[len(log)-1].At)
+	}
+	var window []Entry // what counts, and nobody else's
+	for _, e := range log {
+		if (now-e.At)*1000 < int64(period) {
+			window = append(window, e)
+		}
+	}
+	used := units(window)
+
+	d := engine.Decision{Allowed: true, Limit: limit}
+	switch {
+	case q.Op == Refund && len(log) == 0:
+		next = Key{}
+	case q.Op == Refund && used > 0:
+		window = withoutNewest(window, q.Cost)
+		next = Key{}
+		if len(window) > 0 {
+			next = Key{Owner: q.Algorithm, Log: window, Period: period}
+		}
+	case q.Op == Refund:
+	case q.Cost > limit:
+		d.Allowed, d.RetryAfter = false, engine.Never
+	case used+q.Cost > limit:
+		blocking := 0 // the youngest that has to leave, after all older ones
+		for left := used - window[0].Units; left+q.Cost > limit; left -= window[blocking].Units {
+			blocking++
+		}
+		d.Allowed, d.RetryAfter = false, next.leaves(window[blocking], period, now)
+	case q.Op == Check:
+		window = append(window, Entry{At: now, Units: q.Cost})
+		next = Key{Owner: q.Algorithm, Log: window, Period: period}
+	}
+	d.Remaining = max(limit-units(window), 0)
+	if n := len(window); n > 0 {
+		d.ResetAfter = next.leaves(window[n-1], period, now)
+	}
+	return next, d
+}
+
+// leaves is the span from now (µs) until an entry has left: when it is one period old, or
+// with the whole log at its rest.
+func (k Key) leaves(e Entry, period time.Duration, now int64) time.Duration {
+	return time.Duration(min(e.At*1000+int64(period), k.Rest()) - now*1000)
+}
+
+// withoutNewest takes units away, one request after the other from the newest on. It
+// changes the window, and where that has fewer units nothing is left.
+func withoutNewest(window []Entry, units int64) []Entry {
+	for len(window) > 0 && units > 0 {
+		newest := &window[len(window)-1]
+		if newest.Units > units {
+			newest.Units -= units
+			break
+		}
+		units -= newest.Units
+		window = window[:len(window)-1]
+	}
+	return window
+}
+
+func units(log []Entry) (sum int64) {
+	for _, e := range log {
+		sum += e.Units
+	}
+	return sum
+}
+
+// ceil is a/b rounded up, for a ≥ 0 and b > 0.
+func ceil(a, b int64) int64 {
+	if a%b != 0 {
+		return a/b + 1
+	}
+	return a / b
+}
+
+// A Limiter holds keys and is asked by one caller at a time. It forgets none that is at
+// rest, so it answers a reading of the clock that steps back as a limiter would that keeps
+// everything.
+type Limiter map[string]Key
+
+// Ask answers a question about a key.
+func (l Limiter) Ask(key string, q Question) Answer {
+	next, answer := l[key].Ask(q)
+	if next.Owner == 0 {
+		delete(l, key)
+	} else {
+		l[key] = next
+	}
+	return answer
+}
+
+// Live is how many keys are not at rest at an instant (µs).
+func (l Limiter) Live(now int64) int {
+	live := 0
+	for _, k := range l {
+		if k.Live(now) {
+			live++
+		}
+	}
+	return live
+}

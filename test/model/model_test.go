@@ -1,0 +1,100 @@
+package model_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/model"
+)
+
+const (
+	ms  = time.Millisecond
+	sec = time.Second
+)
+
+// A row asks one question of the key, so long after noon, and knows the answer.
+type row struct {
+	at    time.Duration
+	op    model.Op
+	cost  int64
+	limit engine.Limit
+	want  engine.Decision
+	why   string
+}
+
+// TestModel asks questions whose answers were worked out by hand from DESIGN.md: were the
+// model wrong in the way the engine is, comparing the two would not tell.
+func TestModel(t *testing.T) {
+	three, one := mustLimit(3, 3*sec, 0), mustLimit(1, sec, 0)
+	odd := mustLimit(3, 10*ms, 0) // E = 3,333,334 ns
+	for a, rows := range map[engine.Algorithm][]row{
+		engine.TokenBucket: {
+			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 2 * sec}, "two of three"},
+			{0, model.Check, 2, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: sec, ResetAfter: 2 * sec}, "one is missing, for a second"},
+			{0, model.Check, 4, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: engine.Never, ResetAfter: 2 * sec}, "more than the burst"},
+			{sec, model.Peek, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "it would pass now"},
+			{sec, model.Refund, 9, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "never beyond full"},
+			{sec, model.Check, 3, odd, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 10_000_002}, "E is rounded up"},
+		},
+		engine.LeakyBucket: {
+			{0, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "the first goes at once"},
+			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec, Delay: sec}, "the next waits for it"},
+			{0, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: sec, ResetAfter: 3 * sec}, "full"},
+			{0, model.Refund, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 2 * sec}, "one given back"},
+			{-sec, model.Peek, 1, three, engine.Decision{Limit: 3, RetryAfter: sec, ResetAfter: 3 * sec}, "stricter by an older reading"},
+		},
+		engine.SlidingWindowLog: {
+			{0, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 3 * sec}, "one of three"},
+			{sec, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec}, "full"},
+			{sec, model.Check, 2, three, engine.Decision{Limit: 3, RetryAfter: 3 * sec, ResetAfter: 3 * sec}, "those of 1 s stand in the way as well"},
+			{0, model.Peek, 1, three, engine.Decision{Limit: 3, RetryAfter: 2 * sec, ResetAfter: 3 * sec}, "an older reading counts as the newest unit's"},
+			{3 * sec, model.Peek, 1, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "nothing within a second"},
+			{3 * sec, model.Refund, 1, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "no unit to give back, so nothing is written"},
+			{3 * sec, model.Refund, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "the newest leaves"},
+			{3500 * ms, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "written for one second"},
+			{4400 * ms, model.Peek, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 100 * ms}, "the older ones are forgotten, and the log ends with its own period"},
+			{4500 * ms, model.Peek, 3, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "at rest"},
+		},
+	} {
+		k := model.Key{}
+		for i, r := range rows {
+			var got model.Answer
+			k, got = k.Ask(model.Question{Op: r.op, Algorithm: a, Limit: r.limit, Cost: r.cost, Now: noon + r.at.Microseconds()})
+			if want := (model.Answer{Decision: r.want}); got != want {
+				t.Errorf("%v, row %d, %s:\n got %v\nwant %v", a, i, r.why, got, want)
+			}
+		}
+	}
+}
+
+// A key belongs to whoever wrote it until it is at rest; then whoever asks has it, and what
+// it was is forgotten.
+func TestModelOwner(t *testing.T) {
+	l := mustLimit(2, 2*sec, 0)
+	k := model.Key{}
+	for i, r := range []struct {
+		model.Question
+		want model.Answer
+	}{
+		{model.Question{Op: model.Reset, Now: noon}, model.Answer{}},
+		{model.Question{Op: model.Check, Algorithm: engine.TokenBucket, Limit: l, Cost: 1, Now: noon},
+			model.Answer{Decision: engine.Decision{Allowed: true, Limit: 2, Remaining: 1, ResetAfter: sec}}},
+		{model.Question{Op: model.Peek, Algorithm: engine.LeakyBucket, Limit: l, Cost: 1, Now: noon + 999_999},
+			model.Answer{Owner: engine.TokenBucket}},
+		{model.Question{Op: model.Lookup, Now: noon + 999_999},
+			model.Answer{Live: true, Owner: engine.TokenBucket, RestMicros: noon + 1_000_000}},
+		{model.Question{Op: model.Peek, Algorithm: engine.LeakyBucket, Limit: l, Cost: 1, Now: noon + 1_000_000},
+			model.Answer{Decision: engine.Decision{Allowed: true, Limit: 2, Remaining: 2}}},
+		{model.Question{Op: model.Lookup, Now: noon}, model.Answer{}},
+		{model.Question{Op: model.Check, Algorithm: engine.SlidingWindowLog, Limit: l, Cost: 1, Now: noon},
+			model.Answer{Decision: engine.Decision{Allowed: true, Limit: 2, Remaining: 1, ResetAfter: 2 * sec}}},
+		{model.Question{Op: model.Reset, Now: noon}, model.Answer{Live: true}},
+		{model.Question{Op: model.Lookup, Now: noon}, model.Answer{}},
+	} {
+		var got model.Answer
+		if k, got = k.Ask(r.Question); got != r.want {
+			t.Errorf("row %d, %v:\n got %v\nwant %v", i, r.Question, got, r.want)
+		}
+	}
+}

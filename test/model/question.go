@@ -1,0 +1,98 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// An Op is what is asked of a key.
+type Op uint8
+
+// The operations: those of engine.Store that are about one key.
+const (
+	Check Op = iota
+	Peek
+	Refund
+	Reset
+	Lookup
+)
+
+var opNames = [...]string{Check: "check", Peek: "peek", Refund: "refund", Reset: "reset", Lookup: "lookup"}
+
+func (o Op) String() string { return opNames[o] }
+
+// A Question is one call about a key. Reset and Lookup use Now alone.
+type Question struct {
+	Op        Op
+	Algorithm engine.Algorithm
+	Limit     engine.Limit
+	Cost      int64 // units
+	Now       int64 // µs since the Unix epoch
+}
+
+func (q Question) String() string {
+	if q.Op == Reset || q.Op == Lookup {
+		return fmt.Sprintf("%v at %d", q.Op, q.Now)
+	}
+	return fmt.Sprintf("%v %d of %v %d/%v burst %d at %d",
+		q.Op, q.Cost, q.Algorithm, q.Limit.Limit(), q.Limit.Period(), q.Limit.Burst(), q.Now)
+}
+
+// An Answer is all that a caller learns, so that two answers can be compared whole.
+type Answer struct {
+	Decision engine.Decision
+	// Owner is the other algorithm that the key belongs to, where that is the answer, and
+	// for Lookup the key's.
+	Owner engine.Algorithm
+	// Live says for Reset and Lookup whether there is a key that is not at rest.
+	Live       bool
+	RestMicros int64 // for Lookup, when the key is at rest
+	// NoMemory is engine.ErrNoMemory, which a Key never answers: it knows no bound.
+	NoMemory bool
+}
+
+func (a Answer) String() string {
+	switch {
+	case a.NoMemory:
+		return "no memory"
+	case a.Decision != engine.Decision{}:
+		return fmt.Sprintf("%+v", a.Decision)
+	}
+	return fmt.Sprintf("owner %v, live %v, rest at %d", a.Owner, a.Live, a.RestMicros)
+}
+
+// Of puts the question to a store. The error is one that no answer stands for.
+func (q Question) Of(s *engine.Store, key string) (Answer, error) {
+	var a Answer
+	var err error
+	switch q.Op {
+	case Check:
+		a.Decision, err = s.Check(key, q.Algorithm, q.Limit, q.Cost, q.Now)
+	case Peek:
+		a.Decision, err = s.Peek(key, q.Algorithm, q.Limit, q.Cost, q.Now)
+	case Refund:
+		a.Decision, err = s.Refund(key, q.Algorithm, q.Limit, q.Cost, q.Now)
+	case Reset:
+		a.Live = s.Reset(key, q.Now)
+	case Lookup:
+		var info engine.KeyInfo
+		if info, a.Live = s.Lookup(key, q.Now); a.Live && info.Key != key {
+			return a, fmt.Errorf("lookup of %q found %q", key, info.Key)
+		}
+		a.Owner, a.RestMicros = info.Algorithm, info.RestMicros
+	default:
+		return a, fmt.Errorf("operation %d is not known", q.Op)
+	}
+	var wrong *engine.WrongTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Asked == q.Algorithm:
+		a.Owner = wrong.Owner
+		return a, nil
+	case errors.Is(err, engine.ErrNoMemory):
+		a.NoMemory = true
+		return a, nil
+	}
+	return a, err
+}
