@@ -21,9 +21,13 @@ const (
 	garbageShare = 8
 	// gcPercentMax bounds the percentage while there is next to nothing on the heap.
 	gcPercentMax = 400
-	// softLimitSpare is what a process needs besides its keys: code, connections, stacks.
-	softLimitSpare = 64 << 20
-	tunePeriod     = time.Second
+	// softLimitSpare is what a process needs besides its keys, and again for each
+	// connectionsPerSpare connections, whose buffers take as much at most while they are
+	// idle. Without that a server of few keys and many connections would come near its limit
+	// with nothing to collect, and collect all the time.
+	softLimitSpare      = 64 << 20
+	connectionsPerSpare = softLimitSpare / (readBytesKept + outBytesKept)
+	tunePeriod          = time.Second
 )
 
 // TuneCollector sets the garbage collector's percentage and soft memory limit to what fits
@@ -31,23 +35,29 @@ const (
 // does nothing but serve. What the environment sets with GOGC or GOMEMLIMIT it leaves alone.
 func (s *Server) TuneCollector(ctx context.Context) {
 	ownPercent, ownLimit := os.Getenv("GOGC") == "", os.Getenv("GOMEMLIMIT") == ""
-	s.logger.Info("garbage collector", "percent_from", origin(ownPercent), "soft_limit_from", origin(ownLimit))
 	percent, limit := 100, int64(math.MaxInt64) // the runtime's defaults
-	tick := time.NewTicker(tunePeriod)
-	defer tick.Stop()
-	for {
+	tune := func() {
 		if wanted := gcPercent(readCollector().liveBytes); ownPercent && differs(wanted, percent) {
 			percent = wanted
 			debug.SetGCPercent(percent)
 		}
-		if wanted := softLimit(s.config().MaxMemory); ownLimit && wanted != limit {
+		if wanted := softLimit(s.config().MaxMemory, s.clients.len()); ownLimit && wanted != limit {
 			limit = wanted
 			debug.SetMemoryLimit(limit)
 		}
+	}
+	tune()
+	inForce := readCollector()
+	s.logger.Info("garbage collector", "percent", inForce.percent, "percent_from", origin(ownPercent),
+		"soft_limit", inForce.softLimit, "soft_limit_from", origin(ownLimit))
+	tick := time.NewTicker(tunePeriod)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			tune()
 		}
 	}
 }
@@ -71,19 +81,21 @@ func differs(wanted, percent int) bool {
 	return wanted*10 > percent*11 || wanted*11 < percent*10
 }
 
-// softLimit is the soft memory limit for a bound on the keys' memory: what the bound allows
-// with its garbage, and what the process needs besides.
-func softLimit(maxMemory int64) int64 {
+// softLimit is the soft memory limit for a bound on the keys' memory and so many connections:
+// what the bound allows with its garbage, and what the process needs besides.
+func softLimit(maxMemory int64, connections int) int64 {
 	if maxMemory == 0 || maxMemory > math.MaxInt64/2 {
 		return math.MaxInt64
 	}
-	return maxMemory + maxMemory/garbageShare*2 + garbageMin + softLimitSpare
+	spares := 1 + int64(connections/connectionsPerSpare)
+	return maxMemory + maxMemory/garbageShare*2 + garbageMin + spares*softLimitSpare
 }
 
 // collector is what the runtime tells of the heap and its collection.
 type collector struct {
 	heapBytes, liveBytes uint64 // objects now; those that the last collection left
-	percent, softLimit   uint64
+	percent              int64  // −1: it is off, as GOGC=off has it
+	softLimit            uint64
 	cycles               uint64
 	cpuShare             float64 // of all processor time that was there since the start
 }
@@ -102,7 +114,7 @@ func readCollector() collector {
 	c := collector{
 		heapBytes: samples[0].Value.Uint64(),
 		liveBytes: samples[1].Value.Uint64(),
-		percent:   samples[2].Value.Uint64(),
+		percent:   int64(samples[2].Value.Uint64()),
 		softLimit: samples[3].Value.Uint64(),
 		cycles:    samples[4].Value.Uint64(),
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -10,10 +11,16 @@ import (
 
 const (
 	janitorPeriod = 100 * time.Millisecond
-	// sweepKeys is one step of forgetting; a step is followed by another at once while
-	// more than a quarter of what it saw was at rest, up to sweepStepsMax steps a period.
+	// sweepKeys is one step of forgetting, some tens of microseconds. A step is followed by
+	// another while more than a quarter of what it saw was at rest, up to sweepStepsMax steps
+	// a period: so at most 500,000 keys a second are forgotten.
 	sweepKeys     = 1000
 	sweepStepsMax = 50
+	// sweepStepBytes of tables are due one step more each period even when little is at rest.
+	// A step that moves keys out of a table that has become too large forgets few of them, and
+	// would otherwise be the period's last: the memory of ten million keys would come back
+	// after four minutes and not after one. That costs less than a hundredth of a core.
+	sweepStepBytes = 32 << 20
 	// sweepLag is how far in the past a key must have been at rest to be forgotten: longer
 	// than a batch takes from reading the clock to its last decision. A decision that has
 	// an older reading than the sweep would find a key gone that is not at rest for it.
@@ -45,9 +52,13 @@ func (s *Server) janitor(ctx context.Context) {
 	}
 }
 
+// sweep does a period's steps, and lets whoever waits for the processor go before each.
 func (s *Server) sweep() {
-	for range sweepStepsMax {
-		if s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds()) <= sweepKeys/4 {
+	due := 1 + s.limiter.Stats().TableBytes/sweepStepBytes
+	for step := range int64(sweepStepsMax) {
+		runtime.Gosched()
+		forgot := s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds())
+		if step+1 >= due && forgot <= sweepKeys/4 {
 			return
 		}
 	}

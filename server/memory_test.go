@@ -2,6 +2,8 @@ package server
 
 import (
 	"math"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -48,14 +50,36 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
-// The soft limit leaves room for all that maxmemory allows, and never overflows.
+// The soft limit leaves room for all that maxmemory allows and for the connections' buffers,
+// and never overflows.
 func TestSoftLimit(t *testing.T) {
-	if got := softLimit(0); got != math.MaxInt64 {
+	if got := softLimit(0, 1000); got != math.MaxInt64 {
 		t.Errorf("no bound: %d", got)
 	}
-	for _, most := range []int64{MaxMemoryMin, 1 << 30, 1 << 40, math.MaxInt64/2 + 1, math.MaxInt64} {
-		if got := softLimit(most); got <= most && got != math.MaxInt64 {
-			t.Errorf("bound %d: soft limit %d", most, got)
+	for _, connections := range []int{0, 1, connectionsPerSpare, 10_000, 1_000_000} {
+		buffers := int64(connections) * (readBytesKept + outBytesKept)
+		for _, most := range []int64{MaxMemoryMin, 1 << 30, 1 << 40, math.MaxInt64 / 2, math.MaxInt64/2 + 1, math.MaxInt64} {
+			if got := softLimit(most, connections); got-buffers < most+most/5 && got != math.MaxInt64 {
+				t.Errorf("bound %d, %d connections: soft limit %d", most, connections, got)
+			}
+		}
+	}
+}
+
+// docs/MEMORY.md tells of every field that INFO memory has, and of those of the other
+// sections that tell of memory.
+func TestMemoryReference(t *testing.T) {
+	text, err := os.ReadFile("../docs/MEMORY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"expired_keys", "evicted_keys", "evicted_live_keys", "keys", "tables_rebuilt"}
+	for _, f := range infoMemory(newTestServer(newStore(t))) {
+		names = append(names, f.name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/MEMORY.md leaves out %s", name)
 		}
 	}
 }

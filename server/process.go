@@ -17,6 +17,7 @@ func infoMemory(s *Server) []infoField {
 	return []infoField{
 		{"used_memory", used},
 		{"used_memory_human", human(used)},
+		{"used_memory_dataset", used},
 		{"used_memory_tables", counted.TableBytes},
 		{"used_memory_logs", counted.LogBytes},
 		{"used_memory_heap", gc.heapBytes},

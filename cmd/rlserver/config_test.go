@@ -39,6 +39,7 @@ func TestPrecedence(t *testing.T) {
 		{"requirepass", "", "0123", "from env", "from flag"},
 		{"max-log-limit", "100000", "1", "2", "3"},
 		{"shutdown-timeout", "10", "1", "2", "3"},
+		{"maxmemory", "0", "16777216", "33554432", "1073741824"},
 		{"slowlog-log-slower-than", "10000", "-1", "0", "5"},
 		{"log-level", "info", "debug", "warn", "error"},
 	} {
@@ -101,6 +102,7 @@ func TestBadEnvironment(t *testing.T) {
 	for _, c := range []struct{ variable, want string }{
 		{"RLSERVER_PORT=http", `RLSERVER_PORT: "http" is not accepted for port: expected 0 to 65535; 0 takes a free port`},
 		{"RLSERVER_MAX_LOG_LIMIT=0", `RLSERVER_MAX_LOG_LIMIT: "0" is not accepted for max-log-limit: expected 1 to 500000`},
+		{"RLSERVER_MAXMEMORY=15mb", `RLSERVER_MAXMEMORY: "15mb" is not accepted for maxmemory: expected 0 for no bound, or bytes from 16mb on, with k, m and g for thousands and kb, mb and gb for 1024s`},
 		{"RLSERVER_BIND=example.com", `RLSERVER_BIND: "example.com" is not accepted for bind: expected IP addresses, separated by commas or spaces`},
 		{"RLSERVER_CONFIG=/nowhere/rl.yaml", `cannot read the configuration file /nowhere/rl.yaml (RLSERVER_CONFIG): no such file or directory`},
 	} {
