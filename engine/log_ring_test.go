@@ -171,7 +171,7 @@ func cloned(r *ring) *ring {
 // shrinking, changes of limit and period, refunds, and times that its base is too old for.
 // Sealed it holds the same, and so does what is made from it.
 func TestRingAgainstAPlainLog(t *testing.T) {
-	var rounds, rebased, wrapped, shrunk int
+	var rounds, rebased, shrunk int
 	most := 10 + fewer(30)
 	rapid.Check(t, func(t *rapid.T) {
 		s, m, now := mustStore(), plainLog{}, noon
@@ -218,14 +218,11 @@ func TestRingAgainstAPlainLog(t *testing.T) {
 			} else if last != nil && r.n < last.n {
 				shrunk++
 			}
-			if v := r.view(); v.entry(v.size()-2)&logUnitsMask > v.newest&logUnitsMask {
-				wrapped++
-			}
 			last = r
 		}
 	})
-	if rounds == 0 || rebased == 0 || wrapped == 0 || shrunk == 0 {
-		t.Fatalf("%d second rounds, %d new bases, %d counts over, %d rings shrunk: this run proves nothing", rounds, rebased, wrapped, shrunk)
+	if rounds == 0 || rebased == 0 || shrunk == 0 {
+		t.Fatalf("%d second rounds, %d new bases, %d rings shrunk: this run proves nothing", rounds, rebased, shrunk)
 	}
 }
 
