@@ -21,13 +21,13 @@ const (
 	algorithmEnd // one past the last
 )
 
-// An op is what is asked of a key.
-type op uint8
+// An Op is what is asked of a key: see Store.Ask.
+type Op uint8
 
 const (
-	opCheck  op = iota // take, if it fits
-	opPeek             // the same question, nothing taken
-	opRefund           // give back
+	OpCheck  Op = iota // take, if it fits
+	OpPeek             // the same question, nothing taken
+	OpRefund           // give back: never beyond full, and of a log the newest units
 )
 
 // An algorithm is what the store needs to know of one. Its functions are pure.
@@ -115,7 +115,7 @@ type outcome struct {
 // (ns) from which on the key is at rest, or 0 for a key at rest. It and explain are
 // switches and not functions in the table because through a function value the limit and
 // the decision would escape to the heap, and copying them costs a quarter of a check.
-func (a Algorithm) step(o op, st int64, l *Limit, now, cost int64) outcome {
+func (a Algorithm) step(o Op, st int64, l *Limit, now, cost int64) outcome {
 	switch a {
 	case TokenBucket, LeakyBucket:
 		return meterStep(o, st, l, now, cost)

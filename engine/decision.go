@@ -25,3 +25,12 @@ type Decision struct {
 	// leaves at the drain rate; 0 for every other algorithm and on a denial.
 	Delay time.Duration
 }
+
+// unless takes the decision back if there is an error, which it returns: a step that lost a
+// race may have left its answer.
+func (d *Decision) unless(err error) error {
+	if err != nil {
+		*d = Decision{}
+	}
+	return err
+}

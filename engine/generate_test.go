@@ -53,8 +53,8 @@ func drawLimit(t *rapid.T, a Algorithm) Limit {
 	}
 }
 
-func drawOp(t *rapid.T) op {
-	return rapid.SampledFrom([]op{opCheck, opCheck, opCheck, opPeek, opRefund}).Draw(t, "op")
+func drawOp(t *rapid.T) Op {
+	return rapid.SampledFrom([]Op{OpCheck, OpCheck, OpCheck, OpPeek, OpRefund}).Draw(t, "op")
 }
 
 // drawCost draws small costs, costs about the most that can be taken, and absurd ones.
@@ -100,7 +100,7 @@ func drawNow(t *rapid.T, now int64, l Limit, last Decision, backwards bool) int6
 
 // A question is one call to a store.
 type question struct {
-	op        op
+	op        Op
 	cost, now int64
 }
 

@@ -54,7 +54,7 @@ func holding(limit, remaining int64, reset, delay time.Duration) Decision {
 // A row asks one question at an instant (µs) and knows the whole answer.
 type row struct {
 	at   int64
-	op   op
+	op   Op
 	cost int64
 	want Decision
 }
@@ -116,7 +116,7 @@ func monotone(tl timeline) bool {
 	return true
 }
 
-var opNames = map[op]string{opCheck: "check", opPeek: "peek", opRefund: "refund"}
+var opNames = map[Op]string{OpCheck: "check", OpPeek: "peek", OpRefund: "refund"}
 
 // A content is what a store holds for one key: the word, or for a log its entries.
 type content struct {
@@ -178,18 +178,17 @@ func argumentOf(err error) string {
 	return ""
 }
 
-// ask is Check, Peek or Refund.
-func ask(s *Store, o op, key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
-	if err = s.do(o, key, a, &l, cost, now, &d); err != nil {
-		d = Decision{}
-	}
+// ask is Store.Ask over another call's decision, of which nothing may be left.
+func ask(s *Store, o Op, key string, a Algorithm, l Limit, cost, now int64) (d Decision, err error) {
+	d = Decision{Allowed: true, Limit: -2, Remaining: -3, RetryAfter: -4, ResetAfter: -5, Delay: -6}
+	err = s.Ask(o, key, a, &l, cost, now, &d)
 	return d, err
 }
 
 // plant makes a token_bucket key with a hash of the test's choosing, at rest at noon + 1 s.
 func plant(s *Store, hash uint64, key string) Decision {
 	l, d := mustLimit(1, time.Second, 0), Decision{}
-	if err := s.search(s.space.Load(), hash, key, &query{opCheck, TokenBucket, &l, 1, noon * 1000}, &d); err != nil {
+	if err := s.search(s.space.Load(), hash, key, &query{OpCheck, TokenBucket, &l, 1, noon * 1000}, &d); err != nil {
 		panic(err)
 	}
 	return d
@@ -199,7 +198,7 @@ func plant(s *Store, hash uint64, key string) Decision {
 func spread(i uint64) uint64 { return i * 0x9e37_79b9_7f4a_7c15 }
 
 // askAt is ask for a key with a hash of the test's choosing.
-func askAt(s *Store, o op, hash uint64, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
+func askAt(s *Store, o Op, hash uint64, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
 	d := Decision{}
 	err := s.search(s.space.Load(), hash, key, &query{o, a, &l, cost, now * 1000}, &d)
 	return d, err
@@ -207,7 +206,7 @@ func askAt(s *Store, o op, hash uint64, key string, a Algorithm, l Limit, cost, 
 
 // spent says whether a unit of plant's limit has been taken from the key, and how often.
 func spent(s *Store, hash uint64, key string) bool {
-	d, err := askAt(s, opPeek, hash, key, TokenBucket, mustLimit(1, time.Second, 0), 1, noon)
+	d, err := askAt(s, OpPeek, hash, key, TokenBucket, mustLimit(1, time.Second, 0), 1, noon)
 	if err != nil {
 		panic(err)
 	}

@@ -17,7 +17,7 @@ type plainLog struct {
 }
 
 // ask does what a store does with the log of a key.
-func (m *plainLog) ask(o op, l Limit, cost, now int64) (allowed bool) {
+func (m *plainLog) ask(o Op, l Limit, cost, now int64) (allowed bool) {
 	entries, last := m.entries, int64(0)
 	if len(entries) > 0 {
 		last = entries[len(entries)-1][0]
@@ -32,17 +32,17 @@ func (m *plainLog) ask(o op, l Limit, cost, now int64) (allowed bool) {
 	}
 	used := unitsOf(entries)
 	switch {
-	case o == opRefund && len(entries) == 0:
+	case o == OpRefund && len(entries) == 0:
 		if last*1000+m.period <= now*1000 {
 			m.entries = nil
 		}
 		return true
-	case o == opRefund:
+	case o == OpRefund:
 		m.entries, m.period = without(entries, min(cost, used)), l.period
 		return true
 	case used+cost > l.limit:
 		return false
-	case o == opCheck:
+	case o == OpCheck:
 		m.entries, m.period = append(slices.Clone(entries), [2]int64{now, cost}), l.period
 	}
 	return true
@@ -265,7 +265,7 @@ func TestRingCountsPastItsBits(t *testing.T) {
 	now, passed, over := noon, int64(0), 0
 	for i := int64(0); passed < units; i++ {
 		cost := 400 + i*97%100 // two at a time, so that the first ring lasts
-		if allowed := mustCheck(s, "key", SlidingWindowLog, l, cost, now).Allowed; allowed != m.ask(opCheck, l, cost, now) {
+		if allowed := mustCheck(s, "key", SlidingWindowLog, l, cost, now).Allowed; allowed != m.ask(OpCheck, l, cost, now) {
 			t.Fatalf("after %d units: allowed %v, want otherwise; %v", passed, allowed, m.entries)
 		} else if allowed {
 			passed += cost

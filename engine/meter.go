@@ -14,10 +14,10 @@ import "time"
 //
 // It is written with differences: cost·E is formed only when cost ≤ burst, so it is at
 // most FillMax, and next is formed only when admitted, so it is at most now + FillMax.
-func meterStep(o op, t int64, l *Limit, now, cost int64) outcome {
+func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	before := max(t-now, 0)
 	switch {
-	case o == opRefund:
+	case o == OpRefund:
 		return meterRefund(before, l, now, cost)
 	case cost > l.burst:
 		return outcome{t, before, before, int64(Never)}
@@ -26,7 +26,7 @@ func meterStep(o op, t int64, l *Limit, now, cost int64) outcome {
 	if wait := before - (l.capacity - price); wait > 0 {
 		return outcome{t, before, before, wait}
 	}
-	if o == opPeek {
+	if o == OpPeek {
 		return outcome{t, before, before, 0}
 	}
 	after := before + price
@@ -53,4 +53,5 @@ func meterExplain(l *Limit, x outcome, d *Decision) {
 	d.Remaining = max(l.capacity-x.after, 0) / l.unit
 	d.RetryAfter = time.Duration(x.wait)
 	d.ResetAfter = time.Duration(x.after)
+	d.Delay = 0
 }

@@ -38,7 +38,7 @@ func (k *oracleKey) rest() *big.Int {
 func (k *oracleKey) atRest(now int64) bool { return k.rest().Cmp(product(now, 1000)) <= 0 }
 
 // ask answers one question; wrong is the owner when the key belongs to another algorithm.
-func (o oracle) ask(op op, key string, a Algorithm, l Limit, cost, now int64) (d Decision, wrong Algorithm) {
+func (o oracle) ask(op Op, key string, a Algorithm, l Limit, cost, now int64) (d Decision, wrong Algorithm) {
 	k := o[key]
 	if k != nil && k.owner != a {
 		if !k.atRest(now) {
@@ -68,7 +68,7 @@ func (o oracle) ask(op op, key string, a Algorithm, l Limit, cost, now int64) (d
 }
 
 // askMeter: base = max(T, now), next = base + c·E; admitted iff next − now ≤ B·E.
-func (k *oracleKey) askMeter(op op, l Limit, cost, now int64) Decision {
+func (k *oracleKey) askMeter(op Op, l Limit, cost, now int64) Decision {
 	nanos := product(now, 1000)
 	// E = ceil(period / limit)
 	e := new(big.Int).Div(sum(big.NewInt(int64(l.Period())), big.NewInt(l.Limit()-1)), big.NewInt(l.Limit()))
@@ -83,7 +83,7 @@ func (k *oracleKey) askMeter(op op, l Limit, cost, now int64) Decision {
 
 	d := Decision{Allowed: true, Limit: l.Burst()}
 	switch {
-	case op == opRefund:
+	case op == OpRefund:
 		base = difference(base, price)
 		if k.t = base; base.Cmp(nanos) <= 0 { // never beyond full
 			base, k.t = nanos, nil
@@ -93,7 +93,7 @@ func (k *oracleKey) askMeter(op op, l Limit, cost, now int64) Decision {
 		if cost > l.Burst() {
 			d.RetryAfter = Never
 		}
-	case op == opPeek:
+	case op == OpPeek:
 		d.Delay = span(base, nanos)
 	default:
 		d.Delay = span(base, nanos)
@@ -109,12 +109,12 @@ func (k *oracleKey) askMeter(op op, l Limit, cost, now int64) Decision {
 // askLog: a unit admitted at s counts while now − s < period; admitted iff count + c ≤
 // limit. The two rules of sliding_window_log.go are here too: empty from its rest on, and
 // a call that writes forgets what is outside its own period.
-func (k *oracleKey) askLog(op op, l Limit, cost, now int64) Decision {
+func (k *oracleKey) askLog(op Op, l Limit, cost, now int64) Decision {
 	if len(k.log) > 0 && k.atRest(now) {
-		if op == opRefund { // of nothing: back at rest is no key
+		if op == OpRefund { // of nothing: back at rest is no key
 			k.log = nil
 		}
-		if op != opCheck || cost > l.Limit() {
+		if op != OpCheck || cost > l.Limit() {
 			rest := &oracleKey{owner: k.owner}
 			return rest.askLog(op, l, cost, now)
 		}
@@ -138,7 +138,7 @@ func (k *oracleKey) askLog(op op, l Limit, cost, now int64) Decision {
 
 	d := Decision{Allowed: true, Limit: l.Limit()}
 	switch {
-	case op == opRefund && count > 0:
+	case op == OpRefund && count > 0:
 		for cost > 0 && count > 0 { // the newest units leave, one request after another
 			newest := &window[len(window)-1]
 			back := min(cost, newest.units)
@@ -149,7 +149,7 @@ func (k *oracleKey) askLog(op op, l Limit, cost, now int64) Decision {
 			}
 		}
 		k.log, k.period = window, l.Period()
-	case op == opRefund:
+	case op == OpRefund:
 	case cost > l.Limit():
 		d.Allowed, d.RetryAfter = false, Never
 	case count+cost > l.Limit():
@@ -161,7 +161,7 @@ func (k *oracleKey) askLog(op op, l Limit, cost, now int64) Decision {
 				break
 			}
 		}
-	case op == opCheck:
+	case op == OpCheck:
 		window = append(window, logged{now, cost})
 		count += cost
 		k.log, k.period = window, l.Period()
@@ -209,7 +209,7 @@ func TestStoreAnswersAsTheOracle(t *testing.T) {
 	})
 }
 
-func sameAnswer(t *rapid.T, s *Store, o oracle, op op, key string, a Algorithm, l Limit, cost, now int64) Decision {
+func sameAnswer(t *rapid.T, s *Store, o oracle, op Op, key string, a Algorithm, l Limit, cost, now int64) Decision {
 	t.Helper()
 	want, wrong := o.ask(op, key, a, l, cost, now)
 	got, err := ask(s, op, key, a, l, cost, now)

@@ -75,7 +75,7 @@ func admissions(t *rapid.T, a Algorithm, l Limit) []logged {
 func TestDeniedJustBeforeRetryAfterAdmittedAtIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLife(t)
-		q := question{opCheck, drawCost(t, f.limit), f.now}
+		q := question{OpCheck, drawCost(t, f.limit), f.now}
 		s := f.replay()
 		d := f.ask(s, q)
 		if d.Allowed {
@@ -106,11 +106,11 @@ func TestPeekChangesNothingAndPredictsCheck(t *testing.T) {
 		f := drawLife(t)
 		s, cost := f.replay(), drawCost(t, f.limit)
 		before := contents(s, f.now)
-		peek := f.ask(s, question{opPeek, cost, f.now})
+		peek := f.ask(s, question{OpPeek, cost, f.now})
 		if after := contents(s, f.now); !maps.Equal(before, after) {
 			t.Fatalf("the peek changed %v to %v", before, after)
 		}
-		check := f.ask(s, question{opCheck, cost, f.now})
+		check := f.ask(s, question{OpCheck, cost, f.now})
 		if peek.Allowed {
 			if check.Remaining != peek.Remaining-cost {
 				t.Fatalf("%d taken of %+v left %+v", cost, peek, check)
@@ -128,12 +128,12 @@ func TestCheckThenRefundIsTheIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLife(t)
 		s, cost := f.replay(), drawCost(t, f.limit)
-		before := f.ask(s, question{opPeek, 1, f.now})
-		if !f.ask(s, question{opCheck, cost, f.now}).Allowed {
+		before := f.ask(s, question{OpPeek, 1, f.now})
+		if !f.ask(s, question{OpCheck, cost, f.now}).Allowed {
 			return
 		}
-		d := f.ask(s, question{opRefund, cost, f.now})
-		after := f.ask(s, question{opPeek, 1, f.now})
+		d := f.ask(s, question{OpRefund, cost, f.now})
+		after := f.ask(s, question{OpPeek, 1, f.now})
 		if before != after || d.Remaining != before.Remaining || d.ResetAfter != before.ResetAfter {
 			t.Fatalf("before %+v, refunded %+v, after %+v", before, d, after)
 		}
@@ -147,12 +147,12 @@ func TestDenialChangesNothing(t *testing.T) {
 		s := f.replay()
 		before := contents(s, f.now)
 		for range 5 {
-			q := question{opCheck, drawCost(t, f.limit), f.now}
-			if !f.ask(s, question{opPeek, q.cost, q.now}).Allowed {
+			q := question{OpCheck, drawCost(t, f.limit), f.now}
+			if !f.ask(s, question{OpPeek, q.cost, q.now}).Allowed {
 				f.ask(s, q)
 			}
 		}
-		for _, q := range []question{{opCheck, 0, f.now}, {opCheck, UnitsMax + 1, f.now}, {opRefund, 1, -1}} {
+		for _, q := range []question{{OpCheck, 0, f.now}, {OpCheck, UnitsMax + 1, f.now}, {OpRefund, 1, -1}} {
 			if _, err := ask(s, q.op, "key", f.algorithm, f.limit, q.cost, q.now); err == nil {
 				t.Fatalf("accepted %+v", q)
 			}
@@ -240,7 +240,7 @@ func TestDecisionsAreWithinTheirRanges(t *testing.T) {
 				d.Allowed == waits || (d.Allowed && d.RetryAfter != 0) || (!d.Allowed && d.Delay != 0) {
 				t.Fatalf("%+v answered %+v", q, d)
 			}
-			if never := d.RetryAfter == Never; never != (q.op != opRefund && q.cost > most) {
+			if never := d.RetryAfter == Never; never != (q.op != OpRefund && q.cost > most) {
 				t.Fatalf("%+v with a burst of %d answered %+v", q, most, d)
 			}
 			if f.algorithm != LeakyBucket && d.Delay != 0 {

@@ -28,21 +28,21 @@ func wordsFrom(t *table) (all [][]uint64) {
 // second, while somebody still holds what they read of the first.
 var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 	"nothing":    func(*Store, *table, Algorithm) {},
-	"changed":    func(s *Store, _ *table, a Algorithm) { touch(s, opCheck, a, noon) },
-	"given back": func(s *Store, _ *table, a Algorithm) { touch(s, opRefund, a, noon) },
-	"again":      func(s *Store, _ *table, a Algorithm) { touch(s, opRefund, a, noon); touch(s, opCheck, a, noon) },
+	"changed":    func(s *Store, _ *table, a Algorithm) { touch(s, OpCheck, a, noon) },
+	"given back": func(s *Store, _ *table, a Algorithm) { touch(s, OpRefund, a, noon) },
+	"again":      func(s *Store, _ *table, a Algorithm) { touch(s, OpRefund, a, noon); touch(s, OpCheck, a, noon) },
 	"swept":      func(s *Store, first *table, _ Algorithm) { moveOn(s, first); s.Sweep(10_000, noon+60*sec) },
 	"swept and again": func(s *Store, first *table, a Algorithm) {
 		moveOn(s, first)
 		s.Sweep(10_000, noon+60*sec)
-		touch(s, opCheck, a, noon)
+		touch(s, OpCheck, a, noon)
 	},
 	"another algorithm": func(s *Store, _ *table, a Algorithm) {
-		touch(s, opCheck, a%3+1, noon+60*sec) // at rest by now
+		touch(s, OpCheck, a%3+1, noon+60*sec) // at rest by now
 	},
 	"moved twice": func(s *Store, first *table, _ Algorithm) { moveOn(s, moveOn(s, first)) },
 	"given back and moved": func(s *Store, first *table, a Algorithm) {
-		touch(s, opRefund, a, noon)
+		touch(s, OpRefund, a, noon)
 		moveOn(s, moveOn(s, moveOn(s, first)))
 	},
 	"moved and swept": func(s *Store, first *table, _ Algorithm) {
@@ -53,11 +53,11 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 		second := moveOn(s, first)
 		s.Sweep(10_000, noon+60*sec)
 		third := moveOn(s, second)
-		touch(s, opCheck, a%3+1, noon+60*sec)
+		touch(s, OpCheck, a%3+1, noon+60*sec)
 		moveOn(s, third)
 	},
 	"another log in the cell": func(s *Store, _ *table, a Algorithm) {
-		touch(s, opRefund, a, noon)
+		touch(s, OpRefund, a, noon)
 		for i := range 3 {
 			mustCheck(s, fmt.Sprint("a log:", i), SlidingWindowLog, mustLimit(2, time.Second, 0), 1, noon)
 		}
@@ -67,7 +67,7 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 const stale, staleHash = "user:123", uint64(7) << 20
 
 // touch asks for the key that somebody holds an old reading of.
-func touch(s *Store, o op, a Algorithm, now int64) {
+func touch(s *Store, o Op, a Algorithm, now int64) {
 	if d, err := askAt(s, o, staleHash, stale, a, mustLimit(2, time.Second, 0), 1, now); err != nil || !d.Allowed {
 		panic(fmt.Sprint(d, err))
 	}
@@ -76,7 +76,7 @@ func touch(s *Store, o op, a Algorithm, now int64) {
 // staleStore has a table with the key, frozen as by a mover after the first of two steps.
 func staleStore(a Algorithm) (s *Store, first *table, slot *slot, st int64) {
 	s = mustStore()
-	touch(s, opCheck, a, noon)
+	touch(s, OpCheck, a, noon)
 	plant(s, 1<<50, "neighbour")
 	p := newProbe(staleHash, stale)
 	first = s.space.Load().first(&p)
@@ -175,6 +175,6 @@ func TestUnbornInTheSuccessor(t *testing.T) {
 		if what != found || got != st || there == unborn || slotsOf(s)[stale] != 1 {
 			t.Errorf("%v: %d, state %x, want %x", a, what, got, st)
 		}
-		touch(s, opCheck, a, noon)
+		touch(s, OpCheck, a, noon)
 	}
 }

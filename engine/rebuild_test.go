@@ -103,14 +103,14 @@ func TestGrowthKeepsKeys(t *testing.T) {
 	units := func(i int) int64 { return 1 + int64(i%limit) }
 	for class := range classCount {
 		for i := range keys {
-			if d, err := askAt(s, opCheck, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, units(i), noon); err != nil || !d.Allowed {
+			if d, err := askAt(s, OpCheck, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, units(i), noon); err != nil || !d.Allowed {
 				t.Fatalf("class %d, key %d: %+v, %v", class, i, d, err)
 			}
 		}
 	}
 	for class := range classCount {
 		for i := range keys {
-			d, err := askAt(s, opPeek, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, 1, noon)
+			d, err := askAt(s, OpPeek, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, 1, noon)
 			if err != nil || d.Remaining != limit-units(i) {
 				t.Fatalf("class %d, key %d: %+v, %v", class, i, d, err)
 			}
@@ -265,7 +265,7 @@ func TestInsertsDuringMoves(t *testing.T) {
 		together(workers, func(worker int) {
 			for i := range keys {
 				key := i ^ worker&1 // neighbours change places, so that not one worker leads
-				if d, err := askAt(s, opCheck, oneShard(key), fmt.Sprint("user:", key), a, mustLimit(1, time.Second, 0), 1, noon); err != nil {
+				if d, err := askAt(s, OpCheck, oneShard(key), fmt.Sprint("user:", key), a, mustLimit(1, time.Second, 0), 1, noon); err != nil {
 					t.Error(err)
 				} else if d.Allowed {
 					admitted[key].Add(1)

@@ -57,7 +57,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	}
 	seen := logSeen{now: micros, newest: newest, used: used, rest: log.restAt()}
 	switch {
-	case q.op == opRefund:
+	case q.op == OpRefund:
 		back := min(cost, used)
 		seen.used -= back
 		switch {
@@ -79,7 +79,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 		}
 		seen.explain(l, false, d)
 		return logChange{}
-	case q.op == opPeek:
+	case q.op == OpPeek:
 		seen.explain(l, true, d)
 		return logChange{}
 	}
@@ -93,17 +93,17 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
 	seen := logSeen{now: micros}
 	switch {
-	case q.op == opRefund && log != nil:
+	case q.op == OpRefund && log != nil:
 		seen.explain(l, true, d)
 		return logChange{kind: logEnd}
-	case q.op == opRefund:
+	case q.op == OpRefund:
 		seen.explain(l, true, d)
 		return logChange{}
 	case cost > l.limit:
 		seen.never = true
 		seen.explain(l, false, d)
 		return logChange{}
-	case q.op == opPeek:
+	case q.op == OpPeek:
 		seen.explain(l, true, d)
 		return logChange{}
 	}

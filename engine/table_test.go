@@ -117,7 +117,7 @@ func TestStalledClaimOfAnotherAlgorithm(t *testing.T) {
 				tab := s.space.Load().firstMade(&p)
 				first, _, _ := tab.seek(&p, false)
 				beginClaim(tab, first, &p, begun, done)
-				d, err := askAt(s, opCheck, hash, key, asked, l, 1, noon)
+				d, err := askAt(s, OpCheck, hash, key, asked, l, 1, noon)
 				if err != nil || !d.Allowed || fmt.Sprint(slotsOf(s)) != "map[user:123:1]" {
 					t.Fatalf("%v after %v: %+v, %v, %v", asked, begun, d, err, slotsOf(s))
 				}
@@ -127,7 +127,7 @@ func TestStalledClaimOfAnotherAlgorithm(t *testing.T) {
 					}
 				})
 				// The one who stalled finds who was first.
-				_, err = askAt(s, opCheck, hash, key, begun, l, 1, noon)
+				_, err = askAt(s, OpCheck, hash, key, begun, l, 1, noon)
 				if (err == nil) != (begun == asked) {
 					t.Fatalf("%v after %v, then %v: %v", asked, begun, begun, err)
 				}

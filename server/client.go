@@ -56,6 +56,10 @@ type request struct {
 	*client
 	args    [][]byte
 	command *command
+	// question and decision stand here and not on a stack, from which a limiter's
+	// pointers to them would send them to the heap.
+	question question
+	decision engine.Decision
 }
 
 func newClient(s *Server, conn redcon.Conn, id int64) *client {

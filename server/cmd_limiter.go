@@ -15,25 +15,20 @@ type question struct {
 	cost      int64
 }
 
-func cmdCheck(r *request) {
-	if q, ok := r.question(); ok {
-		d, err := r.server.limiter.Check(q.key, q.algorithm, q.limit, q.cost, r.now)
-		r.answer(d, err)
-	}
-}
+func cmdCheck(r *request)  { r.ask(engine.OpCheck) }
+func cmdPeek(r *request)   { r.ask(engine.OpPeek) }
+func cmdRefund(r *request) { r.ask(engine.OpRefund) }
 
-func cmdPeek(r *request) {
-	if q, ok := r.question(); ok {
-		d, err := r.server.limiter.Peek(q.key, q.algorithm, q.limit, q.cost, r.now)
-		r.answer(d, err)
+func (r *request) ask(o engine.Op) {
+	q := &r.question
+	if !r.parseQuestion() {
+		// answered
+	} else if err := r.server.limiter.Ask(o, q.key, q.algorithm, &q.limit, q.cost, r.now, &r.decision); err != nil {
+		r.fail(errDecision(err))
+	} else {
+		r.writeDecision(&r.decision)
 	}
-}
-
-func cmdRefund(r *request) {
-	if q, ok := r.question(); ok {
-		d, err := r.server.limiter.Refund(q.key, q.algorithm, q.limit, q.cost, r.now)
-		r.answer(d, err)
-	}
+	q.key = "" // or it would hold the buffer it stands in
 }
 
 // cmdReset is RL.RESET, DEL and UNLINK.
@@ -53,45 +48,38 @@ func cmdReset(r *request) {
 	r.conn.WriteInt(existed)
 }
 
-func (r *request) answer(d engine.Decision, err error) {
-	if err != nil {
-		r.fail(errDecision(err))
-		return
-	}
-	r.writeDecision(d)
-}
-
-// question parses key algorithm limit period [BURST n] [COST n]. When something is wrong it
-// replies the error, which names the argument, and returns false.
-func (r *request) question() (q question, ok bool) {
-	q.key = unsafeString(r.args[1])
+// parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. When
+// something is wrong it replies the error, which names the argument, and returns false.
+func (r *request) parseQuestion() bool {
+	r.question = question{key: unsafeString(r.args[1])}
+	q := &r.question
 	if err := engine.CheckKey(q.key); err != nil {
 		r.fail(errDecision(err))
-		return q, false
+		return false
 	}
 	var err error
 	if q.algorithm, err = engine.ParseAlgorithm(unsafeString(r.args[2])); err != nil {
 		r.fail(errDecision(err))
-		return q, false
+		return false
 	}
 	units, ok := r.units("limit", r.args[3])
 	if !ok {
-		return q, false
+		return false
 	}
 	period, ok := parsePeriod(r.args[4])
 	if !ok {
 		r.fail(errPeriod(r.args[4]))
-		return q, false
+		return false
 	}
-	burst, ok := r.options(&q)
+	burst, ok := r.options(q)
 	if !ok {
-		return q, false
+		return false
 	}
 	if q.limit, err = engine.NewLimit(units, period, burst); err != nil {
 		r.fail(errDecision(err))
-		return q, false
+		return false
 	}
-	return q, true
+	return true
 }
 
 // options parses BURST n and COST n, in any order. The burst is 0 when it is not given.

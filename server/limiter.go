@@ -6,9 +6,7 @@ import "github.com/rlserver/rlserver/engine"
 // one. now is in microseconds since the Unix epoch; keys may stand in a buffer that is
 // reused after the call, so whoever keeps one copies it.
 type Limiter interface {
-	Check(key string, a engine.Algorithm, l engine.Limit, cost, now int64) (engine.Decision, error)
-	Peek(key string, a engine.Algorithm, l engine.Limit, cost, now int64) (engine.Decision, error)
-	Refund(key string, a engine.Algorithm, l engine.Limit, cost, now int64) (engine.Decision, error)
+	Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error
 	Reset(key string, now int64) bool
 
 	Lookup(key string, now int64) (engine.KeyInfo, bool)

@@ -64,7 +64,7 @@ func (c *client) writeStrings(list []string) {
 func (c *client) writeOK() { c.conn.WriteString("OK") }
 
 // writeDecision writes the six integers, the same in RESP2 and RESP3.
-func (c *client) writeDecision(d engine.Decision) {
+func (c *client) writeDecision(d *engine.Decision) {
 	allowed := int64(0)
 	if d.Allowed {
 		allowed = 1

@@ -71,8 +71,7 @@ func newStore() *engine.Store {
 
 func storeCheck(s *engine.Store, a engine.Algorithm, l engine.Limit) checkFunc {
 	return func(key string, now int64, d *engine.Decision) {
-		var err error
-		if *d, err = s.Check(key, a, l, 1, now); err != nil {
+		if err := s.Ask(engine.OpCheck, key, a, &l, 1, now, d); err != nil {
 			panic(err)
 		}
 	}
