@@ -24,6 +24,7 @@ const (
 // An Op is what is asked of a key: see Store.Ask.
 type Op uint8
 
+// The operations.
 const (
 	OpCheck  Op = iota // take, if it fits
 	OpPeek             // the same question, nothing taken
@@ -116,12 +117,10 @@ type outcome struct {
 // switches and not functions in the table because through a function value the limit and
 // the decision would escape to the heap, and copying them costs a quarter of a check.
 func (a Algorithm) step(o Op, st int64, l *Limit, now, cost int64) outcome {
-	switch a {
-	case TokenBucket, LeakyBucket:
-		return meterStep(o, st, l, now, cost)
-	case SlidingWindowLog, algorithmEnd: // no state of one word
+	if a != TokenBucket && a != LeakyBucket {
+		panic("engine: an algorithm without a state of one word")
 	}
-	panic("engine: " + a.String() + " has no state of one word")
+	return meterStep(o, st, l, now, cost)
 }
 
 // explain computes the answer from what a step did.

@@ -13,6 +13,7 @@ type space struct {
 	// shelves hold, for each class and shard, the first table that has not handed all its
 	// keys on.
 	shelves [classCount][shardCount]atomic.Pointer[table]
+	hints   [shardCount]hint // of the first tables of class 0
 	logs    logCells
 
 	tableBytes atomic.Int64

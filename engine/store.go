@@ -116,8 +116,9 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 	now *= 1000
 	first, second := shortWords(key)
 	hash, sp := s.hasher.short(first, second), s.space.Load()
-	if t := sp.shelves[0][hash>>(64-shardBits)].Load(); t != nil {
-		if slot := t.near(metaOf(hash, key)|uint64(a), first, second); slot != nil {
+	shard := hash >> (64 - shardBits)
+	if t := sp.shelves[0][shard].Load(); t != nil {
+		if slot := t.near(&sp.hints[shard], metaOf(hash, key)|uint64(a), first, second); slot != nil {
 			if old := slot.state.Load(); !held(old) {
 				// nothing to take a short way to
 			} else if algorithms[a].keepsLog {

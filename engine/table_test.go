@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -259,16 +260,30 @@ func TestSeek(t *testing.T) {
 	})
 }
 
-// What near finds is what seek finds; and a key that has only strangers before it near does
+// drawHint is of the table, of none, of another table, or half of another.
+func drawHint(t *rapid.T, tab *table) *hint {
+	var h hint
+	other := newTable(nil, 0, 2*tab.n)
+	if rapid.Bool().Draw(t, "hinted base") {
+		h.base.Store(unsafe.SliceData(rapid.SampledFrom([]*table{tab, other}).Draw(t, "base of").words))
+	}
+	if rapid.Bool().Draw(t, "hinted size") {
+		h.n.Store(rapid.SampledFrom([]*table{tab, other}).Draw(t, "size of").n)
+	}
+	return &h
+}
+
+// What near finds is what seek finds, whatever the hint; and a key that has only strangers before it near does
 // find, up to the end of the table.
 func TestNearAgreesWithSeek(t *testing.T) {
-	nearOf := func(tab *table, p *probe, a Algorithm) *slot {
-		return tab.near(p.meta|uint64(a), p.first, p.second)
+	nearOf := func(tab *table, h *hint, p *probe, a Algorithm) *slot {
+		return tab.near(h, p.meta|uint64(a), p.first, p.second)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		tab, probes := drawTable(t)
+		h := drawHint(t, tab)
 		p, a := rapid.SampledFrom(probes).Draw(t, "sought"), rapid.SampledFrom(Algorithms()).Draw(t, "algorithm")
-		if slot := nearOf(tab, &p, a); slot != nil {
+		if slot := nearOf(tab, h, &p, a); slot != nil {
 			if s, _, what := tab.seek(&p, false); what != found || s != slot || !slot.is(a) {
 				t.Fatalf("near found a slot and seek another, %d", what)
 			}
@@ -285,14 +300,18 @@ func TestNearAgreesWithSeek(t *testing.T) {
 		slot, _, _ := tab.seek(&p, false)
 		tab.claim(slot, &p, uint8(TokenBucket))
 		slot.state.Store(7)
-		if near := nearOf(tab, &p, TokenBucket); near != slot && near != nil || near == nil && stranger%2 == 1 {
+		h := hint{}
+		if nearOf(tab, &h, &p, TokenBucket) != nil || h.base.Load() != &tab.words[0] || h.n.Load() != tab.n {
+			t.Fatal("without a hint near makes one")
+		}
+		if near := nearOf(tab, &h, &p, TokenBucket); near != slot && near != nil || near == nil && stranger%2 == 1 {
 			t.Fatalf("behind %d strangers near does not find the key", stranger)
 		}
-		if nearOf(tab, &p, LeakyBucket) != nil {
+		if nearOf(tab, &h, &p, LeakyBucket) != nil {
 			t.Fatal("near found a key of another algorithm")
 		}
 		slot.state.Store(7 | stateSign)
-		if nearOf(tab, &p, TokenBucket) != nil {
+		if nearOf(tab, &h, &p, TokenBucket) != nil {
 			t.Fatal("near found a slot that is closed")
 		}
 	}
