@@ -16,6 +16,7 @@ import (
 // LIST, CLIENT KILL, the janitor).
 type client struct {
 	conn          redcon.Conn
+	handle        handle
 	server        *Server
 	authenticated bool
 	// now is the instant at which the batch that is being answered was read (µs).
@@ -62,17 +63,18 @@ type request struct {
 	decision engine.Decision
 }
 
-func newClient(s *Server, conn redcon.Conn, id int64) *client {
+func newClient(s *Server, conn *conn, id int64) *client {
 	now := s.clock.micros()
 	c := &client{
 		conn:          conn,
+		handle:        conn.handle,
 		server:        s,
 		authenticated: s.config().RequirePass == "",
 		now:           now,
 		id:            id,
 		created:       now,
 		addr:          conn.RemoteAddr(),
-		laddr:         conn.NetConn().LocalAddr().String(),
+		laddr:         conn.nc.LocalAddr().String(),
 	}
 	c.request.client = c
 	c.protocol.Store(2)
@@ -116,7 +118,7 @@ func (c *client) count(cmd *command) {
 // kill closes the connection from another goroutine.
 func (c *client) kill() {
 	c.killed.Store(true)
-	_ = c.conn.NetConn().Close() // its own goroutine notices and cleans up
+	c.handle.kill()
 }
 
 // describe is the client's line in CLIENT LIST, with the fields of Redis that mean

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type Config struct {
 	RequirePass      string        // empty: no password
 	MaxClients       int           // connections at once
 	Timeout          time.Duration // idle connections are closed after this; 0: never
+	WriteTimeout     time.Duration // a peer that takes no answers is closed after this
+	OutputBuffer     int64         // bytes of answers that may wait for one peer
+	EventLoops       int           // −1: as many as suit the machine, 0: a goroutine a connection
 	ShutdownTimeout  time.Duration // the most that a drain may take
 	MaxLogLimit      int64         // highest limit of a sliding_window_log
 	MaxMemory        int64         // bytes that keys may take; 0: no bound
@@ -43,6 +47,9 @@ type Setting struct {
 }
 
 var errNotAccepted = errors.New("not accepted")
+
+// outputBufferMin is the lowest output-buffer-limit.
+const outputBufferMin = 64 << 10
 
 // MaxMemoryMin is the lowest bound on memory. Empty tables for keys of every length take a
 // sixth of it; a bound below that would leave next to nothing to forget.
@@ -74,6 +81,19 @@ var Settings = []Setting{
 		Usage: "close a connection that has been idle this long",
 		set:   func(c *Config, v string) error { return setSeconds(&c.Timeout, v, 0, 31_536_000) },
 		get:   func(c *Config) string { return seconds(c.Timeout) }},
+	{Name: "write-timeout", Accepts: "seconds, 1 to 3600", Live: true,
+		Usage: "close a connection whose peer has taken none of its answers for this long",
+		set:   func(c *Config, v string) error { return setSeconds(&c.WriteTimeout, v, 1, 3600) },
+		get:   func(c *Config) string { return seconds(c.WriteTimeout) }},
+	{Name: "output-buffer-limit", Live: true,
+		Accepts: fmt.Sprintf("bytes from %dkb on, with units as maxmemory", outputBufferMin>>10),
+		Usage:   "answers that may wait for a peer that does not read before its next command has to wait as well",
+		set:     func(c *Config, v string) error { return setMemory(&c.OutputBuffer, v, outputBufferMin) },
+		get:     func(c *Config) string { return strconv.FormatInt(c.OutputBuffer, 10) }},
+	{Name: "event-loops", Accepts: "auto, or 0 to 256; 0 serves every connection in a goroutine of its own",
+		Usage: "goroutines that serve the connections without TLS; auto is one for every two processors",
+		set:   func(c *Config, v string) error { return setLoops(&c.EventLoops, v) },
+		get:   func(c *Config) string { return loopsText(c.EventLoops) }},
 	{Name: "shutdown-timeout", Accepts: "seconds, 1 to 3600", Live: true,
 		Usage: "the most that a shutdown waits for answers that are under way",
 		set:   func(c *Config, v string) error { return setSeconds(&c.ShutdownTimeout, v, 1, 3600) },
@@ -85,7 +105,7 @@ var Settings = []Setting{
 	{Name: "maxmemory", Live: true,
 		Accepts: fmt.Sprintf("0 for no bound, or bytes from %dmb on, with k, m and g for thousands and kb, mb and gb for 1024s", MaxMemoryMin>>20),
 		Usage:   "memory for keys and logs; at the bound those at rest are forgotten, then those nearest to rest",
-		set:     func(c *Config, v string) error { return setMemory(&c.MaxMemory, v) },
+		set:     func(c *Config, v string) error { return setMaxMemory(&c.MaxMemory, v) },
 		get:     func(c *Config) string { return strconv.FormatInt(c.MaxMemory, 10) }},
 	{Name: "slowlog-log-slower-than", Accepts: "microseconds, -1 to 3600000000; 0 logs every command, -1 none", Live: true,
 		Usage: "log commands that take longer than this",
@@ -112,6 +132,9 @@ func DefaultConfig() Config {
 		Port:             6380,
 		ProtectedMode:    true,
 		MaxClients:       10_000,
+		WriteTimeout:     30 * time.Second,
+		OutputBuffer:     32 << 20,
+		EventLoops:       loopsAuto,
 		ShutdownTimeout:  10 * time.Second,
 		MaxLogLimit:      engine.LogLimitDefault,
 		SlowlogThreshold: 10_000,
@@ -160,7 +183,17 @@ var memoryUnits = []struct {
 	{"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1},
 }
 
-func setMemory(to *int64, value string) error {
+// setMaxMemory is setMemory with 0 for no bound.
+func setMaxMemory(to *int64, value string) error {
+	var n int64
+	if err := setMemory(&n, value, 0); err != nil || n != 0 && n < MaxMemoryMin {
+		return errNotAccepted
+	}
+	*to = n
+	return nil
+}
+
+func setMemory(to *int64, value string, low int64) error {
 	for _, unit := range memoryUnits {
 		number, ok := strings.CutSuffix(lower(value), unit.suffix)
 		if !ok {
@@ -170,13 +203,39 @@ func setMemory(to *int64, value string) error {
 		if err := setInt(&n, number, 0, math.MaxInt64/unit.bytes); err != nil {
 			return err
 		}
-		if n *= unit.bytes; n != 0 && n < MaxMemoryMin {
+		if n *= unit.bytes; n < low {
 			return errNotAccepted
 		}
 		*to = n
 		return nil
 	}
 	return errNotAccepted
+}
+
+// loopsAuto leaves the number of event loops to loopCount.
+const loopsAuto = -1
+
+// loopCount is how many event loops to run.
+func (c *Config) loopCount() int {
+	if c.EventLoops != loopsAuto {
+		return c.EventLoops
+	}
+	return max(runtime.GOMAXPROCS(0)/2, 1)
+}
+
+func setLoops(to *int, value string) error {
+	if equalFold(value, "auto") {
+		*to = loopsAuto
+		return nil
+	}
+	return setInt(to, value, 0, 256)
+}
+
+func loopsText(n int) string {
+	if n == loopsAuto {
+		return "auto"
+	}
+	return strconv.Itoa(n)
 }
 
 func setSeconds(to *time.Duration, value string, low, high int64) error {

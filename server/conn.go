@@ -4,77 +4,77 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/redcon"
 )
 
-// conn is a redcon.Conn over a net.Conn: the framer reads, replies gather in out until a
-// batch is done and leave in one write. It belongs to one goroutine; only writingSince is
-// read by others.
+// conn is a redcon.Conn: the framer reads, replies gather in out until a batch is done and
+// leave in one write. It belongs to one goroutine, its own or that of its event loop.
 type conn struct {
-	nc       net.Conn
-	addr     string
-	framer   framer
-	out      []byte
-	context  any
-	closed   bool // no further command is to be read
+	// carrier moves the bytes. It changes when the connection is detached from an event
+	// loop; handle, by which other goroutines reach the connection, never does.
+	carrier carrier
+	handle  handle
+	nc      net.Conn
+	addr    string
+	framer  framer
+	out     []byte
+	context any
+	closed  bool // no further command is to be read
+	// detached is whether the connection has left the way of question and answer.
 	detached bool
-	// writingSince is when the write that is under way began (ns of the monotonic clock
-	// since the server's start), or 0. A connection whose peer does not read is found by
-	// it, without the price of a deadline on every write.
-	writingSince atomic.Int64
-	started      time.Time
 }
 
-// outBytesKept bounds the reply buffer that a connection keeps between batches, and
-// outBytesFlush how much gathers before it is written within a batch.
+// A carrier moves a connection's bytes.
+type carrier interface {
+	// flush writes the replies that have gathered. What the peer does not take at once
+	// may stay in out; an error is the connection's end.
+	flush(c *conn) error
+	// full says whether so many replies wait for the peer that no more should be made.
+	full(c *conn) bool
+}
+
+// A handle is what other goroutines may do to a connection.
+type handle interface {
+	// kill ends the connection at once.
+	kill()
+	// drain ends it when it has answered what comes within drainGrace.
+	drain()
+	// stuckFor is how long replies have been waiting for the peer to take any.
+	stuckFor() time.Duration
+}
+
+// The bounds on replies.
 const (
-	outBytesKept  = 64 << 10
-	outBytesFlush = 256 << 10
+	outBytesKept  = 64 << 10  // of buffer that is kept between batches
+	outBytesFlush = 256 << 10 // that gather before they are written within a batch
+	// unsentBytesMax of all event loops' connections may wait for their peers before each is
+	// held to outBytesFlush. The bound of one is a setting, output-buffer-limit.
+	unsentBytesMax = 64 << 20
 )
 
-func newConn(nc net.Conn) *conn {
-	return &conn{nc: nc, addr: nc.RemoteAddr().String(), started: time.Now()}
-}
-
-// flush writes the replies that have gathered.
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	c.writingSince.Store(max(int64(time.Since(c.started)), 1))
-	_, err := c.nc.Write(c.out)
-	c.writingSince.Store(0)
-	c.out = c.out[:0]
-	if cap(c.out) > outBytesKept {
-		c.out = nil
-	}
-	return err
+	return c.carrier.flush(c)
 }
 
-// stuckFor is how long the write that is under way has been waiting for the peer.
-func (c *conn) stuckFor() time.Duration {
-	since := c.writingSince.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(c.started) - time.Duration(since)
-}
-
-// Close sends what has gathered and closes.
+// Close makes the replies that have gathered the connection's last.
 func (c *conn) Close() error {
 	c.closed = true
-	_ = c.flush() // the peer may be gone; closing is what matters
-	return c.nc.Close()
+	return nil
 }
+
+// NetConn is good for its addresses only: the bytes of an event loop's connections do not
+// pass through it.
+func (c *conn) NetConn() net.Conn { return c.nc }
 
 func (c *conn) RemoteAddr() string       { return c.addr }
 func (c *conn) Context() any             { return c.context }
 func (c *conn) SetContext(v any)         { c.context = v }
 func (c *conn) SetReadBuffer(int)        {}
-func (c *conn) NetConn() net.Conn        { return c.nc }
 func (c *conn) WriteError(msg string)    { c.out = redcon.AppendError(c.out, msg) }
 func (c *conn) WriteString(str string)   { c.out = redcon.AppendString(c.out, str) }
 func (c *conn) WriteBulk(bulk []byte)    { c.out = redcon.AppendBulk(c.out, bulk) }
@@ -126,8 +126,8 @@ func copyCommand(args [][]byte) redcon.Command {
 	return command
 }
 
-// Detach takes the connection out of the server's loop. Whoever detaches owns it, and must
-// close it.
+// Detach takes the connection off the way of question and answer: it is served by
+// serveDetached from when the batch is done.
 func (c *conn) Detach() redcon.DetachedConn {
 	c.detached = true
 	return detachedConn{c}

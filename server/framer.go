@@ -15,6 +15,7 @@ import (
 type framer struct {
 	buf  []byte // buf[r:w] is what has been read and not handed out
 	r, w int
+	lent bool // buf is somebody else's, until park
 
 	// The command that is being read starts at r and is parsed up to r+parsed.
 	parsed  int
@@ -44,7 +45,11 @@ const (
 	// that needed more than readBytesKept.
 	readBytes     = 4 << 10
 	readBytesKept = 64 << 10
-	argsKept      = 1 << 10
+	argsKept      = 64
+	// lentRestMax is the most of a begun command that is copied into a lent buffer. A longer
+	// one gets a buffer of its own, which grows by doubling: or every byte that drips in
+	// would have all that came before it copied.
+	lentRestMax = 1 << 10
 )
 
 // errProtocol is an error of the protocol; its text goes to the client as it is.
@@ -58,20 +63,42 @@ var errCrossProtocol = errors.New("looks like HTTP: POST or Host: sent where a c
 
 // fill reads once. What next has handed out before is void afterwards.
 func (f *framer) fill(from io.Reader) error {
-	f.makeRoom()
-	n, err := from.Read(f.buf[f.w:])
-	f.w += n
+	n, err := from.Read(f.room(nil))
+	f.filled(n)
 	if n > 0 {
 		return nil // an error, if it lasts, comes again
 	}
 	return err
 }
 
+// room is where the next bytes are to be read to; filled tells how many came. Room may be in
+// a buffer that many connections are lent in turn; the one whose turn ends calls park.
+func (f *framer) room(lent []byte) []byte {
+	if rest := f.buf[f.r:f.w]; lent != nil && len(rest) <= lentRestMax {
+		f.r, f.w = 0, copy(lent, rest)
+		f.buf, f.lent = lent, true
+	} else {
+		f.makeRoom()
+	}
+	return f.buf[f.w:]
+}
+
+func (f *framer) filled(n int) { f.w += n }
+
+// park gives a lent buffer back, and keeps what has not been handed out.
+func (f *framer) park() {
+	if f.lent {
+		f.buf = append([]byte(nil), f.buf[f.r:f.w]...)
+		f.r, f.w = 0, len(f.buf)
+		f.lent = false
+	}
+}
+
 // makeRoom leaves at least one free byte behind w.
 func (f *framer) makeRoom() {
 	if f.r == f.w {
 		f.r, f.w = 0, 0
-		if f.buf == nil || len(f.buf) > readBytesKept {
+		if len(f.buf) < readBytes || len(f.buf) > readBytesKept {
 			f.buf = make([]byte, readBytes)
 		}
 	}
@@ -85,7 +112,7 @@ func (f *framer) makeRoom() {
 			return
 		}
 	}
-	f.buf = append(f.buf, make([]byte, len(f.buf))...)
+	f.buf = append(f.buf, make([]byte, max(len(f.buf), readBytes))...)
 }
 
 // next hands out the next command. whole is false when more bytes are needed.

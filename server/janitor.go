@@ -25,9 +25,6 @@ const (
 	// than a batch takes from reading the clock to its last decision. A decision that has
 	// an older reading than the sweep would find a key gone that is not at rest for it.
 	sweepLag = 2 * time.Second
-	// writeStuckMax is how long a peer may leave an answer unread while its buffers are
-	// full, before the connection is closed.
-	writeStuckMax = 30 * time.Second
 )
 
 // janitor works until ctx ends.
@@ -74,7 +71,7 @@ func (s *Server) closeIdle() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
 			c.kill()
 		}
-		if conn, ok := c.conn.(*conn); ok && conn.stuckFor() > writeStuckMax {
+		if c.handle.stuckFor() > s.config().WriteTimeout {
 			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
 			c.kill()
 		}

@@ -13,7 +13,7 @@ func TestMemorySyntax(t *testing.T) {
 		"17m": 17_000_000, "17000k": 17_000_000, "1g": 1_000_000_000, "8589934591gb": 8589934591 << 30,
 	} {
 		got := int64(-1)
-		if err := setMemory(&got, value); err != nil || got != want {
+		if err := setMaxMemory(&got, value); err != nil || got != want {
 			t.Errorf("%q: %d, %v, want %d", value, got, err, want)
 		}
 	}
@@ -22,7 +22,7 @@ func TestMemorySyntax(t *testing.T) {
 		"1", "16777215", "16m", "15mb", "8589934592gb", "99999999999g", "9223372036854775808",
 	} {
 		got := int64(-1)
-		if err := setMemory(&got, value); err == nil || got != -1 {
+		if err := setMaxMemory(&got, value); err == nil || got != -1 {
 			t.Errorf("%q was accepted as %d", value, got)
 		}
 	}

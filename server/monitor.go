@@ -136,7 +136,7 @@ func (s *Server) serveDetached(c *client, conn *conn) {
 		cmd, err := c.detached.ReadCommand()
 		writing.Lock()
 		if err != nil {
-			s.farewell(c, conn, err)
+			s.takeLeave(c, conn, err)
 			writing.Unlock()
 			return
 		}

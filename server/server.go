@@ -39,6 +39,8 @@ type Server struct {
 	listeners []net.Listener
 	serving   sync.WaitGroup // connections
 	draining  atomic.Bool
+	loops     loops
+	unsent    atomic.Int64 // bytes of replies that peers of the event loops have not taken
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it
@@ -135,6 +137,11 @@ var ErrDrainTimeout = errors.New("server: connections were cut off: they did not
 func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
+	if err := s.loops.start(s, s.config().loopCount()); err != nil {
+		s.closeListeners()
+		return fmt.Errorf("cannot start the event loops: %w", err)
+	}
+	defer s.loops.stop()
 	go s.janitor(background)
 	var accepting sync.WaitGroup
 	for _, l := range s.listeners {
@@ -151,7 +158,7 @@ func (s *Server) drain() error {
 	open := s.clients.all()
 	s.logger.Info("draining", "connections", len(open))
 	for _, c := range open {
-		_ = c.conn.NetConn().SetReadDeadline(time.Now().Add(drainGrace))
+		c.handle.drain()
 	}
 	done := make(chan struct{})
 	go func() {

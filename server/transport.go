@@ -2,13 +2,13 @@ package server
 
 import (
 	"errors"
-	"io"
 	"net"
 	"runtime/debug"
 	"time"
 )
 
-// The transport: one goroutine a connection, over any net.Listener.
+// The transport: connections are accepted here, and what is the same for all who carry
+// them (stream.go, loop_linux.go) is here.
 
 // The waits between two tries to accept, when accepting fails because the process or the
 // machine is out of something (EMFILE).
@@ -16,6 +16,9 @@ const (
 	acceptBackoffMin = 5 * time.Millisecond
 	acceptBackoffMax = time.Second
 )
+
+// lingerMax is how long a connection that we close may go on sending.
+const lingerMax = 200 * time.Millisecond
 
 // accept takes connections until the listener is closed.
 func (s *Server) accept(listener net.Listener) {
@@ -44,13 +47,25 @@ func (s *Server) admit(nc net.Conn) {
 		s.turnAway(nc, errProtected)
 		return
 	}
-	conn := newConn(nc)
+	conn := &conn{nc: nc, addr: nc.RemoteAddr().String()}
+	carry := s.carry(conn)
 	c := s.clients.add(cfg.MaxClients, func(id int64) *client { return newClient(s, conn, id) })
 	if c == nil {
 		s.turnAway(nc, errMaxClients)
 		return
 	}
-	s.serving.Go(func() { s.serve(c, conn) })
+	s.serving.Add(1)
+	carry(c)
+}
+
+// carry chooses who carries a connection, and returns how that begins.
+func (s *Server) carry(conn *conn) (begin func(*client)) {
+	if begin := s.loops.carry(conn); begin != nil {
+		return begin
+	}
+	st := newStream(conn.nc)
+	conn.carrier, conn.handle = st, st
+	return func(c *client) { go s.serve(c, conn) }
 }
 
 // turnAway closes a connection with an error. The peer has a moment to read it, but nobody
@@ -62,93 +77,67 @@ func (s *Server) turnAway(nc net.Conn, text string) {
 	_ = nc.Close()
 }
 
-// serve serves one connection until it ends. A panic ends this connection and no other.
-func (s *Server) serve(c *client, conn *conn) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			s.stats.panics.Add(1)
-			s.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
-			conn.out = nil // a reply may be half written
-			conn.WriteError(errPanic)
-			_ = conn.flush()
-		}
-		c.flushRuns()
-		s.monitors.remove(c)
-		s.clients.remove(c)
-		_ = conn.nc.Close()
-	}()
-	for !conn.closed && !conn.detached {
-		if err := conn.framer.fill(conn.nc); err != nil {
-			s.farewell(c, conn, err)
-			return
-		}
-		if !s.serveBatch(c, conn) {
-			return
-		}
-	}
-	if conn.detached && !conn.closed {
-		s.serveDetached(c, conn)
-	}
-}
-
 // serveBatch answers the commands that have come so far, and sends the answers in one
-// write. It returns false when the connection is over.
+// write. It returns false when no more are to be read: what gathered in out is the last.
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
-	for !conn.closed && !conn.detached {
+	for !conn.closed && !conn.detached && !conn.carrier.full(conn) {
 		conn.framer.trusted = c.mayAsk()
 		args, whole, err := conn.framer.next()
 		if err != nil {
-			s.farewell(c, conn, err)
-			return false
+			s.reproach(c, conn, err)
+			break
 		}
 		if !whole {
 			break
 		}
 		s.dispatch(c, args)
 		if len(conn.out) >= outBytesFlush && conn.flush() != nil {
-			return false
+			conn.out, conn.closed = conn.out[:0], true
 		}
 	}
 	c.flushRuns()
-	return conn.flush() == nil
+	return !conn.closed && conn.flush() == nil
 }
 
-// farewell ends a connection from which no more can be read: the peer left, or broke the
-// protocol, or the server drains. What was right before an error of the protocol has been
+// unsentMax is how many bytes of replies may wait for a peer before no more are made for it.
+func (s *Server) unsentMax(conn *conn) int64 {
+	if !conn.framer.trusted || s.unsent.Load() > unsentBytesMax {
+		return outBytesFlush
+	}
+	return s.config().OutputBuffer
+}
+
+// reproach ends a connection that has broken the protocol. What was right before has been
 // answered; the error is the last answer.
-func (s *Server) farewell(c *client, conn *conn, err error) {
-	var broken errProtocol
-	switch {
-	case errors.As(err, &broken):
-		s.stats.protocolErrors.Add(1)
-		s.logger.Debug("protocol error", "error", err, "addr", c.addr)
-		conn.WriteError("ERR " + err.Error())
-	case errors.Is(err, errCrossProtocol):
-		s.stats.protocolErrors.Add(1)
+func (s *Server) reproach(c *client, conn *conn, err error) {
+	s.stats.protocolErrors.Add(1)
+	conn.closed = true
+	if errors.Is(err, errCrossProtocol) {
 		s.logger.Warn("connection closed: "+err.Error(), "addr", c.addr)
-	case s.draining.Load():
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		return
-	default:
-		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
 		return
 	}
-	if conn.flush() == nil {
-		lingerClose(conn.nc)
-	}
+	s.logger.Debug("protocol error", "error", err, "addr", c.addr)
+	conn.WriteError("ERR " + err.Error())
 }
 
-// lingerMax is how long a connection that we close may go on sending: a socket closed with
-// unread input sends a reset, which can overtake the last answer and destroy it.
-const lingerMax = 200 * time.Millisecond
-
-// lingerClose says that no more answers come, and reads what is still on its way.
-func lingerClose(nc net.Conn) {
-	half, ok := nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+// rescue is deferred around handlers: a panic ends this connection and no other.
+func (s *Server) rescue(c *client, conn *conn) {
+	problem := recover()
+	if problem == nil {
 		return
 	}
-	_ = nc.SetReadDeadline(time.Now().Add(lingerMax))
-	_, _ = io.Copy(io.Discard, nc)
+	s.stats.panics.Add(1)
+	s.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
+	conn.out, conn.closed = nil, true // a reply may be half written
+	conn.WriteError(errPanic)
+	_ = conn.flush()
+}
+
+// forget takes leave of a connection that has ended.
+func (s *Server) forget(c *client) {
+	c.flushRuns()
+	s.monitors.remove(c)
+	s.clients.remove(c)
+	s.serving.Done()
 }

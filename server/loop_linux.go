@@ -1,0 +1,231 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// An event loop serves many connections in one goroutine: it waits for all of their sockets
+// at once, and reads, answers and writes with system calls that do not wait. A goroutine a
+// connection pays for a switch of goroutines with every batch, which costs as much as the
+// batch when that is one command.
+//
+// Only the loop's goroutine touches its sockets. Others post tasks.
+type loop struct {
+	server *Server
+	epoll  int
+	wakeup int // an eventfd: written to when there are tasks
+	// sockets by file descriptor, which epoll's events bring back.
+	sockets map[int32]*socket
+	count   atomic.Int64 // sockets, for those who choose a loop
+	// in and out are lent to the connection whose turn it is, so that one that is idle
+	// holds neither.
+	in, out []byte
+	events  []unix.EpollEvent
+	leaving []*socket // that stay only until an instant
+	expired time.Time // when they were looked through
+
+	mu    sync.Mutex
+	tasks []func()
+	ended bool // no task is taken any more
+}
+
+const (
+	loopReadBytes = 64 << 10
+	loopEvents    = 256 // that one wait brings at most
+)
+
+// loops are a server's event loops.
+type loops struct {
+	list    []*loop
+	running sync.WaitGroup
+}
+
+// start starts n loops, of which there may be none.
+func (ls *loops) start(s *Server, n int) error {
+	for range n {
+		l, err := newLoop(s)
+		if err != nil {
+			ls.stop()
+			return err
+		}
+		ls.list = append(ls.list, l)
+		ls.running.Go(l.run)
+	}
+	return nil
+}
+
+// stop ends the loops. Their connections have ended before.
+func (ls *loops) stop() {
+	for _, l := range ls.list {
+		l.post(func() {
+			l.mu.Lock()
+			l.ended = true
+			l.mu.Unlock()
+		})
+	}
+	ls.running.Wait()
+	ls.list = nil
+}
+
+// carry has the loop with the fewest connections carry one more, if there is a loop and it
+// can.
+func (ls *loops) carry(conn *conn) (begin func(*client)) {
+	if len(ls.list) == 0 {
+		return nil
+	}
+	switch conn.nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return nil
+	}
+	l := ls.list[0]
+	for _, other := range ls.list[1:] {
+		if other.count.Load() < l.count.Load() {
+			l = other
+		}
+	}
+	so := &socket{loop: l, conn: conn, fd: -1}
+	conn.carrier, conn.handle = so, so
+	l.count.Add(1)
+	return so.begin
+}
+
+func newLoop(s *Server) (*loop, error) {
+	l := &loop{
+		server: s, sockets: map[int32]*socket{},
+		in: make([]byte, loopReadBytes), events: make([]unix.EpollEvent, loopEvents),
+	}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if l.wakeup, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		_ = unix.Close(l.epoll)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	if err = l.watch(unix.EPOLL_CTL_ADD, l.wakeup, unix.EPOLLIN); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *loop) close() {
+	_ = unix.Close(l.wakeup)
+	_ = unix.Close(l.epoll)
+}
+
+// watch says which events of a file descriptor the loop is to be woken for.
+func (l *loop) watch(operation, fd int, events uint32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll, operation, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}))
+}
+
+// post has the loop's goroutine run a task. It returns false when the loop has ended.
+func (l *loop) post(task func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.tasks = append(l.tasks, task)
+	if len(l.tasks) == 1 {
+		one := [8]byte{0: 1}
+		_, _ = unix.Write(l.wakeup, one[:]) // the counter cannot overflow
+	}
+	return true
+}
+
+// run runs until stop is called.
+func (l *loop) run() {
+	defer l.close()
+	for {
+		n, err := unix.EpollWait(l.epoll, l.events, l.patience())
+		if err != nil && err != unix.EINTR {
+			// None of epoll_wait's errors but EINTR can happen to a loop that is right.
+			panic(fmt.Sprint("server: epoll_wait: ", err))
+		}
+		posted := false
+		for _, event := range l.events[:max(n, 0)] {
+			if int(event.Fd) == l.wakeup {
+				posted = true
+			} else if so := l.sockets[event.Fd]; so != nil {
+				so.ready(event.Events)
+			}
+		}
+		if posted && l.runTasks() {
+			return
+		}
+		l.expire()
+	}
+}
+
+// runTasks runs what has been posted, and says whether that was the end.
+func (l *loop) runTasks() (ended bool) {
+	var count [8]byte
+	l.mu.Lock()
+	_, _ = unix.Read(l.wakeup, count[:])
+	tasks := l.tasks
+	l.tasks = nil
+	l.mu.Unlock()
+	for _, task := range tasks {
+		task()
+	}
+	return l.ended
+}
+
+// leavingTick is how often the loop looks whether somebody's time has come, if there is
+// somebody.
+const leavingTick = 20 * time.Millisecond
+
+// patience is how long to wait for events, in milliseconds; −1 is for ever.
+func (l *loop) patience() int {
+	if len(l.leaving) == 0 {
+		return -1
+	}
+	return int(leavingTick / time.Millisecond)
+}
+
+// expire sees to the sockets whose time has come, at most once a tick.
+func (l *loop) expire() {
+	if len(l.leaving) == 0 {
+		return
+	}
+	now := time.Now()
+	if now.Sub(l.expired) < leavingTick {
+		return
+	}
+	l.expired = now
+	leaving := l.leaving
+	l.leaving = nil
+	for _, so := range leaving {
+		switch {
+		case so.fd < 0:
+		case now.Before(so.leaves):
+			l.leaving = append(l.leaving, so)
+		case so.shut:
+			so.end()
+		case !so.parting:
+			so.part()
+		}
+	}
+}
+
+// The system calls on sockets never wait, so the scheduler need not be told of them.
+
+func rawRead(fd int, to []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&to[0])), uintptr(len(to)))
+	return int(n), errno
+}
+
+func rawWrite(fd int, from []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&from[0])), uintptr(len(from)))
+	return int(n), errno
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package server
+
+// loops are the event loops, of which there are none on this system: every connection has
+// a goroutine of its own.
+type loops struct{}
+
+func (*loops) start(*Server, int) error  { return nil }
+func (*loops) stop()                     {}
+func (*loops) carry(*conn) func(*client) { return nil }

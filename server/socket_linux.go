@@ -1,0 +1,385 @@
+package server
+
+import (
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socket carries a connection in an event loop. What it waits for follows from its state:
+//
+//	reading   commands are read and answered
+//	held      too many replies wait for the peer, or the connection is to leave the loop:
+//	          nothing is read until the peer has taken them
+//	parting   no more is answered: what has gathered goes out, then the end of the stream,
+//	          then what still comes is read and dropped for a moment (see stream.part)
+//
+// In each of them replies may be left over that the peer has not taken yet.
+type socket struct {
+	loop   *loop
+	conn   *conn
+	client *client
+	fd     int    // −1: not begun, or ended
+	events uint32 // what epoll has been asked for
+
+	held bool
+	// parting, and until when; shut says that the end of the stream has been sent.
+	parting, shut bool
+	leaves        time.Time
+
+	// waiting are the replies that the peer has not taken yet, unsent is how many bytes that
+	// are, and unsentSince since when it has taken none of them (µs of the server's clock),
+	// or 0.
+	waiting     [][]byte
+	unsent      int64
+	unsentSince atomic.Int64
+	// moved carries the connection once it has been detached.
+	moved atomic.Pointer[stream]
+}
+
+// begin takes the connection's descriptor from Go's poller, which would be woken for
+// nothing with every event, and hands it to the loop. It runs in the accepting goroutine.
+func (so *socket) begin(c *client) {
+	so.client = c
+	fd, err := takeDescriptor(so.conn.nc)
+	if err != nil {
+		so.loop.server.logger.Warn("cannot serve a connection", "error", err, "addr", c.addr)
+		so.loop.count.Add(-1)
+		so.loop.server.forget(c)
+		return
+	}
+	if !so.loop.post(func() { so.join(fd) }) {
+		_ = unix.Close(fd)
+		so.loop.count.Add(-1)
+		so.loop.server.forget(c)
+	}
+}
+
+// takeDescriptor returns a descriptor of the connection's socket that is nobody else's.
+// The connection is closed for all who know it.
+func takeDescriptor(nc net.Conn) (fd int, err error) {
+	defer nc.Close()
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	problem := raw.Control(func(theirs uintptr) {
+		fd, err = unix.FcntlInt(theirs, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if problem != nil {
+		err = problem
+	}
+	return fd, os.NewSyscallError("dup", err)
+}
+
+func (so *socket) join(fd int) {
+	if so.client.killed.Load() {
+		_ = unix.Close(fd)
+		so.loop.count.Add(-1)
+		so.loop.server.forget(so.client)
+		return
+	}
+	so.fd, so.events = fd, unix.EPOLLIN
+	so.loop.sockets[int32(fd)] = so
+	if err := so.loop.watch(unix.EPOLL_CTL_ADD, fd, so.events); err != nil {
+		so.loop.server.logger.Warn("cannot serve a connection", "error", err, "addr", so.conn.addr)
+		so.end()
+	}
+}
+
+// ready does what the socket has become ready for.
+func (so *socket) ready(events uint32) {
+	if so.unsent > 0 && events&^unix.EPOLLIN != 0 {
+		so.resume()
+	}
+	switch {
+	case so.fd < 0 || so.held || events&^unix.EPOLLOUT == 0:
+	case so.shut:
+		so.discard()
+	case !so.parting:
+		so.read()
+	}
+}
+
+// read reads once and answers what has come.
+func (so *socket) read() {
+	f := &so.conn.framer
+	n, errno := rawRead(so.fd, f.room(so.loop.in))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		f.park() // epoll will say so again
+	case errno != 0:
+		so.loop.server.logger.Debug("connection lost", "error", errno, "addr", so.conn.addr)
+		so.end()
+	case n == 0 && so.unsent == 0:
+		so.end()
+	case n == 0:
+		f.park()
+		so.part() // who has sent all may still be reading
+	default:
+		f.filled(n)
+		so.answer()
+	}
+}
+
+// answer serves the commands that have come, and leaves the socket in the state that follows.
+func (so *socket) answer() {
+	c, l := so.conn, so.loop
+	c.out = l.out
+	more := so.serve()
+	c.framer.park()
+	if l.out, c.out = c.out[:0], nil; cap(l.out) > 2*outBytesFlush {
+		l.out = nil
+	}
+	if more {
+		so.wait()
+	} else {
+		so.part()
+	}
+}
+
+// serve is serveBatch, with a panic kept to this connection. Nothing is left in out.
+func (so *socket) serve() (more bool) {
+	defer func() { more = so.conn.flush() == nil && more }()
+	defer so.loop.server.rescue(so.client, so.conn)
+	return so.loop.server.serveBatch(so.client, so.conn)
+}
+
+// flush writes what the peer takes, and keeps the rest.
+func (so *socket) flush(c *conn) error {
+	rest := c.out
+	c.out = c.out[:0]
+	if so.unsent == 0 {
+		var err error
+		if rest, err = so.write(rest); err != nil || len(rest) == 0 {
+			return err
+		}
+	}
+	so.keep(rest)
+	return nil
+}
+
+// write writes what the peer takes, and returns the rest.
+func (so *socket) write(out []byte) (rest []byte, err error) {
+	for len(out) > 0 {
+		switch n, errno := rawWrite(so.fd, out); errno {
+		case 0:
+			out = out[n:]
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return out, nil
+		default:
+			return nil, errno
+		}
+	}
+	return nil, nil
+}
+
+// keep keeps replies until the peer takes them, in pieces that are never moved: to grow one
+// buffer would take twice the memory.
+func (so *socket) keep(out []byte) {
+	if so.unsent == 0 {
+		so.unsentSince.Store(so.loop.server.clock.micros())
+	}
+	so.unsent += int64(len(out))
+	so.loop.server.unsent.Add(int64(len(out)))
+	if last := len(so.waiting) - 1; last >= 0 {
+		n := min(cap(so.waiting[last])-len(so.waiting[last]), len(out))
+		so.waiting[last] = append(so.waiting[last], out[:n]...)
+		out = out[n:]
+	}
+	if len(out) > 0 {
+		so.waiting = append(so.waiting, append(make([]byte, 0, max(len(out), waitingBytes)), out...))
+	}
+}
+
+// waitingBytes is the least size of a piece of what waits for a peer.
+const waitingBytes = 4 << 10
+
+// writeWaiting writes of what was kept as much as the peer takes.
+func (so *socket) writeWaiting() error {
+	before := so.unsent
+	for len(so.waiting) > 0 {
+		rest, err := so.write(so.waiting[0])
+		if err != nil {
+			return err
+		}
+		so.unsent -= int64(len(so.waiting[0]) - len(rest))
+		if len(rest) > 0 {
+			so.waiting[0] = rest
+			break
+		}
+		so.waiting[0] = nil
+		so.waiting = so.waiting[1:]
+	}
+	so.loop.server.unsent.Add(so.unsent - before)
+	if so.unsent == 0 {
+		so.waiting = nil
+		so.unsentSince.Store(0)
+	} else if so.unsent < before {
+		so.unsentSince.Store(so.loop.server.clock.micros())
+	}
+	return nil
+}
+
+// full holds the connection when it is: commands that have been read then wait as well.
+func (so *socket) full(c *conn) bool {
+	if so.unsent > 0 && so.unsent > so.loop.server.unsentMax(c) {
+		so.held = true
+	}
+	return so.held
+}
+
+// resume writes what was kept, and goes on with what had to wait for that.
+func (so *socket) resume() {
+	switch err := so.writeWaiting(); {
+	case err != nil:
+		so.end()
+	case so.parting:
+		so.part()
+	case !so.held || so.conn.detached:
+		so.wait()
+	case so.unsent <= so.loop.server.unsentMax(so.conn)/2:
+		so.held = false
+		so.answer()
+	}
+}
+
+// wait has the loop woken for what the connection needs next.
+func (so *socket) wait() {
+	c := so.conn
+	if c.detached && so.unsent == 0 {
+		so.move()
+		return
+	}
+	so.held = so.held || c.detached
+	var events uint32
+	if !so.held {
+		events = unix.EPOLLIN
+	}
+	if so.unsent > 0 {
+		events |= unix.EPOLLOUT
+	}
+	so.want(events)
+}
+
+func (so *socket) want(events uint32) {
+	if events == so.events {
+		return
+	}
+	so.events = events
+	if err := so.loop.watch(unix.EPOLL_CTL_MOD, so.fd, events); err != nil {
+		so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
+		so.end()
+	}
+}
+
+// part sends the last replies, and then the end of the stream.
+func (so *socket) part() {
+	so.parting, so.held = true, false
+	switch {
+	case so.unsent > 0:
+		so.want(unix.EPOLLOUT)
+	case !so.shut:
+		so.shut = true
+		if unix.Shutdown(so.fd, unix.SHUT_WR) != nil {
+			so.end()
+			return
+		}
+		so.leave(lingerMax)
+		so.want(unix.EPOLLIN)
+	}
+}
+
+// discard drops what the peer still sends; its end of the stream is the connection's end.
+func (so *socket) discard() {
+	if n, errno := rawRead(so.fd, so.loop.in); n <= 0 && errno != unix.EAGAIN && errno != unix.EINTR {
+		so.end()
+	}
+}
+
+// leave lets the socket stay no longer than so.
+func (so *socket) leave(after time.Duration) {
+	so.leaves = time.Now().Add(after)
+	so.loop.leaving = append(so.loop.leaving, so)
+}
+
+// end ends the connection at once.
+func (so *socket) end() {
+	if so.fd < 0 {
+		return
+	}
+	so.loop.server.unsent.Add(-so.unsent)
+	so.unsent, so.waiting = 0, nil
+	so.unsentSince.Store(0)
+	so.quit()
+	so.loop.server.forget(so.client)
+}
+
+// quit takes the socket out of the loop.
+func (so *socket) quit() {
+	delete(so.loop.sockets, int32(so.fd))
+	_ = unix.Close(so.fd) // epoll forgets it by itself: there is no other descriptor
+	so.fd = -1
+	so.loop.count.Add(-1)
+}
+
+// move gives the connection a goroutine of its own.
+func (so *socket) move() {
+	file := os.NewFile(uintptr(so.fd), "")
+	delete(so.loop.sockets, int32(so.fd))
+	nc, err := net.FileConn(file) // with a descriptor of its own
+	so.loop.count.Add(-1)
+	_ = so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0)
+	so.fd = -1
+	_ = file.Close()
+	if err != nil {
+		so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
+		so.loop.server.forget(so.client)
+		return
+	}
+	st := newStream(nc)
+	so.conn.nc, so.conn.carrier = nc, st
+	so.moved.Store(st)
+	go so.loop.server.serve(so.client, so.conn)
+}
+
+// kill, drain and stuckFor are called by other goroutines.
+
+func (so *socket) kill() {
+	so.inLoop(so.end, (*stream).kill)
+}
+
+func (so *socket) drain() {
+	so.inLoop(func() { so.leave(drainGrace) }, (*stream).drain)
+}
+
+// inLoop does one thing in the loop, or, once the socket has moved out of it, the other.
+func (so *socket) inLoop(here func(), moved func(*stream)) {
+	if st := so.moved.Load(); st != nil {
+		moved(st)
+		return
+	}
+	so.loop.post(func() { // in an ended loop there is nothing left to do
+		if st := so.moved.Load(); st != nil {
+			moved(st)
+		} else {
+			here()
+		}
+	})
+}
+
+func (so *socket) stuckFor() time.Duration {
+	if st := so.moved.Load(); st != nil {
+		return st.stuckFor()
+	}
+	since := so.unsentSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Duration(so.loop.server.clock.micros()-since) * time.Microsecond
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// A stream carries a connection over a net.Conn, with a goroutine of its own. It is for what
+// an event loop cannot carry: TLS, handlers that wait, monitors, other systems.
+type stream struct {
+	nc net.Conn
+	// writingSince is when the write that is under way began (ns of the monotonic clock
+	// since the stream's start), or 0. A connection whose peer does not read is found by
+	// it, without the price of a deadline on every write.
+	writingSince atomic.Int64
+	started      time.Time
+}
+
+func newStream(nc net.Conn) *stream { return &stream{nc: nc, started: time.Now()} }
+
+func (st *stream) flush(c *conn) error {
+	st.writingSince.Store(max(int64(time.Since(st.started)), 1))
+	_, err := st.nc.Write(c.out)
+	st.writingSince.Store(0)
+	c.out = c.out[:0]
+	if cap(c.out) > outBytesKept {
+		c.out = nil
+	}
+	return err
+}
+
+// full is never so: a write waits for the peer, and with it the connection.
+func (st *stream) full(*conn) bool { return false }
+
+// kill closes the socket; the connection's goroutine notices and cleans up.
+func (st *stream) kill() { _ = st.nc.Close() }
+
+func (st *stream) drain() { _ = st.nc.SetReadDeadline(time.Now().Add(drainGrace)) }
+
+func (st *stream) stuckFor() time.Duration {
+	since := st.writingSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(st.started) - time.Duration(since)
+}
+
+// serve serves one connection until it ends.
+func (s *Server) serve(c *client, conn *conn) {
+	defer s.forget(c)
+	defer conn.nc.Close()
+	defer s.rescue(c, conn)
+	for !conn.closed && !conn.detached {
+		if err := conn.framer.fill(conn.nc); err != nil {
+			s.takeLeave(c, conn, err)
+			return
+		}
+		if !s.serveBatch(c, conn) {
+			s.part(conn)
+			return
+		}
+	}
+	s.serveDetached(c, conn)
+}
+
+// takeLeave ends a connection from which no more can be read: it has broken the protocol,
+// the peer has left, or the server drains.
+func (s *Server) takeLeave(c *client, conn *conn, err error) {
+	switch {
+	case conn.framer.broken != nil:
+		s.reproach(c, conn, err)
+		s.part(conn)
+	case s.draining.Load():
+		s.part(conn)
+	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
+		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
+	}
+}
+
+// part sends the last replies, says that no more come, and reads what is still on its way:
+// a socket closed with unread input sends a reset, which can overtake the last answer and
+// destroy it.
+func (s *Server) part(conn *conn) {
+	if conn.flush() != nil {
+		return
+	}
+	half, ok := conn.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = conn.nc.SetReadDeadline(time.Now().Add(lingerMax))
+	_, _ = io.Copy(io.Discard, conn.nc)
+}
