@@ -63,6 +63,11 @@ func Algorithms() []Algorithm {
 // ParseAlgorithm finds an algorithm by its name, in any case.
 func ParseAlgorithm(name string) (Algorithm, error) {
 	for a := Algorithm(1); a < algorithmEnd; a++ {
+		if name == algorithms[a].name {
+			return a, nil
+		}
+	}
+	for a := Algorithm(1); a < algorithmEnd; a++ {
 		// Equal lengths keep Unicode's foldings out: every letter that folds to one of
 		// ASCII's is longer.
 		if len(name) == len(algorithms[a].name) && strings.EqualFold(name, algorithms[a].name) {

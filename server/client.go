@@ -60,6 +60,8 @@ type request struct {
 	// question and decision stand here and not on a stack, from which a limiter's
 	// pointers to them would send them to the heap.
 	question question
+	// parsed are the words that question was made from, but for the key.
+	parsed   words
 	decision engine.Decision
 }
 

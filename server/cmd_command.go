@@ -138,7 +138,7 @@ func cmdCommandList(r *request) {
 
 func cmdCommandGetKeys(r *request) {
 	words := r.args[2:]
-	c := r.server.table.find(words)
+	c := r.server.table.find(words, nil)
 	switch {
 	case c == nil:
 		r.fail(errBadCommand)

@@ -25,8 +25,10 @@ type command struct {
 	bySub     map[string]*command
 	arguments []argument
 	calls     atomic.Uint64
-	// What dispatch asks of the flags for every command.
-	isFast, needsNoAuth, isPrivate bool
+	// What dispatch asks of the flags for every command. A plain one has no subcommands and
+	// is none.
+	isFast, needsNoAuth, isPrivate, isPlain bool
+	upperName                               string
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -87,6 +89,7 @@ func newCommandTable() *commandTable {
 	t.each(func(c *command) {
 		c.arguments = parseSynopsis(c.synopsis)
 		c.isFast, c.needsNoAuth = c.has("fast"), c.has("no_auth")
+		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
 		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
 		c.isPrivate = c.has("admin") || c.needsNoAuth
 	})
@@ -95,7 +98,12 @@ func newCommandTable() *commandTable {
 
 // find looks a command up by the words of a command line. For a container it finds the
 // subcommand, if there is one by that name, and else the container itself.
-func (t *commandTable) find(words [][]byte) *command {
+//
+// Most command lines are of the command that the connection sent last, which is tried first.
+func (t *commandTable) find(words [][]byte, last *command) *command {
+	if last != nil && last.isPlain && (string(words[0]) == last.upperName || string(words[0]) == last.name) {
+		return last
+	}
 	c := lookup(t.byName, words[0])
 	if c == nil || c.subs == nil || len(words) < 2 {
 		return c

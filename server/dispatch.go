@@ -4,7 +4,7 @@ import "time"
 
 // dispatch runs one command and writes its reply. It is the only way to a handler.
 func (s *Server) dispatch(c *client, args [][]byte) {
-	cmd := s.table.find(args)
+	cmd := s.table.find(args, c.running)
 	switch {
 	case cmd == nil:
 		s.refuse(c, errUnknownCommand(args))

@@ -136,6 +136,8 @@ func (f *framer) read() (args [][]byte, whole bool, err error) {
 			}
 		case f.r == f.w:
 			return nil, false, nil
+		case f.parsed == 0 && f.usual():
+			return f.args, true, nil
 		case f.buf[f.r] == '*':
 			if got, err := f.begin(); !got || err != nil {
 				return nil, false, err
@@ -147,6 +149,48 @@ func (f *framer) read() (args [][]byte, whole bool, err error) {
 			}
 		}
 	}
+}
+
+// usual hands out a command of the usual kind: whole, within every bound, nothing odd about
+// it. For anything else it changes nothing and returns false.
+func (f *framer) usual() bool {
+	b := f.buf[f.r:f.w]
+	if len(b) < 4 || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+		return false
+	}
+	f.dropBig(0)
+	args, at := f.args[:0], 4
+	for range b[1] - '0' {
+		length, start := usualLength(b, at)
+		end := start + length
+		if start == 0 || end+2 > len(b) {
+			return false
+		}
+		args = append(args, b[start:end:end])
+		at = end + 2
+	}
+	f.args = args
+	f.r += at
+	return true
+}
+
+// usualLength reads the header of an argument of less than 1,000 bytes at b[at:], and returns
+// where the argument starts; 0 if it is not of that kind.
+func usualLength(b []byte, at int) (length, start int) {
+	if at+4 > len(b) || b[at] != '$' {
+		return 0, 0
+	}
+	for i, c := range b[at+1 : min(at+5, len(b)-1)] {
+		switch {
+		case '0' <= c && c <= '9' && i < 3 && (i == 0 || length > 0):
+			length = length*10 + int(c-'0')
+		case c == '\r' && i > 0 && b[at+2+i] == '\n':
+			return length, at + 3 + i
+		default:
+			return 0, 0
+		}
+	}
+	return 0, 0
 }
 
 // tooLong is err, or an error of its own when the command that is being read has outgrown
@@ -211,9 +255,7 @@ func (f *framer) argument() (bool, error) {
 
 // finish hands out the arguments that have been read, and makes ready for the next command.
 func (f *framer) finish() [][]byte {
-	if len(f.spans) <= argsKept && cap(f.args) > argsKept {
-		f.spans, f.args = append([]span(nil), f.spans...), nil
-	}
+	f.dropBig(len(f.spans))
 	f.args = f.args[:0]
 	for _, s := range f.spans {
 		f.args = append(f.args, f.buf[f.r+s.start:f.r+s.end:f.r+s.end])
@@ -221,6 +263,13 @@ func (f *framer) finish() [][]byte {
 	f.r += f.parsed
 	f.parsed = 0
 	return f.args
+}
+
+// dropBig lets go of what a command of many arguments needed, when the next has few.
+func (f *framer) dropBig(arguments int) {
+	if arguments <= argsKept && cap(f.args) > argsKept {
+		f.spans, f.args = append([]span(nil), f.spans[:arguments]...), nil
+	}
 }
 
 // header reads a line of a type byte and a decimal at r+parsed, and moves parsed behind it.
