@@ -19,6 +19,9 @@ type client struct {
 	handle        handle
 	server        *Server
 	authenticated bool
+	// hurried is whether others wait for this connection's turn to end, so that commands
+	// that may take long must not run in it.
+	hurried bool
 	// now is the instant at which the batch that is being answered was read (µs).
 	now     int64
 	request request

@@ -22,6 +22,7 @@ type conn struct {
 	out     []byte
 	context any
 	closed  bool // no further command is to be read
+	slow    bool // the next command may take long
 	// detached is whether the connection has left the way of question and answer.
 	detached bool
 }

@@ -2,19 +2,22 @@ package server
 
 import "time"
 
-// dispatch runs one command and writes its reply. It is the only way to a handler.
-func (s *Server) dispatch(c *client, args [][]byte) {
+// dispatch runs one command and writes its reply. It is the only way to a handler. It
+// returns false, with nothing done, if the command may take too long for where it is.
+func (s *Server) dispatch(c *client, args [][]byte) bool {
 	cmd := s.table.find(args, c.running)
 	switch {
 	case cmd == nil:
 		s.refuse(c, errUnknownCommand(args))
-		return
+		return true
 	case !cmd.fits(len(args)):
 		s.refuse(c, errArity(cmd.fullName()))
-		return
+		return true
 	case !cmd.needsNoAuth && !c.mayAsk():
 		s.refuse(c, errNoAuth)
-		return
+		return true
+	case c.hurried && (!cmd.isFast || len(args) > fastArgumentsMax):
+		return false
 	}
 	c.count(cmd)
 	if s.monitors.any() && !cmd.isPrivate {
@@ -24,12 +27,16 @@ func (s *Server) dispatch(c *client, args [][]byte) {
 	r.args, r.command = args, cmd
 	if threshold := s.config().SlowlogThreshold; threshold < 0 || cmd.isFast && threshold >= fastMicrosMax {
 		cmd.run(r)
-		return
+		return true
 	}
 	started := time.Now()
 	cmd.run(r)
 	s.slowlog.note(c, args, time.Since(started))
+	return true
 }
+
+// fastArgumentsMax is how many arguments a command with the flag "fast" can have and be so.
+const fastArgumentsMax = 1000
 
 // fastMicrosMax is longer than any command with the flag "fast" takes. Such commands are
 // timed only when the slow log asks for times below it: reading the clock twice would be

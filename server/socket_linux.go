@@ -15,6 +15,8 @@ import (
 //	reading   commands are read and answered
 //	held      too many replies wait for the peer, or the connection is to leave the loop:
 //	          nothing is read until the peer has taken them
+//	away      a goroutine of its own runs a command that may take long, and the loop does
+//	          not touch it
 //	parting   no more is answered: what has gathered goes out, then the end of the stream,
 //	          then what still comes is read and dropped for a moment (see stream.part)
 //
@@ -27,15 +29,14 @@ type socket struct {
 	events uint32 // what epoll has been asked for
 
 	held bool
+	away bool // stepped aside
 	// parting, and until when; shut says that the end of the stream has been sent.
 	parting, shut bool
 	leaves        time.Time
 
-	// waiting are the replies that the peer has not taken yet, unsent is how many bytes that
-	// are, and unsentSince since when it has taken none of them (µs of the server's clock),
-	// or 0.
-	waiting     [][]byte
-	unsent      int64
+	// unsent are the replies that the peer has not taken yet, and unsentSince since when it
+	// has taken none of them (µs of the server's clock), or 0.
+	unsent      backlog
 	unsentSince atomic.Int64
 	// moved carries the connection once it has been detached.
 	moved atomic.Pointer[stream]
@@ -52,11 +53,7 @@ func (so *socket) begin(c *client) {
 		so.loop.server.forget(c)
 		return
 	}
-	if !so.loop.post(func() { so.join(fd) }) {
-		_ = unix.Close(fd)
-		so.loop.count.Add(-1)
-		so.loop.server.forget(c)
-	}
+	so.loop.post(func() { so.join(fd) }) // the loop ends after all who accept
 }
 
 // takeDescriptor returns a descriptor of the connection's socket that is nobody else's.
@@ -83,17 +80,16 @@ func (so *socket) join(fd int) {
 		so.loop.server.forget(so.client)
 		return
 	}
-	so.fd, so.events = fd, unix.EPOLLIN
+	so.fd, so.events, so.client.hurried = fd, unix.EPOLLIN, true
 	so.loop.sockets[int32(fd)] = so
 	if err := so.loop.watch(unix.EPOLL_CTL_ADD, fd, so.events); err != nil {
-		so.loop.server.logger.Warn("cannot serve a connection", "error", err, "addr", so.conn.addr)
-		so.end()
+		so.fail(err)
 	}
 }
 
 // ready does what the socket has become ready for.
 func (so *socket) ready(events uint32) {
-	if so.unsent > 0 && events&^unix.EPOLLIN != 0 {
+	if so.unsent.bytes > 0 && events&^unix.EPOLLIN != 0 {
 		so.resume()
 	}
 	switch {
@@ -115,7 +111,7 @@ func (so *socket) read() {
 	case errno != 0:
 		so.loop.server.logger.Debug("connection lost", "error", errno, "addr", so.conn.addr)
 		so.end()
-	case n == 0 && so.unsent == 0:
+	case n == 0 && so.unsent.bytes == 0:
 		so.end()
 	case n == 0:
 		f.park()
@@ -135,10 +131,13 @@ func (so *socket) answer() {
 	if l.out, c.out = c.out[:0], nil; cap(l.out) > 2*outBytesFlush {
 		l.out = nil
 	}
-	if more {
-		so.wait()
-	} else {
+	switch {
+	case !more:
 		so.part()
+	case c.slow:
+		so.stepAside()
+	default:
+		so.wait()
 	}
 }
 
@@ -149,11 +148,42 @@ func (so *socket) serve() (more bool) {
 	return so.loop.server.serveBatch(so.client, so.conn)
 }
 
+// stepAside has the rest of the batch served in a goroutine of its own, because its next
+// command may take long. The socket is that goroutine's until it is back.
+func (so *socket) stepAside() {
+	if err := so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0); err != nil {
+		so.fail(err)
+		return
+	}
+	so.away, so.client.hurried, so.conn.slow = true, false, false
+	go func() {
+		more := so.serve()
+		so.loop.post(func() { so.back(more) })
+	}()
+}
+
+// back is the end of stepAside.
+func (so *socket) back(more bool) {
+	so.away, so.client.hurried, so.conn.out = false, true, nil
+	so.events = unix.EPOLLIN
+	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, so.events)
+	switch {
+	case err != nil:
+		so.fail(err)
+	case so.client.killed.Load():
+		so.end()
+	case more:
+		so.wait()
+	default:
+		so.part()
+	}
+}
+
 // flush writes what the peer takes, and keeps the rest.
 func (so *socket) flush(c *conn) error {
 	rest := c.out
 	c.out = c.out[:0]
-	if so.unsent == 0 {
+	if so.unsent.bytes == 0 {
 		var err error
 		if rest, err = so.write(rest); err != nil || len(rest) == 0 {
 			return err
@@ -179,56 +209,31 @@ func (so *socket) write(out []byte) (rest []byte, err error) {
 	return nil, nil
 }
 
-// keep keeps replies until the peer takes them, in pieces that are never moved: to grow one
-// buffer would take twice the memory.
+// keep keeps replies until the peer takes them.
 func (so *socket) keep(out []byte) {
-	if so.unsent == 0 {
+	if so.unsent.bytes == 0 {
 		so.unsentSince.Store(so.loop.server.clock.micros())
 	}
-	so.unsent += int64(len(out))
+	so.unsent.add(out)
 	so.loop.server.unsent.Add(int64(len(out)))
-	if last := len(so.waiting) - 1; last >= 0 {
-		n := min(cap(so.waiting[last])-len(so.waiting[last]), len(out))
-		so.waiting[last] = append(so.waiting[last], out[:n]...)
-		out = out[n:]
-	}
-	if len(out) > 0 {
-		so.waiting = append(so.waiting, append(make([]byte, 0, max(len(out), waitingBytes)), out...))
-	}
 }
 
-// waitingBytes is the least size of a piece of what waits for a peer.
-const waitingBytes = 4 << 10
-
-// writeWaiting writes of what was kept as much as the peer takes.
-func (so *socket) writeWaiting() error {
-	before := so.unsent
-	for len(so.waiting) > 0 {
-		rest, err := so.write(so.waiting[0])
-		if err != nil {
-			return err
-		}
-		so.unsent -= int64(len(so.waiting[0]) - len(rest))
-		if len(rest) > 0 {
-			so.waiting[0] = rest
-			break
-		}
-		so.waiting[0] = nil
-		so.waiting = so.waiting[1:]
-	}
-	so.loop.server.unsent.Add(so.unsent - before)
-	if so.unsent == 0 {
-		so.waiting = nil
+// sendKept writes of what was kept as much as the peer takes.
+func (so *socket) sendKept() error {
+	before := so.unsent.bytes
+	err := so.unsent.send(so.write)
+	so.loop.server.unsent.Add(so.unsent.bytes - before)
+	if so.unsent.bytes == 0 {
 		so.unsentSince.Store(0)
-	} else if so.unsent < before {
+	} else if so.unsent.bytes < before {
 		so.unsentSince.Store(so.loop.server.clock.micros())
 	}
-	return nil
+	return err
 }
 
 // full holds the connection when it is: commands that have been read then wait as well.
 func (so *socket) full(c *conn) bool {
-	if so.unsent > 0 && so.unsent > so.loop.server.unsentMax(c) {
+	if so.unsent.bytes > 0 && so.unsent.bytes > so.loop.server.unsentMax(c) {
 		so.held = true
 	}
 	return so.held
@@ -236,14 +241,14 @@ func (so *socket) full(c *conn) bool {
 
 // resume writes what was kept, and goes on with what had to wait for that.
 func (so *socket) resume() {
-	switch err := so.writeWaiting(); {
+	switch err := so.sendKept(); {
 	case err != nil:
 		so.end()
 	case so.parting:
 		so.part()
 	case !so.held || so.conn.detached:
 		so.wait()
-	case so.unsent <= so.loop.server.unsentMax(so.conn)/2:
+	case so.unsent.bytes <= so.loop.server.unsentMax(so.conn)/2:
 		so.held = false
 		so.answer()
 	}
@@ -252,7 +257,7 @@ func (so *socket) resume() {
 // wait has the loop woken for what the connection needs next.
 func (so *socket) wait() {
 	c := so.conn
-	if c.detached && so.unsent == 0 {
+	if c.detached && so.unsent.bytes == 0 {
 		so.move()
 		return
 	}
@@ -261,7 +266,7 @@ func (so *socket) wait() {
 	if !so.held {
 		events = unix.EPOLLIN
 	}
-	if so.unsent > 0 {
+	if so.unsent.bytes > 0 {
 		events |= unix.EPOLLOUT
 	}
 	so.want(events)
@@ -273,16 +278,21 @@ func (so *socket) want(events uint32) {
 	}
 	so.events = events
 	if err := so.loop.watch(unix.EPOLL_CTL_MOD, so.fd, events); err != nil {
-		so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
-		so.end()
+		so.fail(err)
 	}
+}
+
+// fail ends a connection that the loop cannot serve.
+func (so *socket) fail(err error) {
+	so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
+	so.end()
 }
 
 // part sends the last replies, and then the end of the stream.
 func (so *socket) part() {
 	so.parting, so.held = true, false
 	switch {
-	case so.unsent > 0:
+	case so.unsent.bytes > 0:
 		so.want(unix.EPOLLOUT)
 	case !so.shut:
 		so.shut = true
@@ -308,13 +318,13 @@ func (so *socket) leave(after time.Duration) {
 	so.loop.leaving = append(so.loop.leaving, so)
 }
 
-// end ends the connection at once.
+// end ends the connection at once, or when it is back.
 func (so *socket) end() {
-	if so.fd < 0 {
+	if so.fd < 0 || so.away {
 		return
 	}
-	so.loop.server.unsent.Add(-so.unsent)
-	so.unsent, so.waiting = 0, nil
+	so.loop.server.unsent.Add(-so.unsent.bytes)
+	so.unsent = backlog{}
 	so.unsentSince.Store(0)
 	so.quit()
 	so.loop.server.forget(so.client)
@@ -343,7 +353,7 @@ func (so *socket) move() {
 		return
 	}
 	st := newStream(nc)
-	so.conn.nc, so.conn.carrier = nc, st
+	so.conn.nc, so.conn.carrier, so.client.hurried = nc, st, false
 	so.moved.Store(st)
 	go so.loop.server.serve(so.client, so.conn)
 }

@@ -78,11 +78,13 @@ func (s *Server) turnAway(nc net.Conn, text string) {
 }
 
 // serveBatch answers the commands that have come so far, and sends the answers in one
-// write. It returns false when no more are to be read: what gathered in out is the last.
+// write. It returns false when no more are to be read: what gathered in out is the last. A
+// command for which there is no time here is left in the framer, and conn.slow set.
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
 	for !conn.closed && !conn.detached && !conn.carrier.full(conn) {
 		conn.framer.trusted = c.mayAsk()
+		start := conn.framer.r
 		args, whole, err := conn.framer.next()
 		if err != nil {
 			s.reproach(c, conn, err)
@@ -91,7 +93,10 @@ func (s *Server) serveBatch(c *client, conn *conn) bool {
 		if !whole {
 			break
 		}
-		s.dispatch(c, args)
+		if !s.dispatch(c, args) {
+			conn.framer.r, conn.slow = start, true
+			break
+		}
 		if len(conn.out) >= outBytesFlush && conn.flush() != nil {
 			conn.out, conn.closed = conn.out[:0], true
 		}

@@ -277,7 +277,7 @@ func TestHostileKeys(t *testing.T) {
 // into memory without bound, and others do not notice them.
 func TestHostileNeverReads(t *testing.T) {
 	const deaf, keys, questions = 8, 5000, 2000 // of some 600 KB of answer each
-	p := startServer(t)
+	p := startServer(t, "--output-buffer-limit", "1mb")
 	c := p.dial()
 	for i := range keys {
 		c.send(command("RL.CHECK", fmt.Sprintf("%0100d", i), "token_bucket", "10", "366d"))
