@@ -104,6 +104,8 @@ func infoClients(s *Server) []infoField {
 		{"maxclients", s.config().MaxClients},
 		{"blocked_clients", 0},
 		{"monitor_clients", s.monitors.count.Load()},
+		{"event_loops", s.loops.len()},
+		{"clients_unsent_bytes", s.unsent.Load()},
 	}
 }
 
@@ -124,6 +126,8 @@ func infoStats(s *Server) []infoField {
 		{"total_commands_processed", s.stats.commands.Load()},
 		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
 		{"rejected_connections", s.stats.rejected.Load()},
+		{"timeout_disconnections", s.stats.idle.Load()},
+		{"write_timeout_disconnections", s.stats.stuck.Load()},
 		{"expired_keys", counted.Reclaimed - s.stats.reclaimedBefore.Load()},
 		{"evicted_keys", evicted}, // what Redis's tools look for
 		{"evicted_live_keys", evicted},

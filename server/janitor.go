@@ -66,13 +66,19 @@ func (s *Server) sweep() {
 func (s *Server) closeIdle() {
 	now, timeout := s.clock.micros(), s.config().Timeout
 	for _, c := range s.clients.all() {
+		if c.killed.Load() {
+			continue // it is on its way out
+		}
 		idle := time.Duration(now-c.active.Load()) * time.Microsecond
 		if timeout > 0 && idle > timeout && !c.monitor.Load() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
+			s.stats.idle.Add(1)
 			c.kill()
+			continue
 		}
 		if c.handle.stuckFor() > s.config().WriteTimeout {
 			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
+			s.stats.stuck.Add(1)
 			c.kill()
 		}
 	}

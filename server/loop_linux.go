@@ -62,6 +62,8 @@ func (ls *loops) start(s *Server, n int) error {
 	return nil
 }
 
+func (ls *loops) len() int { return len(ls.list) }
+
 // stop ends the loops. Their connections have ended before.
 func (ls *loops) stop() {
 	for _, l := range ls.list {

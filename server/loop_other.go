@@ -7,5 +7,6 @@ package server
 type loops struct{}
 
 func (*loops) start(*Server, int) error  { return nil }
+func (*loops) len() int                  { return 0 }
 func (*loops) stop()                     {}
 func (*loops) carry(*conn) func(*client) { return nil }

@@ -3,9 +3,20 @@
 package server
 
 import (
+	"math"
 	"runtime"
 	"syscall"
 )
+
+// descriptorLimit is how many files and connections the process may have open at once. Go
+// has raised it to what the system allows.
+func descriptorLimit() uint64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return math.MaxInt64
+	}
+	return uint64(limit.Cur) //nolint:unconvert // it is an int64 on some systems
+}
 
 func processUsage() usage {
 	var u syscall.Rusage

@@ -125,6 +125,9 @@ func (s *Server) closeListeners() {
 	}
 }
 
+// descriptorsSpare are the file descriptors that a server needs besides its connections'.
+const descriptorsSpare = 32
+
 // drainGrace is how long connections go on answering what has been sent already, once no
 // new ones are accepted.
 const drainGrace = 100 * time.Millisecond
@@ -142,6 +145,10 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("cannot start the event loops: %w", err)
 	}
 	defer s.loops.stop()
+	if most := descriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
+		s.logger.Warn("maxclients is more than the system lets this process have open", "maxclients", s.config().MaxClients, "descriptors", most,
+			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
+	}
 	go s.janitor(background)
 	var accepting sync.WaitGroup
 	for _, l := range s.listeners {

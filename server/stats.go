@@ -10,6 +10,7 @@ type stats struct {
 	rejected       atomic.Uint64 // turned away
 	protocolErrors atomic.Uint64
 	panics         atomic.Uint64
+	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
 	rate           atomic.Uint64 // commands in the last second
 	// reclaimedBefore and evictedBefore are how many keys the limiter had forgotten when the
 	// statistics were reset.
@@ -17,7 +18,7 @@ type stats struct {
 }
 
 func (s *stats) reset() {
-	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.rate} {
+	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.rate} {
 		counter.Store(0)
 	}
 }
