@@ -149,13 +149,8 @@ func (l *loop) post(task func()) bool {
 func (l *loop) run() {
 	defer l.close()
 	for {
-		n, err := unix.EpollWait(l.epoll, l.events, l.patience())
-		if err != nil && err != unix.EINTR {
-			// None of epoll_wait's errors but EINTR can happen to a loop that is right.
-			panic(fmt.Sprint("server: epoll_wait: ", err))
-		}
 		posted := false
-		for _, event := range l.events[:max(n, 0)] {
+		for _, event := range l.events[:l.wait()] {
 			if int(event.Fd) == l.wakeup {
 				posted = true
 			} else if so := l.sockets[event.Fd]; so != nil {
@@ -167,6 +162,21 @@ func (l *loop) run() {
 		}
 		l.expire()
 	}
+}
+
+// wait waits for events and returns how many there are. Under load there are some already,
+// which is asked first in a way that the scheduler need not be told of.
+func (l *loop) wait() int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	if n > 0 && errno == 0 {
+		return int(n)
+	}
+	waited, err := unix.EpollWait(l.epoll, l.events, l.patience())
+	if err != nil && err != unix.EINTR {
+		// None of epoll_wait's errors but EINTR can happen to a loop that is right.
+		panic(fmt.Sprint("server: epoll_wait: ", err))
+	}
+	return max(waited, 0)
 }
 
 // runTasks runs what has been posted, and says whether that was the end.
