@@ -96,7 +96,6 @@ func (ls *loops) carry(conn *conn) (begin func(*client)) {
 	}
 	so := &socket{loop: l, conn: conn, fd: -1}
 	conn.carrier, conn.handle = so, so
-	l.count.Add(1)
 	return so.begin
 }
 

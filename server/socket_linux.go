@@ -46,6 +46,7 @@ type socket struct {
 // nothing with every event, and hands it to the loop. It runs in the accepting goroutine.
 func (so *socket) begin(c *client) {
 	so.client = c
+	so.loop.count.Add(1)
 	fd, err := takeDescriptor(so.conn.nc)
 	if err != nil {
 		so.loop.server.logger.Warn("cannot serve a connection", "error", err, "addr", c.addr)
