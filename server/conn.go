@@ -20,9 +20,11 @@ type conn struct {
 	addr    string
 	framer  framer
 	out     []byte
-	context any
-	closed  bool // no further command is to be read
-	slow    bool // the next command may take long
+	// answered is how much of out are answers to the commands before the present one.
+	answered int
+	context  any
+	closed   bool // no further command is to be read
+	slow     bool // the next command may take long
 	// detached is whether the connection has left the way of question and answer.
 	detached bool
 }

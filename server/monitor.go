@@ -141,6 +141,7 @@ func (s *Server) serveDetached(c *client, conn *conn) {
 			return
 		}
 		c.beginBatch()
+		conn.answered = len(conn.out)
 		s.dispatch(c, cmd.Args)
 		c.flushRuns()
 		err = c.detached.Flush()

@@ -93,6 +93,7 @@ func (s *Server) serveBatch(c *client, conn *conn) bool {
 		if !whole {
 			break
 		}
+		conn.answered = len(conn.out)
 		if !s.dispatch(c, args) {
 			conn.framer.r, conn.slow = start, true
 			break
@@ -134,7 +135,7 @@ func (s *Server) rescue(c *client, conn *conn) {
 	}
 	s.stats.panics.Add(1)
 	s.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
-	conn.out, conn.closed = nil, true // a reply may be half written
+	conn.out, conn.closed = conn.out[:min(conn.answered, len(conn.out))], true // its reply may be half written
 	conn.WriteError(errPanic)
 	_ = conn.flush()
 }
