@@ -44,8 +44,9 @@ type handle interface {
 	kill()
 	// drain ends it when it has answered what comes within drainGrace.
 	drain()
-	// stuckFor is how long replies have been waiting for the peer to take any.
-	stuckFor() time.Duration
+	// dropIfStuck ends the connection, and calls dropped, if replies wait for the peer and it
+	// has taken none for longer than so. It finds out between two calls.
+	dropIfStuck(after time.Duration, dropped func())
 }
 
 // The bounds on replies.

@@ -76,10 +76,9 @@ func (s *Server) closeIdle() {
 			c.kill()
 			continue
 		}
-		if c.handle.stuckFor() > s.config().WriteTimeout {
+		c.handle.dropIfStuck(s.config().WriteTimeout, func() {
 			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
 			s.stats.stuck.Add(1)
-			c.kill()
-		}
+		})
 	}
 }

@@ -229,6 +229,15 @@ func (l *loop) expire() {
 	}
 }
 
+// queuedIn is how many bytes of a socket wait to be sent or acknowledged.
+func queuedIn(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // The system calls on sockets never wait, so the scheduler need not be told of them.
 
 func rawRead(fd int, to []byte) (int, unix.Errno) {

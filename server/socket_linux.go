@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type socket struct {
 	// has taken none of them (µs of the server's clock), or 0.
 	unsent      backlog
 	unsentSince atomic.Int64
+	queued      int // bytes that the system had not got rid of at the last dropIfStuck
 	// moved carries the connection once it has been detached.
 	moved atomic.Pointer[stream]
 }
@@ -48,6 +50,12 @@ func (so *socket) begin(c *client) {
 	so.client = c
 	so.loop.count.Add(1)
 	fd, err := takeDescriptor(so.conn.nc)
+	for backoff := acceptBackoffMin; isShort(err) && !so.loop.server.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
+		so.loop.server.logger.Warn("cannot serve a connection yet", "error", err, "retry_in", backoff)
+		time.Sleep(backoff)
+		fd, err = takeDescriptor(so.conn.nc)
+	}
+	_ = so.conn.nc.Close()
 	if err != nil {
 		so.loop.server.logger.Warn("cannot serve a connection", "error", err, "addr", c.addr)
 		so.loop.count.Add(-1)
@@ -57,10 +65,12 @@ func (so *socket) begin(c *client) {
 	so.loop.post(func() { so.join(fd) }) // the loop ends after all who accept
 }
 
-// takeDescriptor returns a descriptor of the connection's socket that is nobody else's.
-// The connection is closed for all who know it.
+// isShort says whether an error means that the process or the machine has no descriptor to
+// spare at the moment.
+func isShort(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
+// takeDescriptor returns a descriptor of the connection's socket besides the one it has.
 func takeDescriptor(nc net.Conn) (fd int, err error) {
-	defer nc.Close()
 	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return 0, err
@@ -359,7 +369,7 @@ func (so *socket) move() {
 	go so.loop.server.serve(so.client, so.conn)
 }
 
-// kill, drain and stuckFor are called by other goroutines.
+// kill, drain and dropIfStuck are called by other goroutines.
 
 func (so *socket) kill() {
 	so.inLoop(so.end, (*stream).kill)
@@ -384,13 +394,24 @@ func (so *socket) inLoop(here func(), moved func(*stream)) {
 	})
 }
 
-func (so *socket) stuckFor() time.Duration {
-	if st := so.moved.Load(); st != nil {
-		return st.stuckFor()
+// dropIfStuck sees what the system gets rid of, as stream.dropIfStuck does.
+func (so *socket) dropIfStuck(after time.Duration, dropped func()) {
+	if so.moved.Load() == nil && so.unsentSince.Load() == 0 {
+		return
 	}
-	since := so.unsentSince.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Duration(so.loop.server.clock.micros()-since) * time.Microsecond
+	so.inLoop(func() {
+		if so.fd < 0 || so.away || so.unsent.bytes == 0 {
+			return
+		}
+		queued, now := queuedIn(so.fd), so.loop.server.clock.micros()
+		progress := queued < so.queued
+		so.queued = queued
+		switch {
+		case progress:
+			so.unsentSince.Store(now)
+		case time.Duration(now-so.unsentSince.Load())*time.Microsecond > after:
+			dropped()
+			so.end()
+		}
+	}, func(st *stream) { st.dropIfStuck(after, dropped) })
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type stream struct {
 	// it, without the price of a deadline on every write.
 	writingSince atomic.Int64
 	started      time.Time
+	// queued is how many bytes the system had not got rid of at the last dropIfStuck.
+	queued int
 }
 
 func newStream(nc net.Conn) *stream { return &stream{nc: nc, started: time.Now()} }
@@ -40,12 +43,35 @@ func (st *stream) kill() { _ = st.nc.Close() }
 
 func (st *stream) drain() { _ = st.nc.SetReadDeadline(time.Now().Add(drainGrace)) }
 
-func (st *stream) stuckFor() time.Duration {
+func (st *stream) dropIfStuck(after time.Duration, dropped func()) {
 	since := st.writingSince.Load()
 	if since == 0 {
-		return 0
+		return
 	}
-	return time.Since(st.started) - time.Duration(since)
+	// A write that waits does not mean that the peer takes nothing: the system lets it go on
+	// only when a good part of its buffer is free.
+	queued, now := queuedBytes(st.nc), int64(time.Since(st.started))
+	progress := queued < st.queued
+	st.queued = queued
+	switch {
+	case progress:
+		st.writingSince.CompareAndSwap(since, now)
+	case time.Duration(now-since) > after:
+		dropped()
+		st.kill()
+	}
+}
+
+// queuedBytes is how many bytes wait in the system to be sent or acknowledged; 0 where that
+// is not known.
+func queuedBytes(nc net.Conn) (n int) {
+	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
+		nc = wrapped.NetConn()
+	}
+	if raw, err := nc.(syscall.Conn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n = queuedIn(int(fd)) })
+	}
+	return n
 }
 
 // serve serves one connection until it ends.
