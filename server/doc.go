@@ -4,7 +4,9 @@
 //
 // # The way of a command
 //
-//	transport.go  accept a connection, read a batch, answer it in one write
+//	transport.go  accept a connection, choose who carries it, answer a batch in one write
+//	loop_linux.go, socket_*.go, backlog.go  an event loop and the connections it carries
+//	stream.go     a connection with a goroutine of its own
 //	framer.go     bytes in, whole commands out; every bound on input stands here
 //	conn.go       the connection as redcon.Conn, which is all that handlers see of it
 //	dispatch.go   find the row of the command table, check arity and password, run it
@@ -23,12 +25,16 @@
 //
 // # Invariants
 //
-//  1. A connection belongs to one goroutine. Others touch only a client's atomic fields
-//     and close its socket. A monitor has two goroutines and a lock between them.
+//  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that
+//     of a command that has stepped aside. Others touch only a client's atomic fields and
+//     its handle. A monitor has two goroutines and a lock between them.
 //  2. Arguments point into the connection's buffer and are good until the command ends;
 //     whoever keeps one copies it.
 //  3. Nothing on the way of RL.CHECK takes a lock, and nothing on it allocates except for
 //     a key that is new.
 //  4. The clock is read once for all commands that were read together.
-//  5. A configuration is replaced as a whole; nobody sees half of a change.
+//  5. An event loop waits only in epoll_wait, and runs only commands that are fast.
+//  6. What a peer has not sent takes no memory, what it does not read takes memory up to a
+//     bound, and what is done for one connection is charged to no other.
+//  7. A configuration is replaced as a whole; nobody sees half of a change.
 package server

@@ -129,19 +129,19 @@ func (l *loop) watch(operation, fd int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.epoll, operation, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}))
 }
 
-// post has the loop's goroutine run a task. It returns false when the loop has ended.
-func (l *loop) post(task func()) bool {
+// post has the loop's goroutine run a task, unless the loop has ended: then it has no
+// sockets any more, and there is nothing left to do.
+func (l *loop) post(task func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return false
+		return
 	}
 	l.tasks = append(l.tasks, task)
 	if len(l.tasks) == 1 {
 		one := [8]byte{0: 1}
 		_, _ = unix.Write(l.wakeup, one[:]) // the counter cannot overflow
 	}
-	return true
 }
 
 // run runs until stop is called.

@@ -77,7 +77,7 @@ func queuedBytes(nc net.Conn) (n int) {
 // serve serves one connection until it ends.
 func (s *Server) serve(c *client, conn *conn) {
 	defer s.forget(c)
-	defer conn.nc.Close()
+	defer func() { _ = conn.nc.Close() }()
 	defer s.rescue(c, conn)
 	for !conn.closed && !conn.detached {
 		if err := conn.framer.fill(conn.nc); err != nil {

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a socket leaves its event loop: it parts, it ends, it moves to a goroutine of its own;
+// and what other goroutines may do to it.
+
+// part sends the last replies, and then the end of the stream.
+func (so *socket) part() {
+	so.parting, so.held = true, false
+	switch {
+	case so.unsent.bytes > 0:
+		so.want(unix.EPOLLOUT)
+	case !so.shut:
+		so.shut = true
+		if unix.Shutdown(so.fd, unix.SHUT_WR) != nil {
+			so.end()
+			return
+		}
+		so.leave(lingerMax)
+		so.want(unix.EPOLLIN)
+	}
+}
+
+// discard drops what the peer still sends; its end of the stream is the connection's end.
+func (so *socket) discard() {
+	if n, errno := rawRead(so.fd, so.loop.in); n <= 0 && errno != unix.EAGAIN && errno != unix.EINTR {
+		so.end()
+	}
+}
+
+// leave lets the socket stay no longer than so.
+func (so *socket) leave(after time.Duration) {
+	so.leaves = time.Now().Add(after)
+	so.loop.leaving = append(so.loop.leaving, so)
+}
+
+// end ends the connection at once, or when it is back.
+func (so *socket) end() {
+	if so.fd < 0 || so.away {
+		return
+	}
+	so.loop.server.unsent.Add(-so.unsent.bytes)
+	so.unsent = backlog{}
+	so.unsentSince.Store(0)
+	so.quit()
+	so.loop.server.forget(so.client)
+}
+
+// quit takes the socket out of the loop.
+func (so *socket) quit() {
+	delete(so.loop.sockets, int32(so.fd))
+	_ = unix.Close(so.fd) // epoll forgets it by itself: there is no other descriptor
+	so.fd = -1
+	so.loop.count.Add(-1)
+}
+
+// move gives the connection a goroutine of its own.
+func (so *socket) move() {
+	file := os.NewFile(uintptr(so.fd), "")
+	delete(so.loop.sockets, int32(so.fd))
+	nc, err := net.FileConn(file) // with a descriptor of its own
+	so.loop.count.Add(-1)
+	_ = so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0)
+	so.fd = -1
+	_ = file.Close()
+	if err != nil {
+		so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
+		so.loop.server.forget(so.client)
+		return
+	}
+	st := newStream(nc)
+	so.conn.nc, so.conn.carrier, so.client.hurried = nc, st, false
+	so.moved.Store(st)
+	go so.loop.server.serve(so.client, so.conn)
+}
+
+// kill, drain and dropIfStuck are called by other goroutines.
+
+func (so *socket) kill() {
+	so.inLoop(so.end, (*stream).kill)
+}
+
+func (so *socket) drain() {
+	so.inLoop(func() { so.leave(drainGrace) }, (*stream).drain)
+}
+
+// inLoop does one thing in the loop, or, once the socket has moved out of it, the other.
+func (so *socket) inLoop(here func(), moved func(*stream)) {
+	if st := so.moved.Load(); st != nil {
+		moved(st)
+		return
+	}
+	so.loop.post(func() {
+		if st := so.moved.Load(); st != nil {
+			moved(st)
+		} else {
+			here()
+		}
+	})
+}
+
+// dropIfStuck sees what the system gets rid of, as stream.dropIfStuck does.
+func (so *socket) dropIfStuck(after time.Duration, dropped func()) {
+	if so.moved.Load() == nil && so.unsentSince.Load() == 0 {
+		return
+	}
+	so.inLoop(func() {
+		if so.fd < 0 || so.away || so.unsent.bytes == 0 {
+			return
+		}
+		queued, now := queuedIn(so.fd), so.loop.server.clock.micros()
+		progress := queued < so.queued
+		so.queued = queued
+		switch {
+		case progress:
+			so.unsentSince.Store(now)
+		case time.Duration(now-so.unsentSince.Load())*time.Microsecond > after:
+			dropped()
+			so.end()
+		}
+	}, func(st *stream) { st.dropIfStuck(after, dropped) })
+}
