@@ -174,6 +174,24 @@ func (f *framer) usual() bool {
 	return true
 }
 
+// ahead is the second word, most likely a key, of the command behind the one that was
+// handed out last; nil if that is not of the usual kind or not of five words or more.
+func (f *framer) ahead() []byte {
+	b := f.buf[f.r:f.w]
+	if len(b) < 4 || b[0] != '*' || b[1] < '5' || b[1] > '9' {
+		return nil
+	}
+	length, start := usualLength(b, 4)
+	if start == 0 {
+		return nil
+	}
+	length, start = usualLength(b, start+length+2)
+	if start == 0 || start+length > len(b) {
+		return nil
+	}
+	return b[start : start+length]
+}
+
 // usualLength reads the header of an argument of less than 1,000 bytes at b[at:], and returns
 // where the argument starts; 0 if it is not of that kind.
 func usualLength(b []byte, at int) (length, start int) {

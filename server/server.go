@@ -40,7 +40,8 @@ type Server struct {
 	serving   sync.WaitGroup // connections
 	draining  atomic.Bool
 	loops     loops
-	unsent    atomic.Int64 // bytes of replies that peers of the event loops have not taken
+	prefetch  func(key string) // the limiter's, if it has one
+	unsent    atomic.Int64     // bytes of replies that peers of the event loops have not taken
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it
@@ -54,6 +55,9 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 		clock:   newClock(),
 		runID:   newRunID(),
 		table:   newCommandTable(),
+	}
+	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
+		s.prefetch = p.Prefetch
 	}
 	s.changeConfigTo(cfg)
 	return s

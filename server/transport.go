@@ -93,6 +93,9 @@ func (s *Server) serveBatch(c *client, conn *conn) bool {
 		if !whole {
 			break
 		}
+		if next := conn.framer.ahead(); next != nil && s.prefetch != nil {
+			s.prefetch(unsafeString(next))
+		}
 		conn.answered = len(conn.out)
 		if !s.dispatch(c, args) {
 			conn.framer.r, conn.slow = start, true
