@@ -12,7 +12,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine fuzz soak clean
+.PHONY: help run build test race lint format vet check docs bench bench-engine attack soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,9 +59,17 @@ bench-engine: ## measure the engine beside its peers: time, memory, ten million 
 	$(GO) test ./test/enginebench -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
 	$(GOTEST) ./test/enginebench -v -run 'Compare|Memory|TenMillion' -compare -memory -tenmillion
 
-bench: ## compare with a Redis that runs a token-bucket script, in one run
+bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	test/setup
-	$(GO) test ./test -run '^$$' -bench Wire -benchtime 1x -timeout 20m
+	$(GOTEST) ./test -v -timeout 20m -run TestWireCompare -wire $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
+
+attack: ## attack a server by its connections, and see what honest clients notice (8 minutes)
+	test/setup
+	$(GOTEST) ./test -v -timeout 30m -run 'TestAttack$$' -attack
+
+soak-wire: ## full load with churn for SOAKTIME, looking for growth
+	test/setup
+	$(GOTEST) ./test -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
 
 fuzz: ## fuzz the framer, then the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)

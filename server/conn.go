@@ -45,8 +45,9 @@ type handle interface {
 	// drain ends it when it has answered what comes within drainGrace.
 	drain()
 	// dropIfStuck ends the connection, and calls dropped, if replies wait for the peer and it
-	// has taken none for longer than so. It finds out between two calls.
-	dropIfStuck(after time.Duration, dropped func())
+	// has taken none for longer than so. It finds out between two calls. It returns whether
+	// the connection has something to do, if only to wait for the peer.
+	dropIfStuck(after time.Duration, dropped func()) (busy bool)
 }
 
 // The bounds on replies.

@@ -69,16 +69,18 @@ func (s *Server) closeIdle() {
 		if c.killed.Load() {
 			continue // it is on its way out
 		}
+		if c.handle.dropIfStuck(s.config().WriteTimeout, func() {
+			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
+			s.stats.stuck.Add(1)
+		}) {
+			c.active.Store(now) // it is not idle
+			continue
+		}
 		idle := time.Duration(now-c.active.Load()) * time.Microsecond
 		if timeout > 0 && idle > timeout && !c.monitor.Load() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
 			s.stats.idle.Add(1)
 			c.kill()
-			continue
 		}
-		c.handle.dropIfStuck(s.config().WriteTimeout, func() {
-			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
-			s.stats.stuck.Add(1)
-		})
 	}
 }

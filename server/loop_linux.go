@@ -219,7 +219,7 @@ func (l *loop) expire() {
 	for _, so := range leaving {
 		switch {
 		case so.fd < 0:
-		case so.away || now.Before(so.leaves):
+		case so.away.Load() || now.Before(so.leaves):
 			l.leaving = append(l.leaving, so)
 		case so.shut:
 			so.end()

@@ -43,7 +43,7 @@ func (so *socket) leave(after time.Duration) {
 
 // end ends the connection at once, or when it is back.
 func (so *socket) end() {
-	if so.fd < 0 || so.away {
+	if so.fd < 0 || so.away.Load() {
 		return
 	}
 	so.loop.server.unsent.Add(-so.unsent.bytes)
@@ -107,12 +107,15 @@ func (so *socket) inLoop(here func(), moved func(*stream)) {
 }
 
 // dropIfStuck sees what the system gets rid of, as stream.dropIfStuck does.
-func (so *socket) dropIfStuck(after time.Duration, dropped func()) {
-	if so.moved.Load() == nil && so.unsentSince.Load() == 0 {
-		return
+func (so *socket) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
+	if st := so.moved.Load(); st != nil {
+		return st.dropIfStuck(after, dropped)
+	}
+	if so.unsentSince.Load() == 0 {
+		return so.away.Load()
 	}
 	so.inLoop(func() {
-		if so.fd < 0 || so.away || so.unsent.bytes == 0 {
+		if so.fd < 0 || so.away.Load() || so.unsent.bytes == 0 {
 			return
 		}
 		queued, now := queuedIn(so.fd), so.loop.server.clock.micros()
@@ -125,5 +128,6 @@ func (so *socket) dropIfStuck(after time.Duration, dropped func()) {
 			dropped()
 			so.end()
 		}
-	}, func(st *stream) { st.dropIfStuck(after, dropped) })
+	}, func(*stream) {})
+	return true
 }

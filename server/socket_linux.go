@@ -30,7 +30,7 @@ type socket struct {
 	events uint32 // what epoll has been asked for
 
 	held bool
-	away bool // stepped aside
+	away atomic.Bool // stepped aside
 	// parting, and until when; shut says that the end of the stream has been sent.
 	parting, shut bool
 	leaves        time.Time
@@ -166,7 +166,8 @@ func (so *socket) stepAside() {
 		so.fail(err)
 		return
 	}
-	so.away, so.client.hurried, so.conn.slow = true, false, false
+	so.away.Store(true)
+	so.client.hurried, so.conn.slow = false, false
 	go func() {
 		more := so.serve()
 		so.loop.post(func() { so.back(more) })
@@ -175,7 +176,8 @@ func (so *socket) stepAside() {
 
 // back is the end of stepAside.
 func (so *socket) back(more bool) {
-	so.away, so.client.hurried, so.conn.out = false, true, nil
+	so.away.Store(false)
+	so.client.hurried, so.conn.out = true, nil
 	so.events = unix.EPOLLIN
 	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, so.events)
 	switch {

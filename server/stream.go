@@ -43,10 +43,10 @@ func (st *stream) kill() { _ = st.nc.Close() }
 
 func (st *stream) drain() { _ = st.nc.SetReadDeadline(time.Now().Add(drainGrace)) }
 
-func (st *stream) dropIfStuck(after time.Duration, dropped func()) {
+func (st *stream) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
 	since := st.writingSince.Load()
 	if since == 0 {
-		return
+		return false
 	}
 	// A write that waits does not mean that the peer takes nothing: the system lets it go on
 	// only when a good part of its buffer is free.
@@ -60,6 +60,7 @@ func (st *stream) dropIfStuck(after time.Duration, dropped func()) {
 		dropped()
 		st.kill()
 	}
+	return true
 }
 
 // queuedBytes is how many bytes wait in the system to be sent or acknowledged; 0 where that

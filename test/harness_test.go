@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -172,15 +173,32 @@ func (p *process) stop(signal os.Signal) error {
 
 func (p *process) addr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.port)) }
 
-// freePort finds a port that nobody listens on.
+// Ports are taken from below those that the system gives to connections: with thousands of
+// connections at a time one of those would be taken between being found free and being
+// listened on.
+const (
+	portMin = 20000
+	portMax = 32000
+)
+
+// nextPort differs from one run of the tests to another that goes on meanwhile.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(int64(os.Getpid()) * 200) }
+
+// freePort finds a port that nobody listens on, another one each time.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range portMax - portMin {
+		port := portMin + int(nextPort.Add(1)%(portMax-portMin))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // client is a go-redis client of the server, closed when the test ends.
