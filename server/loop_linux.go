@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,10 +47,12 @@ const (
 type loops struct {
 	list    []*loop
 	running sync.WaitGroup
+	aside   chan struct{} // one for each batch that may run aside
 }
 
 // start starts n loops, of which there may be none.
 func (ls *loops) start(s *Server, n int) error {
+	ls.aside = make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))
 	for range n {
 		l, err := newLoop(s)
 		if err != nil {

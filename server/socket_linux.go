@@ -160,7 +160,8 @@ func (so *socket) serve() (more bool) {
 }
 
 // stepAside has the rest of the batch served in a goroutine of its own, because its next
-// command may take long. The socket is that goroutine's until it is back.
+// command may take long. The socket is that goroutine's until it is back. Only some of them
+// run at a time, or the loop would have to wait its turn behind all.
 func (so *socket) stepAside() {
 	if err := so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0); err != nil {
 		so.fail(err)
@@ -169,7 +170,9 @@ func (so *socket) stepAside() {
 	so.away.Store(true)
 	so.client.hurried, so.conn.slow = false, false
 	go func() {
+		so.loop.server.loops.aside <- struct{}{}
 		more := so.serve()
+		<-so.loop.server.loops.aside
 		so.loop.post(func() { so.back(more) })
 	}()
 }
