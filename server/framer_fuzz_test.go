@@ -123,6 +123,7 @@ var hostileStreams = []string{
 	"*11\r\n$1\r\na\r\n", "*1\r\n$16385\r\n", "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n:4\r\n", "*1\rX$4\rXPINGXX", "*1\r\n$4\r\nPINGXXPING\r\n", "*1\n$4\nPING\n*1\r\n",
 	"POST / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nhOsT: x\r\n", "ECHO \"abc\r\n", "ECHO 'a\\'b' \"\\x41\\n\"\r\n", "PING\x00\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 	"*3\r\n$4\r\nECHO\r\n$1\r\nx\r\n$2", "PING\r\nPING\r\n*1\r\n$x\r\nPING\r\n", "*2\r\n$0\r\n\r\n$1\r\na\r\n", "*1\r\n$999\r\n", "*9\r\n$1\r\n", "$4\r\nPING\r\n",
+	"*:\r\n" + strings.Repeat("$1\r\na\r\n", 10), "*1\r\n$:\r\n" + strings.Repeat("a", 10) + "\r\n", "*1\r\n$1:\r\n" + strings.Repeat("a", 20) + "\r\n",
 }
 
 // commandsLent is commandsIn with a buffer that belongs to somebody else between reads.

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A deafCarrier carries nothing: what a command replies stays in out.
+type deafCarrier struct{}
+
+func (deafCarrier) flush(*conn) error                      { return nil }
+func (deafCarrier) full(*conn) bool                        { return false }
+func (deafCarrier) kill()                                  {}
+func (deafCarrier) drain()                                 {}
+func (deafCarrier) dropIfStuck(time.Duration, func()) bool { return false }
+
+func newDeafClient(s *Server) (*client, *conn) {
+	ours, theirs := net.Pipe()
+	_ = theirs.Close()
+	conn := &conn{nc: ours, addr: "127.0.0.1:1", carrier: deafCarrier{}, handle: deafCarrier{}}
+	return s.clients.add(1, func(id int64) *client { return newClient(s, conn, id) }), conn
+}
+
+// argumentSeeds are command lines behind the command's name, right ones and nearly right
+// ones; words end at a newline.
+var argumentSeeds = []string{
+	"", "k", "k\ntoken_bucket\n100\n60", "k\nleaky_bucket\n100\n60s\nBURST\n5\nCOST\n2", "k\nsliding_window_log\n10\n1ms", "k\nsliding_window_log\n10\n1m\nBURST\n1",
+	"k\ntoken_bucket\n1000000000\n366d", "k\ntoken_bucket\n1000000001\n60", "k\ntoken_bucket\n-1\n60", "k\ntoken_bucket\n+1\n60", "k\ntoken_bucket\n01\n60", "k\ntoken_bucket\n1e9\n60",
+	"k\ntoken_bucket\n9223372036854775808\n60", "k\ntoken_bucket\n1\n0", "k\ntoken_bucket\n1\n-1s", "k\ntoken_bucket\n1\n1.5s", "k\ntoken_bucket\n1\n60S", "k\ntoken_bucket\n1\n9223372036854775807d",
+	"k\ntoken_bucket\n1\n60\nBURST", "k\ntoken_bucket\n1\n60\nCOST\n0", "k\ntoken_bucket\n1\n60\nCOST\n1\nCOST\n1", "k\ntoken_bucket\n1\n60\nNX\n1", "k\nTOKEN_BUCKET\n5\n1h\ncost\n6", "k\ntoken_bucket\n1\n 60",
+	"k\ntoken_bucket\n1\n1ms\nBURST\n1000000000", "\ntoken_bucket\n1\n60", strings.Repeat("x", 1024) + "\ntoken_bucket\n1\n60", strings.Repeat("x", 1025) + "\ntoken_bucket\n1\n60", "\x00\xff\r\ntoken_bucket\n1\n60",
+	"k\nj\nl", "0", "0\nMATCH\n*\nCOUNT\n10\nTYPE\ntoken_bucket", "0\nCOUNT\n-1", "-1", "9007199254740992", "*", "[a-", "?*\\", "3", "3\nAUTH\ndefault\nx\nSETNAME\nn", "4", "default\nx", "LIST\nID\n1\n2", "KILL\nID\n1",
+	"KILL\n127.0.0.1:1", "SETNAME\na b", "SETINFO\nLIB-NAME\nx", "GET\n*", "SET\nmaxmemory\n16mb", "SET\ntimeout\nx", "SET\nrequirepass\nx\nrequirepass\ny", "DOCS\nrl.check", "GETKEYS\nrl.check\nk\na\n1\n1", "INFO\nping",
+	"LIST\nFILTERBY\nPATTERN\nrl.*", "USAGE\nk\nSAMPLES\n5", "GET\n-1", "all", "NaN", "ASYNC", "HELP",
+}
+
+// FuzzArguments gives arbitrary arguments to every command of the table. Whatever they are,
+// there is one whole reply, an error leaves the keys as they were, and a decision is one.
+func FuzzArguments(f *testing.F) {
+	store, err := engine.NewStore(engine.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := newTestServer(store)
+	rows := s.table.rows
+	for i := range rows {
+		for _, seed := range argumentSeeds {
+			f.Add(uint8(i), false, []byte(seed))
+			f.Add(uint8(i), true, []byte(seed))
+		}
+	}
+	f.Fuzz(func(t *testing.T, row uint8, resp3 bool, rest []byte) {
+		cmd := rows[int(row)%len(rows)]
+		args := append([][]byte{[]byte(cmd.name)}, bytes.Split(rest, []byte("\n"))...)
+		if len(rest) == 0 {
+			args = args[:1]
+		}
+		c, conn := newDeafClient(s)
+		defer s.clients.remove(c)
+		defer s.monitors.remove(c)
+		if c.authenticated = true; resp3 {
+			c.protocol.Store(3)
+		}
+		before := store.Len()
+		s.dispatch(c, args)
+		reply := conn.out
+		if cmd.name == "hello" || cmd.name == "reset" {
+			resp3 = true // either may be what is spoken now
+		}
+		left, err := skipReply(reply, resp3)
+		if err != nil || len(left) > 0 {
+			t.Fatalf("%q was answered %q: %v, and %q is left", args, reply, err, left)
+		}
+		if reply[0] == '-' && store.Len() != before {
+			t.Errorf("%q was answered %q, and there are %d keys instead of %d", args, reply, store.Len(), before)
+		}
+		if bytes.HasPrefix(reply, []byte("*6\r\n:")) {
+			if problem := notADecision(reply); problem != "" {
+				t.Errorf("%q was answered %q: %s", args, reply, problem)
+			}
+		}
+	})
+}
+
+// notADecision says what is wrong with six integers.
+func notADecision(reply []byte) string {
+	var n [6]int64
+	for i, word := range strings.Split(strings.TrimSuffix(string(reply[4:]), "\r\n"), "\r\n") {
+		n[i], _ = strconv.ParseInt(word[1:], 10, 64)
+	}
+	allowed, limit, remaining, retry, reset, delay := n[0], n[1], n[2], n[3], n[4], n[5]
+	switch {
+	case allowed != 0 && allowed != 1:
+		return "allowed is 0 or 1"
+	case limit < 1 || limit > engine.UnitsMax:
+		return "limit is out of range"
+	case remaining < 0 || remaining > limit:
+		return "remaining is 0 to limit"
+	case (allowed == 1) != (retry == 0) || retry < -1:
+		return "retry_after is 0 if and only if allowed, and never below -1"
+	case reset < 0 || delay < 0 || delay > 0 && allowed == 0:
+		return "reset_after and delay are not negative, and a denial has no delay"
+	}
+	return ""
+}
+
+// skipReply reads one reply, strictly, and returns what is behind it.
+func skipReply(b []byte, resp3 bool) (rest []byte, err error) {
+	line, rest, found := bytes.Cut(b, []byte("\r\n"))
+	if !found || len(line) == 0 {
+		return b, fmt.Errorf("no line in %q", b)
+	}
+	kind, text := line[0], string(line[1:])
+	if strings.ContainsAny(text, "\r\n") {
+		return b, fmt.Errorf("a line end within %q", line)
+	}
+	if strings.IndexByte("%~=_", kind) >= 0 && !resp3 {
+		return b, fmt.Errorf("%q is not of RESP2", line)
+	}
+	n, err := strconv.Atoi(text)
+	switch kind {
+	case '+', '-':
+		return rest, nil
+	case '_':
+		return rest, nil
+	case ':':
+		_, err = strconv.ParseInt(text, 10, 64)
+		return rest, err
+	case '$', '=':
+		if n == -1 {
+			return rest, err
+		}
+		if err != nil || n < 0 || len(rest) < n+2 || string(rest[n:n+2]) != "\r\n" {
+			return b, fmt.Errorf("%q does not fit what is behind it", line)
+		}
+		return rest[n+2:], nil
+	case '%':
+		n *= 2
+	case '*', '~':
+	default:
+		return b, fmt.Errorf("%q is of no known kind", line)
+	}
+	if err != nil || n < -1 {
+		return b, fmt.Errorf("%q is no count", line)
+	}
+	for range n {
+		if rest, err = skipReply(rest, resp3); err != nil {
+			return b, err
+		}
+	}
+	return rest, nil
+}
