@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,8 +96,10 @@ func FuzzFramer(f *testing.F) {
 		"*6\r\n$8\r\nRL.CHECK\r\n$1\r\nk\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n$0\r\n\r\n",
 		"*5\r\n$8\r\nRL.CHECK\r\n$8\r\nuser:123\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n*1\r\n$4\r\nPING\r\n",
 	) {
-		f.Add([]byte(seed), uint16(0), uint8(0))
-		f.Add([]byte(seed), uint16(1), uint8(7))
+		for how := range uint8(4) {
+			f.Add([]byte(seed), uint16(how), how)
+			f.Add([]byte(seed), uint16(math.MaxUint16), how)
+		}
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint16, how uint8) {
 		if len(stream) > lineBytesMax {
