@@ -222,7 +222,7 @@ func (f *framer) tooLong(err error) error {
 
 // begin reads the header of a command; false when more bytes are needed.
 func (f *framer) begin() (bool, error) {
-	count, found, err := f.header("mbulk", "invalid multibulk length")
+	count, found, err := f.header('*', "mbulk", "invalid multibulk length")
 	switch {
 	case !found || err != nil:
 		return false, err
@@ -243,13 +243,7 @@ func (f *framer) begin() (bool, error) {
 // argument reads one argument of the command; false when more bytes are needed.
 func (f *framer) argument() (bool, error) {
 	if f.bulk < 0 {
-		if f.r+f.parsed == f.w {
-			return false, nil
-		}
-		if c := f.buf[f.r+f.parsed]; c != '$' {
-			return false, errProtocol(fmt.Sprintf("expected '$', got '%c'", printable(c)))
-		}
-		length, found, err := f.header("bulk", "invalid bulk length")
+		length, found, err := f.header('$', "bulk", "invalid bulk length")
 		switch {
 		case !found || err != nil:
 			return false, err
@@ -291,7 +285,8 @@ func (f *framer) dropBig(arguments int) {
 }
 
 // header reads a line of a type byte and a decimal at r+parsed, and moves parsed behind it.
-func (f *framer) header(kind, invalid string) (n int, found bool, err error) {
+// As in Redis the line is looked at when it is there.
+func (f *framer) header(expected byte, kind, invalid string) (n int, found bool, err error) {
 	rest := f.buf[f.r+f.parsed : f.w]
 	end := bytes.IndexByte(rest, '\r')
 	if end < 0 {
@@ -302,6 +297,9 @@ func (f *framer) header(kind, invalid string) (n int, found bool, err error) {
 	}
 	if end+1 >= len(rest) {
 		return 0, false, nil
+	}
+	if rest[0] != expected {
+		return 0, false, errProtocol(fmt.Sprintf("expected '%c', got '%c'", expected, printable(rest[0])))
 	}
 	n, ok := decimal(rest[1:end])
 	if !ok {

@@ -69,6 +69,9 @@ func naiveCommand(s []byte, trusted bool) (words []string, used int, err error) 
 		if at == len(s) {
 			return nil, 0, nil
 		}
+		if end := bytes.IndexByte(s[at:], '\r'); end < 0 || at+end+1 == len(s) {
+			return nil, 0, nil
+		}
 		if s[at] != '$' {
 			return nil, 0, errProtocol("expected '$', got '" + string(rune(printable(s[at]))) + "'")
 		}

@@ -68,7 +68,7 @@ func TestFramer(t *testing.T) {
 		{why: "a negative length", stream: "*1\r\n$-1\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
 		{why: "longer than an argument can be", stream: "*1\r\n$1048577\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
 		{why: "no length", stream: "*1\r\nPING\r\n", want: "[]", err: "Protocol error: expected '$', got 'P'"},
-		{why: "what was right before the error counts", stream: "*1\r\n$4\r\nPING\r\n*1\r\n!", want: "[[PING]]", err: "Protocol error: expected '$', got '!'"},
+		{why: "what was right before the error counts", stream: "*1\r\n$4\r\nPING\r\n*1\r\n!\r\n", want: "[[PING]]", err: "Protocol error: expected '$', got '!'"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			// The cuts between reads must make no difference.
