@@ -19,6 +19,13 @@ import (
 type Config struct {
 	Bind             []string      // addresses to listen on
 	Port             int           // TCP port; 0 takes a free one
+	UnixSocket       string        // path of a Unix socket; empty: none
+	UnixSocketPerm   int           // its permissions; 0: the umask's
+	TLSPort          int           // port for TLS; 0: none
+	TLSCertFile      string        // PEM files of the server's certificate and key,
+	TLSKeyFile       string        // and of the authority
+	TLSCAFile        string        // that signs clients' certificates
+	TLSAuthClients   string        // "auto", "no", "optional" or "yes"
 	ProtectedMode    bool          // without a password, serve loopback only
 	RequirePass      string        // empty: no password
 	MaxClients       int           // connections at once
@@ -48,6 +55,14 @@ type Setting struct {
 
 var errNotAccepted = errors.New("not accepted")
 
+// The values of tls-auth-clients.
+const (
+	authAuto     = "auto"
+	authNo       = "no"
+	authOptional = "optional"
+	authYes      = "yes"
+)
+
 // outputBufferMin is the lowest output-buffer-limit.
 const outputBufferMin = 64 << 10
 
@@ -65,6 +80,36 @@ var Settings = []Setting{
 		Usage: "TCP port to listen on",
 		set:   func(c *Config, v string) error { return setInt(&c.Port, v, 0, 65535) },
 		get:   func(c *Config) string { return strconv.Itoa(c.Port) }},
+	{Name: "unixsocket", Accepts: "a path, or nothing for none",
+		Usage: "Unix socket to listen on as well",
+		set:   func(c *Config, v string) error { c.UnixSocket = v; return nil },
+		get:   func(c *Config) string { return c.UnixSocket }},
+	{Name: "unixsocketperm", Accepts: "octal permissions from 1 to 777, or 0 for those of the umask",
+		Usage: "permissions of the Unix socket",
+		set:   func(c *Config, v string) error { return setPermissions(&c.UnixSocketPerm, v) },
+		get:   func(c *Config) string { return strconv.FormatInt(int64(c.UnixSocketPerm), 8) }},
+	{Name: "tls-port", Accepts: "0 to 65535; 0 is none",
+		Usage: "TCP port to listen on for TLS",
+		set:   func(c *Config, v string) error { return setInt(&c.TLSPort, v, 0, 65535) },
+		get:   func(c *Config) string { return strconv.Itoa(c.TLSPort) }},
+	{Name: "tls-cert-file", Accepts: "the path of a PEM file",
+		Usage: "the server's certificate for TLS; read again when it changes",
+		set:   func(c *Config, v string) error { c.TLSCertFile = v; return nil },
+		get:   func(c *Config) string { return c.TLSCertFile }},
+	{Name: "tls-key-file", Accepts: "the path of a PEM file",
+		Usage: "the key of tls-cert-file",
+		set:   func(c *Config, v string) error { c.TLSKeyFile = v; return nil },
+		get:   func(c *Config) string { return c.TLSKeyFile }},
+	{Name: "tls-ca-cert-file", Accepts: "the path of a PEM file, or nothing for none",
+		Usage: "the authority of clients' certificates",
+		set:   func(c *Config, v string) error { c.TLSCAFile = v; return nil },
+		get:   func(c *Config) string { return c.TLSCAFile }},
+	{Name: "tls-auth-clients", Accepts: "auto, no, optional or yes; auto is yes with tls-ca-cert-file and no without",
+		Usage: "whether TLS clients must show a certificate",
+		set: func(c *Config, v string) error {
+			return setOneOf(&c.TLSAuthClients, v, authAuto, authNo, authOptional, authYes)
+		},
+		get: func(c *Config) string { return c.TLSAuthClients }},
 	{Name: "protected-mode", Accepts: "yes or no", Live: true,
 		Usage: "while no password is set, refuse connections that do not come from this machine",
 		set:   func(c *Config, v string) error { return setBool(&c.ProtectedMode, v) },
@@ -130,6 +175,7 @@ func DefaultConfig() Config {
 	return Config{
 		Bind:             []string{"127.0.0.1"},
 		Port:             6380,
+		TLSAuthClients:   authAuto,
 		ProtectedMode:    true,
 		MaxClients:       10_000,
 		WriteTimeout:     30 * time.Second,
@@ -248,6 +294,15 @@ func setSeconds(to *time.Duration, value string, low, high int64) error {
 }
 
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
+func setPermissions(to *int, value string) error {
+	n, err := strconv.ParseUint(value, 8, 16)
+	if err != nil || n > 0o777 {
+		return errNotAccepted
+	}
+	*to = int(n)
+	return nil
+}
 
 func setBool(to *bool, value string) error {
 	switch lower(value) {

@@ -18,7 +18,8 @@
 // # Beside it
 //
 //	config.go     the table of settings: flags, environment, file and CONFIG share it
-//	server.go     New, Listen, Serve; draining
+//	server.go     New, Serve; draining
+//	listen.go, tls.go  ports, the Unix socket, certificates
 //	client.go     what is known of one connection; clients.go has them all
 //	janitor.go    keys at rest, idle and stuck connections
 //	monitor.go, slowlog.go, stats.go, process.go  what an operator looks at

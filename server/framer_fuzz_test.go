@@ -137,7 +137,7 @@ func commandsLent(stream io.Reader, trusted bool) (commands [][]string, err erro
 	f := framer{trusted: trusted}
 	lent := make([]byte, 4*lentRestMax)
 	for {
-		n, readErr := stream.Read(f.room(lent))
+		n, end := stream.Read(f.room(lent))
 		f.filled(n)
 		for {
 			args, whole, err := f.next()
@@ -157,7 +157,7 @@ func commandsLent(stream io.Reader, trusted bool) (commands [][]string, err erro
 		for i := range lent {
 			lent[i] = '*'
 		}
-		if readErr != nil {
+		if end == io.EOF {
 			return commands, nil
 		}
 	}

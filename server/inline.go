@@ -37,7 +37,7 @@ func splitWords(line []byte) (words [][]byte, ok bool) {
 			return words, true
 		}
 		word := []byte{}
-		for i < len(line) && !isSpace(line[i]) {
+		for i < len(line) && !endsWord(line[i]) {
 			if c := line[i]; c != '"' && c != '\'' {
 				word = append(word, c)
 				i++
@@ -96,6 +96,10 @@ func escape(word, rest []byte, quote byte) ([]byte, int) {
 	}
 	return append(word, rest[0]), 1
 }
+
+// endsWord says whether a word ends before c: Redis takes a vertical tab and a form feed for
+// space between words and for part of one that has begun.
+func endsWord(c byte) bool { return isSpace(c) && c != '\v' && c != '\f' }
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' || c == 0 }
 

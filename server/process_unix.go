@@ -18,6 +18,15 @@ func descriptorLimit() uint64 {
 	return uint64(limit.Cur) //nolint:unconvert // it is an int64 on some systems
 }
 
+// withPermissions calls create so that the file it makes has no more than these permissions;
+// 0 leaves it to the process's umask. Call it before anything else makes files.
+func withPermissions(permissions int, create func()) {
+	if permissions != 0 {
+		defer syscall.Umask(syscall.Umask(0o777 &^ permissions))
+	}
+	create()
+}
+
 func processUsage() usage {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,52 +79,6 @@ func (s *Server) changeConfigTo(cfg Config) {
 	s.settings.Store(&cfg)
 	s.level.Set(cfg.LogLevel)
 	s.limiter.SetMaxMemory(cfg.MaxMemory)
-}
-
-// Listen opens the addresses of the configuration. With port 0 the first address gets a
-// free port and the others the same.
-func (s *Server) Listen() error {
-	cfg := s.config()
-	port := cfg.Port
-	for _, host := range cfg.Bind {
-		address := net.JoinHostPort(host, strconv.Itoa(port))
-		listener, err := net.Listen(network(host), address)
-		if err != nil {
-			s.closeListeners()
-			return fmt.Errorf("cannot listen on %s: %w", address, err)
-		}
-		s.listeners = append(s.listeners, listener)
-		port = listener.Addr().(*net.TCPAddr).Port
-	}
-	s.changeConfig(func(c *Config) bool { c.Port = port; return true })
-	return nil
-}
-
-// network keeps 0.0.0.0 to IPv4 and :: to IPv6, so that both can be listened on.
-func network(host string) string {
-	addr, err := netip.ParseAddr(host)
-	switch {
-	case err != nil:
-		return "tcp" // localhost
-	case addr.Is4():
-		return "tcp4"
-	}
-	return "tcp6"
-}
-
-// Addrs are the addresses that Listen opened.
-func (s *Server) Addrs() []net.Addr {
-	var addrs []net.Addr
-	for _, l := range s.listeners {
-		addrs = append(addrs, l.Addr())
-	}
-	return addrs
-}
-
-func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
-		_ = l.Close() // there is nothing to do about a listener that does not close
-	}
 }
 
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.

@@ -80,6 +80,10 @@ func (s *Server) serve(c *client, conn *conn) {
 	defer s.forget(c)
 	defer func() { _ = conn.nc.Close() }()
 	defer s.rescue(c, conn)
+	if err := handshake(conn.nc); err != nil {
+		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
+		return
+	}
 	for !conn.closed && !conn.detached {
 		if err := conn.framer.fill(conn.nc); err != nil {
 			s.takeLeave(c, conn, err)

@@ -47,7 +47,7 @@ func (s *Server) admit(nc net.Conn) {
 		s.turnAway(nc, errProtected)
 		return
 	}
-	conn := &conn{nc: nc, addr: nc.RemoteAddr().String()}
+	conn := &conn{nc: nc, addr: addressText(nc)}
 	carry := s.carry(conn)
 	c := s.clients.add(cfg.MaxClients, func(id int64) *client { return newClient(s, conn, id) })
 	if c == nil {

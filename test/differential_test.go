@@ -111,7 +111,7 @@ var sameWords = []string{
 var sameBytes = []string{
 	"PING\r\n", "PING\n", "ping\r\n", "   PING   \r\n", "\r\n\r\nPING\r\n", "\n\nPING\n", "ECHO \"a b\"\r\n", `ECHO "a\x41\n\r\t\b\a\q\\b"` + "\r\n", `ECHO 'a\'b'` + "\r\n",
 	`ECHO 'a\nb'` + "\r\n", `ECHO "a"b` + "\r\n", "ECHO \"a\r\n", "ECHO 'a\r\n", `ECHO a"b"` + "\r\n", "ECHO \"\"\r\n", `ECHO "\xzz"` + "\r\n", "ECHO \"\\\r\n", "ECHO a\tb\r\n", "ECHO\ta\r\n",
-	"ECHO \xff\xfe\r\n", "ECHO a\rb\r\n", "PING\r\r\n", "PING\rPING\r\n", "ECHO " + strings.Repeat("x", 60_000) + "\r\n", strings.Repeat("PING ", 1000) + "\r\n",
+	"ECHO \xff\xfe\r\n", "ECHO a\rb\r\n", "PING\r\r\n", "ECHO a\vb\r\n", "PING\f\r\n", "\v\fPING\r\n", "ECHO \"a\"\vb\r\n", "PING\rPING\r\n", "ECHO " + strings.Repeat("x", 60_000) + "\r\n", strings.Repeat("PING ", 1000) + "\r\n",
 	"POST / HTTP/1.1\r\n", "post\r\n", "Host: x\r\n", "HOST: x\r\nPING\r\n", "host:x\r\n",
 	"$4\r\nPING\r\n", ":1\r\n", "+OK\r\n", "-ERR\r\n", "%1\r\n", "{\"a\":1}\r\n", "\xff\xff\r\n", "SSH-2.0-OpenSSH_9\r\n",
 	"*1\r\n$9223372036854775807\r\n", "*9223372036854775807\r\n", "*-1\r\nPING\r\n", "*0\r\nPING\r\n", "*\r\nPING\r\n", "*x\r\nPING\r\n", "*+1\r\n$4\r\nPING\r\n", "*01\r\n$4\r\nPING\r\n",

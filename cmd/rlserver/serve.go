@@ -97,7 +97,7 @@ func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
 // reachable says whether other machines can reach one of the addresses.
 func reachable(addrs []net.Addr) bool {
 	for _, a := range addrs {
-		if tcp, ok := a.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		if tcp, ok := a.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 			return true
 		}
 	}
