@@ -46,6 +46,7 @@ func splitWords(line []byte) (words [][]byte, ok bool) {
 			if word, i, ok = quoted(word, line, i); !ok {
 				return nil, false
 			}
+			break // a closing quote ends the word
 		}
 		words = append(words, word)
 	}
