@@ -27,8 +27,9 @@ type command struct {
 	calls     atomic.Uint64
 	// What dispatch asks of the flags for every command. A plain one has no subcommands and
 	// is none.
-	isFast, needsNoAuth, isPrivate, isPlain bool
-	upperName                               string
+	// A brief one need not step aside: it is fast, or one of those that connections begin with.
+	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
+	upperName                                        string
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -89,6 +90,8 @@ func newCommandTable() *commandTable {
 	t.each(func(c *command) {
 		c.arguments = parseSynopsis(c.synopsis)
 		c.isFast, c.needsNoAuth = c.has("fast"), c.has("no_auth")
+		ofClient := c.container != nil && c.container.name == "client" && c.name != "list" && c.name != "kill"
+		c.isBrief = c.isFast || ofClient
 		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
 		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
 		c.isPrivate = c.has("admin") || c.needsNoAuth

@@ -16,7 +16,7 @@ func (s *Server) dispatch(c *client, args [][]byte) bool {
 	case !cmd.needsNoAuth && !c.mayAsk():
 		s.refuse(c, errNoAuth)
 		return true
-	case c.hurried && (!cmd.isFast || len(args) > fastArgumentsMax):
+	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax):
 		return false
 	}
 	c.count(cmd)
