@@ -108,6 +108,9 @@ func (a Algorithm) State() string { return a.row().state }
 // HasBurst says whether a burst other than the limit can be asked for.
 func (a Algorithm) HasBurst() bool { return a.row().hasBurst }
 
+// KeepsLog says whether the algorithm's state is a log of admitted units and not one instant.
+func (a Algorithm) KeepsLog() bool { return a.row().keepsLog }
+
 // An outcome is what a step on a state of one word did: all that the answer depends on.
 // Instants and spans are in ns.
 type outcome struct {

@@ -46,6 +46,7 @@
 //	log_cells.go           where logs hang
 //	scan.go                iteration and reclaiming
 //	stats.go               what is counted
+//	question.go            for limiters that keep their keys elsewhere
 //
 // # Invariants
 //

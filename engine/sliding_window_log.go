@@ -55,98 +55,99 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	if first < log.size() {
 		used = log.units(first, log.size()-1)
 	}
-	seen := logSeen{now: micros, newest: newest, used: used, rest: log.restAt()}
+	seen := LogSeen{Now: micros, Newest: newest, Used: used, Rest: log.restAt()}
 	switch {
 	case q.op == OpRefund:
 		back := min(cost, used)
-		seen.used -= back
+		seen.Used -= back
 		switch {
 		case back == 0:
-			seen.explain(l, true, d)
+			seen.Explain(l, true, d)
 			return logChange{}
-		case seen.used == 0:
-			seen.explain(l, true, d)
+		case seen.Used == 0:
+			seen.Explain(l, true, d)
 			return logChange{kind: logEnd}
 		}
-		seen.newest = log.at(log.firstHolding(first, seen.used))
-		seen.rest = seen.newest*1000 + l.period
-		seen.explain(l, true, d)
+		seen.Newest = log.at(log.firstHolding(first, seen.Used))
+		seen.Rest = seen.Newest*1000 + l.period
+		seen.Explain(l, true, d)
 		return logChange{logGiveBack, first, micros, back}
 	case used+cost > l.limit:
-		seen.never = cost > l.limit
-		if !seen.never {
-			seen.blocking = log.at(log.firstHolding(first, used+cost-l.limit))
+		seen.Never = cost > l.limit
+		if !seen.Never {
+			seen.Blocking = log.at(log.firstHolding(first, used+cost-l.limit))
 		}
-		seen.explain(l, false, d)
+		seen.Explain(l, false, d)
 		return logChange{}
 	case q.op == OpPeek:
-		seen.explain(l, true, d)
+		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.used, seen.newest, seen.rest = used+cost, micros, micros*1000+l.period
-	seen.explain(l, true, d)
+	seen.Used, seen.Newest, seen.Rest = used+cost, micros, micros*1000+l.period
+	seen.Explain(l, true, d)
 	return logChange{logAppend, first, micros, cost}
 }
 
 // slidingWindowLogFirst is the step on an empty log.
 func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
-	seen := logSeen{now: micros}
+	seen := LogSeen{Now: micros}
 	switch {
 	case q.op == OpRefund && log != nil:
-		seen.explain(l, true, d)
+		seen.Explain(l, true, d)
 		return logChange{kind: logEnd}
 	case q.op == OpRefund:
-		seen.explain(l, true, d)
+		seen.Explain(l, true, d)
 		return logChange{}
 	case cost > l.limit:
-		seen.never = true
-		seen.explain(l, false, d)
+		seen.Never = true
+		seen.Explain(l, false, d)
 		return logChange{}
 	case q.op == OpPeek:
-		seen.explain(l, true, d)
+		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.used, seen.newest, seen.rest = cost, micros, micros*1000+l.period
+	seen.Used, seen.Newest, seen.Rest = cost, micros, micros*1000+l.period
 	first := 0
 	if log != nil {
 		first = log.size()
 	}
-	seen.explain(l, true, d)
+	seen.Explain(l, true, d)
 	return logChange{logAppend, first, micros, cost}
 }
 
 // wholeMicros is a span (ns) in µs, rounded up.
 func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 
-// logSeen is what a step saw: the instants and counts from which its answer follows.
-type logSeen struct {
-	now      int64 // µs
-	newest   int64 // µs, of the newest unit after the step; no meaning when used is 0
-	rest     int64 // ns, when the log after the step is empty whatever the period asked for
-	used     int64 // units in the window after the step
-	blocking int64 // µs, on a denial, of the youngest unit that stands in the way
-	never    bool  // the cost is more than the limit
+// LogSeen is what a step on a log saw, here or elsewhere: the instants and counts from which
+// its answer follows. The instants may be counted from anywhere.
+type LogSeen struct {
+	Now      int64 // µs
+	Newest   int64 // µs, of the newest unit after the step; no meaning when Used is 0
+	Rest     int64 // ns, when the log after the step is empty whatever the period asked for
+	Used     int64 // units in the window after the step
+	Blocking int64 // µs, on a denial, of the youngest unit that stands in the way
+	Never    bool  // the cost is more than the limit
 }
 
-// explain is the one place where a log's answer is computed.
-func (s *logSeen) explain(l *Limit, allowed bool, d *Decision) {
-	*d = Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.used, 0)}
-	if s.used > 0 {
-		d.ResetAfter = s.until(s.newest, l)
+// Explain is the one place where a log's answer is computed.
+func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
+	*d = Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.Used, 0)}
+	if s.Used > 0 {
+		d.ResetAfter = s.until(s.Newest, l)
 	}
 	switch {
 	case allowed:
-	case s.never:
+	case s.Never:
 		d.RetryAfter = Never
 	default:
-		d.RetryAfter = s.until(s.blocking, l)
+		d.RetryAfter = s.until(s.Blocking, l)
 	}
 }
 
 // until is the span until the unit admitted at an instant (µs) has left: when it is one
 // period old, or when the log is at rest, should that come first because the period was
 // shorter when the log was written.
-func (s *logSeen) until(admitted int64, l *Limit) time.Duration {
-	return time.Duration(min(admitted*1000+l.period, s.rest) - s.now*1000)
+func (s *LogSeen) until(admitted int64, l *Limit) time.Duration {
+	return time.Duration(min(admitted*1000+l.period, s.Rest) - s.Now*1000)
 }

@@ -1,0 +1,57 @@
+package engine
+
+import "math"
+
+// A Question is what is asked of a limiter that answers later, with room for its answer: one
+// that keeps its keys in another process. A Store answers at once and needs none.
+type Question struct {
+	Key string
+	// Reset asks to forget the key; then Op, Algorithm, Limit and Cost mean nothing.
+	Reset     bool
+	Op        Op
+	Algorithm Algorithm
+	Limit     Limit
+	Cost      int64 // units, 1 … UnitsMax
+
+	// The answer: Err, or else the Decision, or of a Reset whether there was such a key. A
+	// decision that nobody counted has Remaining −1.
+	Decision Decision
+	Existed  bool
+	Err      error
+}
+
+// A Batch is questions that leave together. They are answered in their order as far as one
+// key is concerned.
+type Batch struct {
+	Questions []Question
+	// Done is called once, when every question has its answer, by any goroutine.
+	Done func()
+}
+
+// ExplainDebt computes the answer of a token_bucket or leaky_bucket whose step was taken
+// elsewhere: its debt before the step, which is the time (ns) that the bucket still needed to
+// fill, is all that the answer depends on.
+func (a Algorithm) ExplainDebt(o Op, l *Limit, debt, cost int64, d *Decision) {
+	a.explain(l, a.step(o, debt, l, 0, cost), d)
+}
+
+// Price and Slack are what a step on a meter compares, for who takes it elsewhere: it is
+// admitted iff the debt is at most Slack, and then the debt grows by Price. Both are in ns.
+// Slack is −1 for a cost that is never admitted, whose Price means nothing.
+func (l *Limit) Price(cost int64) int64 { return cost * l.unit }
+
+// Slack is burst·E − Price, or −1: see Price.
+func (l *Limit) Slack(cost int64) int64 {
+	if cost > l.burst {
+		return -1
+	}
+	return l.capacity - cost*l.unit
+}
+
+// Refund is what giving back cost units takes off a debt, in ns, up to the highest int64.
+func (l *Limit) Refund(cost int64) int64 {
+	if cost > math.MaxInt64/l.unit {
+		return math.MaxInt64
+	}
+	return cost * l.unit
+}
