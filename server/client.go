@@ -25,6 +25,7 @@ type client struct {
 	// now is the instant at which the batch that is being answered was read (µs).
 	now     int64
 	request request
+	asked   *asked // nil where no remote decides
 	// detached is the connection once it has been a monitor, and newLines the lines that
 	// nobody writes yet (monitor.go).
 	detached redcon.DetachedConn
@@ -82,6 +83,10 @@ func newClient(s *Server, conn *conn, id int64) *client {
 		laddr:         conn.nc.LocalAddr().String(),
 	}
 	c.request.client = c
+	if s.remote != nil {
+		conn.asked = &asked{conn: conn}
+		c.asked = conn.asked
+	}
 	c.protocol.Store(2)
 	c.active.Store(now)
 	conn.SetContext(c)

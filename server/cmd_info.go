@@ -39,6 +39,7 @@ var infoSections = []infoSection{
 	{"Replication", false, infoReplication},
 	{"CPU", false, infoCPU},
 	{"Limiter", false, infoLimiter},
+	{"Backend", false, infoBackend},
 	{"Commandstats", true, infoCommandStats},
 	{"Keyspace", false, infoKeyspace},
 }
@@ -46,7 +47,7 @@ var infoSections = []infoSection{
 func cmdInfo(r *request) {
 	var text strings.Builder
 	for _, section := range infoSections {
-		if !section.wanted(r.args[1:]) {
+		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.remote == nil {
 			continue
 		}
 		if text.Len() > 0 {
@@ -148,12 +149,19 @@ func infoReplication(*Server) []infoField {
 func infoLimiter(s *Server) []infoField {
 	counted := s.limiter.Stats()
 	return []infoField{
-		{"backend", "memory"},
+		{"backend", s.config().Redis.Backend},
 		{"keys", counted.Keys},
 		{"contended_swaps", counted.Contended},
 		{"tables_rebuilt", counted.Rebuilt},
 		{"max_log_limit", s.config().MaxLogLimit},
 	}
+}
+
+func infoBackend(s *Server) (fields []infoField) {
+	if s.remote != nil {
+		s.remote.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
+	}
+	return fields
 }
 
 func infoCommandStats(s *Server) []infoField {

@@ -23,6 +23,8 @@ func (r *request) ask(o engine.Op) {
 	q := &r.question
 	if !r.parseQuestion() {
 		// answered
+	} else if r.server.remote != nil {
+		r.askElsewhere(o)
 	} else if err := r.server.limiter.Ask(o, q.key, q.algorithm, &q.limit, q.cost, r.now, &r.decision); err != nil {
 		r.fail(errDecision(err))
 	} else {
@@ -38,6 +40,10 @@ func cmdReset(r *request) {
 			r.fail(errDecision(err))
 			return
 		}
+	}
+	if r.server.remote != nil {
+		r.resetElsewhere(r.args[1:])
+		return
 	}
 	existed := 0
 	for _, key := range r.args[1:] {

@@ -29,7 +29,10 @@ type command struct {
 	// is none.
 	// A brief one need not step aside: it is fast, or one of those that connections begin with.
 	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
-	upperName                                        string
+	// asks says that a remote answers it, and needsKeys that it looks at keys that a remote
+	// has and does not show.
+	asks, needsKeys bool
+	upperName       string
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -92,6 +95,8 @@ func newCommandTable() *commandTable {
 		c.isFast, c.needsNoAuth = c.has("fast"), c.has("no_auth")
 		ofClient := c.container != nil && c.container.name == "client" && c.name != "list" && c.name != "kill"
 		c.isBrief = c.isFast || ofClient
+		c.asks = c.group == "limiter" || c.name == "del" || c.name == "unlink"
+		c.needsKeys = c.group == "keys" && !c.asks && c.subs == nil
 		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
 		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
 		c.isPrivate = c.has("admin") || c.needsNoAuth

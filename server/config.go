@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type Config struct {
 	SlowlogMaxLen    int           // entries kept
 	LogLevel         slog.Level
 	LogFormat        string // "auto", "text" or "json"
+	Redis            RedisConfig
 }
 
 // A Setting is one row: a flag of the command line, an environment variable, a key of the
@@ -49,6 +51,7 @@ type Setting struct {
 	Accepts string // what a value may be, for error messages and the help
 	Usage   string
 	Live    bool // can be changed by CONFIG SET
+	secret  bool // not to be shown in the log
 	set     func(c *Config, value string) error
 	get     func(c *Config) string
 }
@@ -71,7 +74,9 @@ const outputBufferMin = 64 << 10
 const MaxMemoryMin = 16 << 20
 
 // Settings is the table of settings.
-var Settings = []Setting{
+var Settings = slices.Concat(serverSettings, redisSettings)
+
+var serverSettings = []Setting{
 	{Name: "bind", Accepts: "IP addresses, separated by commas or spaces",
 		Usage: "addresses to listen on",
 		set:   func(c *Config, v string) error { return setBind(&c.Bind, v) },
@@ -114,7 +119,7 @@ var Settings = []Setting{
 		Usage: "while no password is set, refuse connections that do not come from this machine",
 		set:   func(c *Config, v string) error { return setBool(&c.ProtectedMode, v) },
 		get:   func(c *Config) string { return yesNo(c.ProtectedMode) }},
-	{Name: "requirepass", Accepts: "a password, or nothing for none", Live: true,
+	{Name: "requirepass", Accepts: "a password, or nothing for none", Live: true, secret: true,
 		Usage: "password that clients must give; better in the environment or the file than on the command line",
 		set:   func(c *Config, v string) error { c.RequirePass = v; return nil },
 		get:   func(c *Config) string { return c.RequirePass }},
@@ -187,6 +192,7 @@ func DefaultConfig() Config {
 		SlowlogMaxLen:    128,
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        "auto",
+		Redis:            defaultRedisConfig(),
 	}
 }
 
@@ -210,6 +216,14 @@ func (row Setting) Set(c *Config, value string) error {
 
 // Get is the setting's value in c, in the syntax of Set.
 func (row Setting) Get(c *Config) string { return row.get(c) }
+
+// Show is Get, for the log: of a secret it says only that it is there.
+func (row Setting) Show(c *Config) string {
+	if value := row.Get(c); value == "" || !row.secret {
+		return value
+	}
+	return "(not shown)"
+}
 
 func setInt[T int | int64](to *T, value string, low, high int64) error {
 	n, ok := wholeNumber([]byte(value))

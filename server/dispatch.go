@@ -2,22 +2,35 @@ package server
 
 import "time"
 
-// dispatch runs one command and writes its reply. It is the only way to a handler. It
-// returns false, with nothing done, if the command may take too long for where it is.
-func (s *Server) dispatch(c *client, args [][]byte) bool {
+// A verdict is what has become of a command.
+type verdict uint8
+
+const (
+	dispatched verdict = iota
+	tooLong            // nothing was done: it may take too long for where it is
+	notYet             // nothing was done: commands before it wait for a remote
+)
+
+// dispatch runs one command and writes its reply. It is the only way to a handler.
+func (s *Server) dispatch(c *client, args [][]byte) verdict {
 	cmd := s.table.find(args, c.running)
 	switch {
 	case cmd == nil:
 		s.refuse(c, errUnknownCommand(args))
-		return true
+		return dispatched
 	case !cmd.fits(len(args)):
 		s.refuse(c, errArity(cmd.fullName()))
-		return true
+		return dispatched
 	case !cmd.needsNoAuth && !c.mayAsk():
 		s.refuse(c, errNoAuth)
-		return true
+		return dispatched
+	case s.remote != nil && cmd.needsKeys:
+		s.refuse(c, errNotHere(cmd, s.config().Redis.Backend))
+		return dispatched
+	case c.asked.waiting() && (!cmd.asks || c.asked.isFull() || len(args) > fastArgumentsMax):
+		return notYet
 	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax):
-		return false
+		return tooLong
 	}
 	c.count(cmd)
 	if s.monitors.any() && !cmd.isPrivate {
@@ -27,12 +40,12 @@ func (s *Server) dispatch(c *client, args [][]byte) bool {
 	r.args, r.command = args, cmd
 	if threshold := s.config().SlowlogThreshold; threshold < 0 || cmd.isFast && threshold >= fastMicrosMax {
 		cmd.run(r)
-		return true
+		return dispatched
 	}
 	started := time.Now()
 	cmd.run(r)
 	s.slowlog.note(c, args, time.Since(started))
-	return true
+	return dispatched
 }
 
 // fastArgumentsMax is how many arguments a command with the flag "fast" can have and be so.

@@ -88,6 +88,12 @@ func errBurst(a engine.Algorithm) string {
 	return "ERR option BURST is not accepted by " + a.String() + ": its limit is the most that it admits at once"
 }
 
+// errNotHere is for commands about keys that the server does not keep itself.
+func errNotHere(cmd *command, backend string) string {
+	name := strings.ToUpper(strings.ReplaceAll(cmd.fullName(), "|", " "))
+	return "ERR " + name + " is not available with --backend " + backend + "; ask Redis itself"
+}
+
 func errConfig(parameter, problem string) string {
 	return "ERR CONFIG SET failed (possibly related to argument '" + parameter + "') - " + problem
 }
@@ -100,6 +106,10 @@ func errDecision(err error) string {
 	}
 	if errors.Is(err, engine.ErrNoMemory) {
 		return errNoMemory
+	}
+	var coded interface{ Code() string }
+	if errors.As(err, &coded) {
+		return coded.Code() + " " + err.Error()
 	}
 	return "ERR " + err.Error()
 }

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rlserver/rlserver/engine"
 )
 
 // An event loop serves many connections in one goroutine: it waits for all of their sockets
@@ -30,8 +32,9 @@ type loop struct {
 	// holds neither.
 	in, out []byte
 	events  []unix.EpollEvent
-	leaving []*socket // that stay only until an instant
-	expired time.Time // when they were looked through
+	batches []*engine.Batch // to be asked of the remote at the end of the turn
+	leaving []*socket       // that stay only until an instant
+	expired time.Time       // when they were looked through
 
 	mu    sync.Mutex
 	tasks []func()
@@ -163,6 +166,7 @@ func (l *loop) run() {
 			return
 		}
 		l.expire()
+		l.askRemote()
 	}
 }
 
@@ -222,7 +226,7 @@ func (l *loop) expire() {
 	for _, so := range leaving {
 		switch {
 		case so.fd < 0:
-		case so.away.Load() || now.Before(so.leaves):
+		case so.away.Load() || so.asking.Load() || now.Before(so.leaves):
 			l.leaving = append(l.leaving, so)
 		case so.shut:
 			so.end()

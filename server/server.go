@@ -19,6 +19,8 @@ const redisVersion = "7.2.0"
 type Server struct {
 	version  string
 	limiter  Limiter
+	remote   Remote        // who decides in place of the limiter, or nil
+	tune     func(*Config) // tells the remote what it is configured to
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -79,6 +81,9 @@ func (s *Server) changeConfigTo(cfg Config) {
 	s.settings.Store(&cfg)
 	s.level.Set(cfg.LogLevel)
 	s.limiter.SetMaxMemory(cfg.MaxMemory)
+	if s.tune != nil {
+		s.tune(&cfg)
+	}
 }
 
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.

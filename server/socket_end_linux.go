@@ -112,7 +112,7 @@ func (so *socket) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
 		return st.dropIfStuck(after, dropped)
 	}
 	if so.unsentSince.Load() == 0 {
-		return so.away.Load()
+		return so.away.Load() || so.asking.Load()
 	}
 	so.inLoop(func() {
 		if so.fd < 0 || so.away.Load() || so.unsent.bytes == 0 {

@@ -16,6 +16,7 @@ import (
 //	reading   commands are read and answered
 //	held      too many replies wait for the peer, or the connection is to leave the loop:
 //	          nothing is read until the peer has taken them
+//	asking    a remote has its questions: nothing is read until they are answered
 //	away      a goroutine of its own runs a command that may take long, and the loop does
 //	          not touch it
 //	parting   no more is answered: what has gathered goes out, then the end of the stream,
@@ -31,6 +32,9 @@ type socket struct {
 
 	held bool
 	away atomic.Bool // stepped aside
+	// asking, and whether the connection goes on afterwards.
+	asking atomic.Bool
+	more   bool
 	// parting, and until when; shut says that the end of the stream has been sent.
 	parting, shut bool
 	leaves        time.Time
@@ -105,6 +109,8 @@ func (so *socket) ready(events uint32) {
 	}
 	switch {
 	case so.fd < 0 || so.held || events&^unix.EPOLLOUT == 0:
+	case so.asking.Load():
+		so.interrupted(events)
 	case so.shut:
 		so.discard()
 	case !so.parting:
@@ -139,10 +145,15 @@ func (so *socket) answer() {
 	c.out = l.out
 	more := so.serve()
 	c.framer.park()
+	waiting := c.asked.waiting()
+	if waiting {
+		so.ask(more)
+	}
 	if l.out, c.out = c.out[:0], nil; cap(l.out) > 2*outBytesFlush {
 		l.out = nil
 	}
 	switch {
+	case waiting:
 	case !more:
 		so.part()
 	case c.slow:
@@ -152,10 +163,20 @@ func (so *socket) answer() {
 	}
 }
 
-// serve is serveBatch, with a panic kept to this connection. Nothing is left in out.
+// serve is serveBatch, behind answers that have come, with a panic kept to this connection.
+// Nothing is left in out, unless questions are waiting.
 func (so *socket) serve() (more bool) {
-	defer func() { more = so.conn.flush() == nil && more }()
+	defer func() {
+		if !so.conn.asked.waiting() {
+			more = so.conn.flush() == nil && more
+		}
+	}()
 	defer so.loop.server.rescue(so.client, so.conn)
+	if a := so.conn.asked; a != nil && a.came {
+		if a.answer(so.client); !so.more {
+			return false
+		}
+	}
 	return so.loop.server.serveBatch(so.client, so.conn)
 }
 
@@ -180,6 +201,10 @@ func (so *socket) stepAside() {
 // back is the end of stepAside.
 func (so *socket) back(more bool) {
 	so.away.Store(false)
+	waiting := so.conn.asked.waiting()
+	if waiting {
+		so.ask(more)
+	}
 	so.client.hurried, so.conn.out = true, nil
 	so.events = unix.EPOLLIN
 	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, so.events)
@@ -188,6 +213,7 @@ func (so *socket) back(more bool) {
 		so.fail(err)
 	case so.client.killed.Load():
 		so.end()
+	case waiting:
 	case more:
 		so.wait()
 	default:
@@ -262,6 +288,9 @@ func (so *socket) resume() {
 		so.end()
 	case so.parting:
 		so.part()
+	case so.asking.Load():
+		so.held = so.held && so.unsent.bytes > so.loop.server.unsentMax(so.conn)/2
+		so.wait()
 	case !so.held || so.conn.detached:
 		so.wait()
 	case so.unsent.bytes <= so.loop.server.unsentMax(so.conn)/2:
@@ -279,7 +308,7 @@ func (so *socket) wait() {
 	}
 	so.held = so.held || c.detached
 	var events uint32
-	if !so.held {
+	if !so.held && !so.asking.Load() {
 		events = unix.EPOLLIN
 	}
 	if so.unsent.bytes > 0 {

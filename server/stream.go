@@ -89,7 +89,12 @@ func (s *Server) serve(c *client, conn *conn) {
 			s.takeLeave(c, conn, err)
 			return
 		}
-		if !s.serveBatch(c, conn) {
+		more := s.serveBatch(c, conn)
+		for conn.asked.waiting() {
+			s.awaitAnswers(c, conn)
+			more = more && s.serveBatch(c, conn)
+		}
+		if !more {
 			s.part(conn)
 			return
 		}

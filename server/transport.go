@@ -79,9 +79,11 @@ func (s *Server) turnAway(nc net.Conn, text string) {
 
 // serveBatch answers the commands that have come so far, and sends the answers in one
 // write. It returns false when no more are to be read: what gathered in out is the last. A
-// command for which there is no time here is left in the framer, and conn.slow set.
+// command for which there is no time here is left in the framer, and conn.slow set. Where a
+// remote has to be asked, nothing is sent, and commands may be left until it has answered.
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
+serving:
 	for !conn.closed && !conn.detached && !conn.carrier.full(conn) {
 		conn.framer.trusted = c.mayAsk()
 		start := conn.framer.r
@@ -97,15 +99,29 @@ func (s *Server) serveBatch(c *client, conn *conn) bool {
 			s.prefetch(unsafeString(next))
 		}
 		conn.answered = len(conn.out)
-		if !s.dispatch(c, args) {
+		switch s.dispatch(c, args) {
+		case tooLong:
 			conn.framer.r, conn.slow = start, true
+			break serving
+		case notYet:
+			conn.framer.r = start
+			break serving
+		case dispatched:
+		}
+		if len(conn.out) < outBytesFlush {
+			continue
+		}
+		if conn.asked.waiting() {
 			break
 		}
-		if len(conn.out) >= outBytesFlush && conn.flush() != nil {
+		if conn.flush() != nil {
 			conn.out, conn.closed = conn.out[:0], true
 		}
 	}
 	c.flushRuns()
+	if conn.asked.waiting() { // its answers go first
+		return !conn.closed
+	}
 	return !conn.closed && conn.flush() == nil
 }
 
@@ -138,6 +154,9 @@ func (s *Server) rescue(c *client, conn *conn) {
 	}
 	s.stats.panics.Add(1)
 	s.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
+	if conn.asked != nil {
+		conn.asked.clear() // what it has asked is not asked any more
+	}
 	conn.out, conn.closed = conn.out[:min(conn.answered, len(conn.out))], true // its reply may be half written
 	conn.WriteError(errPanic)
 	_ = conn.flush()

@@ -55,6 +55,13 @@ func serve(cmd *cobra.Command, env environment) error {
 		return err
 	}
 	srv := server.New(c.cfg, store, logger, level, programVersion())
+	remote, err := decideElsewhere(srv, &c.cfg, store, logger)
+	if err != nil {
+		return err
+	}
+	if remote != nil {
+		defer remote.Close()
+	}
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
 	if err := srv.Listen(); err != nil {
@@ -77,11 +84,7 @@ func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
 		if !ok {
 			continue
 		}
-		value := row.Get(&c.cfg)
-		if row.Name == settingRequirePass && value != "" {
-			value = "(not shown)"
-		}
-		logger.Info("setting", "name", row.Name, "value", value, "from", origin)
+		logger.Info("setting", "name", row.Name, "value", row.Show(&c.cfg), "from", origin)
 	}
 	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && reachable(addrs) {
 		logger.Warn("anybody who can reach this port can use and flush the limits: no password is set and protected mode is off",

@@ -1,0 +1,168 @@
+package lua
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A Limiter has Redis decide. Its methods may be called from any number of goroutines, and
+// none of them waits for Redis.
+type Limiter struct {
+	options Options
+	tuning  atomic.Pointer[Tuning]
+	router  router
+	denials *denyCache
+	stats   stats
+	started time.Time
+
+	life    context.Context // until Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+// A router knows which Redis a key is in.
+type router interface {
+	// route is the node that a key is in, or nil when none is known.
+	route(key string) *node
+	// at is the node at an address that another node has named, or nil.
+	at(addr string) *node
+	// refresh looks again, soon, where keys are.
+	refresh()
+	// serves says whether keys are sent to a node still.
+	serves(n *node) bool
+	nodes() []*node
+	start()
+	close()
+}
+
+// New makes a limiter. It begins to connect, and serves its policy's answers until it has;
+// an error means that the options are wrong.
+func New(o Options) (*Limiter, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Pipelines == 0 {
+		o.Pipelines = PipelinesDefault()
+	}
+	redis.SetLogger(libraryLog{o.Logger})
+	l := &Limiter{options: o, denials: newDenyCache(o.DenyCacheSize), started: time.Now()}
+	l.life, l.end = context.WithCancel(context.Background())
+	l.Tune(o.Tuning)
+	if o.Mode == Cluster {
+		l.router = newClusterRouter(l)
+	} else {
+		l.router = singleRouter{newNode(l, o.Addrs[0])}
+	}
+	l.router.start()
+	return l, nil
+}
+
+// Tune changes what can be changed while running.
+func (l *Limiter) Tune(t Tuning) { l.tuning.Store(&t) }
+
+// Close ends the limiter. Questions that are under way are answered by the policy.
+func (l *Limiter) Close() {
+	l.end()
+	l.router.close()
+	l.running.Wait()
+}
+
+// now is the limiter's own clock: ns since it began, never backwards.
+func (l *Limiter) now() time.Duration { return time.Since(l.started) }
+
+// A ticket stands for a batch until all its questions are answered.
+type ticket struct {
+	batch    *engine.Batch
+	left     atomic.Int32
+	deadline time.Time
+}
+
+// An inquiry is a question on its way.
+type inquiry struct {
+	*engine.Question
+	ticket  *ticket
+	problem error // why it is asked again
+}
+
+// done says that a question has its answer.
+func (l *Limiter) done(i inquiry) {
+	if i.Reset || i.Op == engine.OpRefund {
+		l.denials.forget(i.Key, l.now()) // what was denied before may pass now
+	}
+	if i.ticket.left.Add(-1) == 0 {
+		i.ticket.batch.Done()
+	}
+}
+
+// Ask has batches answered, within Timeout. Known must have been asked about each question
+// before, in the order of each client's questions.
+func (l *Limiter) Ask(batches ...*engine.Batch) {
+	deadline := time.Now().Add(l.tuning.Load().Timeout)
+	for _, b := range batches {
+		t := &ticket{batch: b, deadline: deadline}
+		t.left.Store(int32(len(b.Questions)))
+		l.stats.questions.Add(uint64(len(b.Questions)))
+		list := make([]inquiry, len(b.Questions))
+		for i := range b.Questions {
+			list[i] = inquiry{Question: &b.Questions[i], ticket: t}
+		}
+		l.distribute(list, (*node).put)
+	}
+}
+
+// distribute gives each node its part of a list, in order.
+func (l *Limiter) distribute(list []inquiry, give func(*node, []inquiry)) {
+	for len(list) > 0 {
+		first := l.router.route(l.options.Prefix + list[0].Key)
+		n := 1
+		for n < len(list) && l.router.route(l.options.Prefix+list[n].Key) == first {
+			n++
+		}
+		if n < len(list) {
+			list = l.partition(list, first, give)
+			continue
+		}
+		l.hand(first, list, give)
+		return
+	}
+}
+
+// partition gives a node all of its questions, and returns those of others.
+func (l *Limiter) partition(list []inquiry, to *node, give func(*node, []inquiry)) (others []inquiry) {
+	var own []inquiry
+	for _, i := range list {
+		if l.router.route(l.options.Prefix+i.Key) == to {
+			own = append(own, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	l.hand(to, own, give)
+	return others
+}
+
+func (l *Limiter) hand(to *node, list []inquiry, give func(*node, []inquiry)) {
+	if to != nil {
+		give(to, list)
+		return
+	}
+	l.router.refresh()
+	l.degrade(list, "no node of the cluster is known for the key")
+}
+
+// Known answers a question at once if that needs no asking, and is told of every question
+// before it is asked: after a refund or a reset nothing is known of a key.
+func (l *Limiter) Known(q *engine.Question) bool {
+	if q.Reset || q.Op == engine.OpRefund {
+		l.denials.forget(q.Key, l.now())
+		return false
+	}
+	longest := l.tuning.Load().DenyCacheMax
+	return longest > 0 && q.Op == engine.OpCheck && l.denials.answer(q, l.now(), longest)
+}

@@ -1,0 +1,281 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A node is one Redis, and what waits for it.
+//
+// Questions that have come while all pipelines were under way leave together in the next one.
+// So the busier it is, the more are in one, and the less each costs. A batch's questions stay
+// in one pipeline, in order.
+type node struct {
+	limiter *Limiter
+	addr    string
+	client  *redis.Client
+
+	mu     sync.Mutex
+	queue  [][]inquiry
+	filled sync.Cond // the queue is, or the node is closed
+	closed bool
+
+	// outage is nil while the circuit is closed.
+	outage     atomic.Pointer[outage]
+	losses     atomic.Int32 // pipelines in a row
+	complaints complaints
+}
+
+// pipelineMax bounds the questions of one pipeline; one batch alone may go beyond, in several.
+const pipelineMax = 1000
+
+func newNode(l *Limiter, addr string) *node {
+	n := &node{limiter: l, addr: addr, client: l.options.client(addr)}
+	n.filled.L = &n.mu
+	return n
+}
+
+func (n *node) start() {
+	for range n.limiter.options.Pipelines {
+		n.limiter.running.Go(n.work)
+	}
+}
+
+// close has questions that wait asked elsewhere, or answered by the policy.
+func (n *node) close() {
+	n.mu.Lock()
+	n.closed = true
+	queue := n.queue
+	n.queue = nil
+	n.filled.Broadcast()
+	n.mu.Unlock()
+	for _, list := range queue {
+		n.pass(list)
+	}
+}
+
+// pass has questions asked where their keys are by now.
+func (n *node) pass(list []inquiry) {
+	for i := range list {
+		list[i].problem = errClosed
+	}
+	n.limiter.askAgain(n, list)
+}
+
+var errClosed = errors.New("the node is not used any more")
+
+// put has questions sent with the next pipeline, or answered at once while the circuit is open.
+func (n *node) put(list []inquiry) {
+	if out := n.outage.Load(); out != nil {
+		n.limiter.degrade(list, out.why())
+		return
+	}
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		n.pass(list)
+		return
+	}
+	n.queue = append(n.queue, list)
+	n.filled.Signal()
+	n.mu.Unlock()
+}
+
+// take waits for questions and takes whole batches of them; nil is the end.
+func (n *node) take() (list []inquiry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for len(n.queue) == 0 && !n.closed {
+		n.filled.Wait()
+	}
+	if n.closed {
+		return nil
+	}
+	taken := 0
+	for taken < len(n.queue) && (taken == 0 || len(list)+len(n.queue[taken]) <= pipelineMax) {
+		list = append(list, n.queue[taken]...)
+		taken++
+	}
+	n.queue = n.queue[taken:]
+	if len(n.queue) == 0 {
+		n.queue = nil
+	} else {
+		n.filled.Signal()
+	}
+	return list
+}
+
+// work sends one pipeline after the other.
+func (n *node) work() {
+	for {
+		list := n.take()
+		if list == nil {
+			return
+		}
+		for len(list) > 0 {
+			now := list[:min(len(list), pipelineMax)]
+			list = list[len(now):]
+			n.send(now, sending{})
+		}
+	}
+}
+
+// A sending says how a pipeline is sent.
+type sending struct {
+	asking  bool // with ASKING, to the node that a slot moves to
+	scripts bool // with all scripts before, because the node lacks some
+	again   bool // by whoever asks again, and sees to what has to be asked once more
+}
+
+// send sends questions in one pipeline and sees to their answers. What is known not to have
+// been decided and may be yet is asked again; it is returned if that is the caller's business.
+func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
+	l := n.limiter
+	if out := n.outage.Load(); out != nil {
+		l.degrade(list, out.why())
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(l.life, earliest(list))
+	defer cancel()
+	pipeline := n.client.Pipeline()
+	if how.scripts {
+		for _, s := range scripts {
+			pipeline.ScriptLoad(ctx, s.source)
+		}
+	}
+	commands := make([]*redis.Cmd, len(list))
+	for i := range list {
+		if how.asking {
+			pipeline.Do(ctx, "asking")
+		}
+		clock := int64(-1)
+		if l.options.Clock != nil {
+			clock = l.options.Clock()
+		}
+		commands[i] = redis.NewCmd(ctx, command(list[i].Question, l.options.Prefix, clock)...)
+		_ = pipeline.Process(ctx, commands[i]) // queued; the error is the command's own
+	}
+	sent := l.now()
+	_, _ = pipeline.Exec(ctx) // its error is one of the commands'
+	l.stats.took(l.now() - sent)
+	return n.settle(list, commands, sent, how)
+}
+
+func earliest(list []inquiry) time.Time {
+	deadline := list[0].ticket.deadline
+	for _, i := range list[1:] {
+		if i.ticket.deadline.Before(deadline) {
+			deadline = i.ticket.deadline
+		}
+	}
+	return deadline
+}
+
+// settle sees to the answers of a pipeline.
+func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent time.Duration, how sending) (undecided []inquiry) {
+	l := n.limiter
+	var unscripted, lost []inquiry
+	var loss error
+	for at, i := range list {
+		reply, err := commands[at].Result()
+		if err == nil {
+			n.answer(i, reply, sent)
+			continue
+		}
+		switch kindOf(err, l.options.Mode) {
+		case foreignKey:
+			i.Err = refusal(i.Question, err.Error())
+			l.done(i)
+		case noScript:
+			i.problem = errNoScript
+			unscripted = append(unscripted, i)
+		case notNow, elsewhere:
+			i.problem = err
+			undecided = append(undecided, i)
+		case refused:
+			l.stats.errors.Add(1)
+			n.complain(err)
+			l.degrade([]inquiry{i}, "Redis refuses: "+err.Error())
+		case noEntry:
+			n.trip("Redis at " + n.addr + " does not let rlserver in: " + err.Error())
+			fallthrough
+		case nobodyKnows:
+			lost, loss = append(lost, i), err
+		}
+	}
+	if len(lost) > 0 {
+		n.lose(lost, loss, l.now()-sent)
+	} else {
+		n.losses.Store(0)
+	}
+	if len(unscripted) > 0 && !how.scripts {
+		how.scripts = true
+		undecided = append(undecided, n.send(unscripted, how)...)
+	} else {
+		undecided = append(undecided, unscripted...)
+	}
+	if len(undecided) > 0 && !how.again {
+		l.askAgain(n, undecided)
+		return nil
+	}
+	return undecided
+}
+
+var errNoScript = errors.New("it does not keep the scripts that it is given")
+
+// answer turns a script's reply into the question's answer.
+func (n *node) answer(i inquiry, reply any, sent time.Duration) {
+	l := n.limiter
+	i.Err = nil
+	if err := explain(i.Question, reply); err != nil {
+		l.stats.errors.Add(1)
+		n.complain(err)
+		l.degrade([]inquiry{i}, err.Error())
+		return
+	}
+	if !i.Reset && !i.Decision.Allowed && l.tuning.Load().DenyCacheMax > 0 {
+		holds := time.Duration(math.MaxInt64)
+		if i.Algorithm.KeepsLog() {
+			_, _, oldest, _ := readLog(i.Question, reply)
+			holds = time.Duration(oldest) * time.Microsecond
+		}
+		l.denials.learn(i.Question, sent, holds)
+	}
+	l.done(i)
+}
+
+// lossesMax pipelines in a row without an answer open the circuit.
+const lossesMax = 3
+
+// lose sees to questions that got no answer: it is not known whether they were decided, so
+// they are not asked again. The circuit opens when Redis has said nothing for half of the time
+// that callers wait; one that was given less than that may merely have too much to do.
+func (n *node) lose(list []inquiry, err error, waited time.Duration) {
+	l := n.limiter
+	timeout := l.tuning.Load().Timeout
+	why := fmt.Sprintf("the connection to Redis at %s was lost: %v", n.addr, err)
+	late := isTimeout(err)
+	if late {
+		l.stats.timeouts.Add(uint64(len(list)))
+		why = fmt.Sprintf("Redis at %s has not answered within %v", n.addr, timeout)
+	} else {
+		l.stats.errors.Add(uint64(len(list)))
+	}
+	if late && waited >= timeout/2 || n.losses.Add(1) >= lossesMax {
+		n.trip(why)
+	}
+	l.degrade(list, why)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

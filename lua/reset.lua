@@ -1,0 +1,5 @@
+-- RL.RESET: forgets the key. Replies whether there was one that was not at rest.
+if exists then
+  redis.call('DEL', key)
+end
+return live and 1 or 0

@@ -1,0 +1,157 @@
+-- sliding_window_log: every admitted request is kept as long as it counts. See
+-- engine/sliding_window_log.go, where the rules are explained and the answer computed.
+--
+-- Behind the key's head (see head.lua; a log is at rest when its newest entry is as old as the
+-- period of the call that wrote it) stand, big-endian:
+--
+--   4 bytes   the units ever logged, modulo 2^32
+--   4 bytes   first, how many entries are forgotten and not yet cut off
+--   entries of 11 bytes, oldest first: the instant (7 bytes, microseconds) and the units that
+--   had been logged before it (4 bytes, modulo 2^32)
+--
+-- So the units between two entries are a difference, and entries are found by bisection. A log
+-- that fits the first read is written whole; a longer one is appended to, and cut when half of
+-- it is forgotten.
+--
+-- ARGV[3]           the limit
+-- ARGV[4]           the cost
+-- ARGV[5], ARGV[6]  the period: seconds, nanoseconds
+-- ARGV[7]           the period in microseconds, rounded up
+--
+-- Replies the units in the window, if they were admitted and logged; else whether it is
+-- allowed, the units in the window after the call, and if there are some: the age (µs) of the
+-- newest, the time from now until the log is at rest (seconds, nanoseconds), and on a denial
+-- the ages (µs) of the unit that stands in the way and of the oldest. Now is the newest
+-- entry's instant where the clock reads less.
+local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
+local prefix, width, wrap = 28, 11, 4294967296
+local clock_us = now_s * 1000000 + now_us
+local now = clock_us
+
+local size, first, total, used = 0, 0, 0, 0
+local whole = #head < 2048
+local newest
+-- Microseconds as seconds and nanoseconds. The remainder is exact, which a quotient is not.
+local function split(us)
+  local rest = math.fmod(us, 1000000)
+  return (us - rest) / 1000000, rest * 1000
+end
+local function entry(i)
+  local at = prefix + i * width
+  if at + width <= #head then
+    return struct.unpack('>I7I4', head, at + 1)
+  end
+  return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
+end
+-- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
+local function lowest(from, to, holds)
+  while from < to do
+    local middle = math.floor((from + to) / 2)
+    if holds(middle) then
+      to = middle
+    else
+      from = middle + 1
+    end
+  end
+  return from
+end
+
+-- Write what is kept: the entries from .. to - 1, and behind them one more, if any.
+local function write(from, to, units, last, more)
+  rest_s, rest_ns = split(last)
+  rest_s, rest_ns = rest_s + ARGV[5], rest_ns + ARGV[6]
+  if rest_ns >= 1000000000 then
+    rest_s, rest_ns = rest_s + 1, rest_ns - 1000000000
+  end
+  local start = string.format('w%010d%09d', rest_s, rest_ns)
+  local left = math.ceil((rest_s * 1000000 + math.ceil(rest_ns / 1000) - clock_us) / 1000)
+  if more and not whole and from * 2 < to then
+    redis.call('APPEND', key, more)
+    redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, from))
+    if not clock then
+      redis.call('PEXPIRE', key, left)
+    end
+    return
+  end
+  local kept = ''
+  if from < to then
+    local low, high = prefix + from * width, prefix + to * width
+    if whole then
+      kept = string.sub(head, low + 1, high)
+    else
+      kept = redis.call('GETRANGE', key, low, high - 1)
+    end
+  end
+  local value = start .. struct.pack('>I4I4', units, 0) .. kept .. (more or '')
+  if clock then
+    redis.call('SET', key, value)
+  else
+    redis.call('SET', key, value, 'PX', left)
+  end
+end
+
+if live then
+  size = ((whole and #head or redis.call('STRLEN', key)) - prefix) / width
+  if size < 1 or size ~= math.floor(size) then
+    return redis.error_reply('WRONGTYPE foreign')
+  end
+  total, first = struct.unpack('>I4I4', head, 21)
+  newest = entry(size - 1)
+  now = math.max(now, newest)
+  -- What is older than the period asked for, or than the period that the log was written with.
+  local written = rest_s * 1000000 + math.ceil(rest_ns / 1000) - newest
+  local cut = math.max(now - window, newest - written)
+  first = lowest(first, size, function(i) return entry(i) > cut end)
+  if first < size then
+    local _, before = entry(first)
+    used = (total - before) % wrap
+  end
+end
+
+-- The entry that holds a unit of the window, by the unit's number from 1 for the oldest on.
+local function holding(unit)
+  local _, start = entry(first)
+  return lowest(first, size - 1, function(i)
+    local _, before = entry(i + 1)
+    return (before - start) % wrap >= unit
+  end)
+end
+local function answer(allowed, blocking)
+  if used == 0 then
+    return {allowed, 0}
+  end
+  local s, ns = split(now)
+  local seen = {allowed, used, now - newest, rest_s - s, rest_ns - ns}
+  if blocking then
+    seen[6], seen[7] = now - entry(blocking), now - entry(first)
+  end
+  return seen
+end
+
+if op == 'r' then
+  local back = math.min(cost, used)
+  if not live or back > 0 and back == used then
+    if exists then
+      redis.call('DEL', key)
+    end
+    return {1, 0}
+  end
+  if back > 0 then
+    local last = holding(used - back)
+    local _, start = entry(first)
+    newest, used = entry(last), used - back
+    write(first, last + 1, (start + used) % wrap, newest)
+  end
+  return answer(1)
+end
+if cost > limit then
+  return answer(0)
+end
+if used + cost > limit then
+  return answer(0, holding(used + cost - limit))
+end
+if op == 'p' then
+  return answer(1)
+end
+write(first, size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
+return used + cost
