@@ -48,7 +48,7 @@ func New(o Options) (*Limiter, error) {
 		return nil, err
 	}
 	if o.Pipelines == 0 {
-		o.Pipelines = PipelinesDefault()
+		o.Pipelines = PipelinesDefault
 	}
 	redis.SetLogger(libraryLog{o.Logger})
 	l := &Limiter{options: o, denials: newDenyCache(o.DenyCacheSize), started: time.Now()}

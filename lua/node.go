@@ -34,8 +34,12 @@ type node struct {
 	complaints complaints
 }
 
-// pipelineMax bounds the questions of one pipeline; one batch alone may go beyond, in several.
-const pipelineMax = 1000
+// pipelineMax bounds the questions of one pipeline; a batch of more leaves in several. Redis
+// answers all that it has read before it writes the first reply: with long pipelines all of
+// them come back at once, and Redis has nothing to do until the next are there. With short
+// ones some wait here meanwhile. Measured with 50 connections of 16 commands: up to 1000 a
+// pipeline keeps Redis busy 86 % of the time, up to 100 98 %.
+const pipelineMax = 100
 
 func newNode(l *Limiter, addr string) *node {
 	n := &node{limiter: l, addr: addr, client: l.options.client(addr)}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -78,9 +77,9 @@ type Tuning struct {
 	LocalShare int64
 }
 
-// PipelinesDefault is how many pipelines are under way to one Redis at most, unless told: one
-// that Redis works on, and others that are on their way.
-func PipelinesDefault() int { return max(2, min(runtime.GOMAXPROCS(0), 8)) }
+// PipelinesDefault is how many pipelines are under way to one Redis at most, unless told: some
+// that Redis works on, and some that are on their way.
+const PipelinesDefault = 4
 
 // check is the error for options that cannot be used together.
 func (o *Options) check() error {

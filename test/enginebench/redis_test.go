@@ -3,14 +3,14 @@ package enginebench_test
 import (
 	"bufio"
 	"fmt"
-	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/test/redistest"
 )
 
 // redisMemory measures the same of Redis: a key of 16 bytes with a small value and an
@@ -24,7 +24,7 @@ func redisMemory(t *testing.T) {
 		{"integer of 16 digits", strconv.Itoa(firstNow)},
 		{"text of 16 bytes", strings.Repeat("x", 16)},
 	} {
-		c := startRedis(t)
+		c := redistest.Client(t, redistest.Start(t))
 		before := redisUsed(t, c)
 		fillRedis(t, c, keys, v.value)
 		after := redisUsed(t, c)
@@ -32,35 +32,6 @@ func redisMemory(t *testing.T) {
 			(after["used_memory"]-before["used_memory"])/float64(keys))
 	}
 	rows.print(t.Output())
-}
-
-// startRedis starts a redis-server that keeps nothing on disk, and stops it when the test
-// ends.
-func startRedis(t *testing.T) *redis.Client {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().(*net.TCPAddr)
-	_ = l.Close() // for Redis to listen on
-	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(address.Port),
-		"--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	if err := server.Start(); err != nil {
-		t.Fatalf("%v (test/setup installs redis-server)", err)
-	}
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	c := redis.NewClient(&redis.Options{Addr: address.String()})
-	t.Cleanup(func() { _ = c.Close() })
-	for deadline := time.Now().Add(10 * time.Second); c.Ping(t.Context()).Err() != nil; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer on %v", address)
-		}
-	}
-	return c
 }
 
 // fillRedis sets the keys, a thousand in a pipeline.

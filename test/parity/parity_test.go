@@ -1,0 +1,203 @@
+package parity_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/lua"
+	"github.com/rlserver/rlserver/test/model"
+	"github.com/rlserver/rlserver/test/redistest"
+)
+
+var (
+	steps = flag.Int("steps", 40_000, "how many `steps` TestParity takes at least")
+	seed  = flag.Uint64("seed", 0, "the `seed` of its sequences; 0: a new one")
+)
+
+// sequenceSteps is the length of a sequence; logSteps of one that fills long logs.
+const (
+	sequenceSteps = 200
+	logSteps      = 4000
+)
+
+// TestBothKnowTheSameAlgorithms fails as long as an algorithm is missing on one side.
+func TestBothKnowTheSameAlgorithms(t *testing.T) {
+	if memory, redis := engine.Algorithms(), lua.Algorithms(); !slices.Equal(memory, redis) {
+		t.Errorf("memory knows %v and Redis %v", memory, redis)
+	}
+}
+
+// TestParity compares every field of every reply.
+func TestParity(t *testing.T) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", *seed)
+	p := newPair(t)
+	r := rand.New(rand.NewPCG(*seed, 0))
+	count, answered := 0, map[string]int{}
+	for n := 0; count < *steps; n++ {
+		s, length := newScript(rand.New(rand.NewPCG(*seed, r.Uint64())), fmt.Sprint("s", n)), sequenceSteps
+		if n%40 == 0 {
+			s.fillLogs()
+			length = logSteps
+		}
+		count += length
+		sequence := make([]step, length)
+		for i := range sequence {
+			sequence[i] = s.next()
+		}
+		p.compare(t, sequence, answered)
+		if t.Failed() {
+			return
+		}
+		p.forget(t)
+	}
+	t.Logf("%d steps: %v", count, answered)
+	for _, kind := range []string{"admitted", "denied", "never", "refunded", "reset", "wrong type", "delayed"} {
+		if answered[kind] == 0 {
+			t.Errorf("no answer of the kind %q was among them", kind)
+		}
+	}
+}
+
+// fillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
+func (s *script) fillLogs() {
+	s.keys, s.algorithms, s.backward = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0
+	s.limits = nil
+	for range 1 + s.IntN(2) {
+		l, _ := engine.NewLimit(300+s.Int64N(3000), time.Duration(1+s.IntN(60))*time.Second, 0) // always within the domain
+		s.limits = append(s.limits, l)
+	}
+	s.pace = s.limits[0].Period().Microseconds() / s.limits[0].Limit() * (1 + s.Int64N(3))
+}
+
+// A pair is a Redis, behind a limiter whose clock the test sets.
+type pair struct {
+	addr    string
+	limiter *lua.Limiter
+	nows    []int64 // of the next questions
+}
+
+func newPair(t *testing.T) *pair {
+	p := &pair{addr: redistest.Start(t)}
+	var err error
+	p.limiter, err = lua.New(lua.Options{
+		Mode: lua.Single, Addrs: []string{p.addr}, Prefix: "rl:", Pipelines: 1,
+		Tuning: lua.Tuning{Timeout: 20 * time.Second, OnFailure: lua.FailError, LocalShare: 1},
+		Logger: slog.New(slog.DiscardHandler),
+		Clock: func() int64 {
+			if len(p.nows) == 0 {
+				return noon // of the warm-up
+			}
+			now := p.nows[0]
+			p.nows = p.nows[1:]
+			return now
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.limiter.Close)
+	p.ask([]engine.Question{{Key: "warm-up", Reset: true}}) // the scripts are there from now on
+	return p
+}
+
+func (p *pair) ask(questions []engine.Question) {
+	done := make(chan struct{})
+	p.limiter.Ask(&engine.Batch{Questions: questions, Done: func() { close(done) }})
+	<-done
+}
+
+// forget empties Redis, where nothing expires in this test.
+func (p *pair) forget(t *testing.T) {
+	if err := redistest.Client(t, p.addr).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare puts a sequence to Redis, to a store and to the model.
+func (p *pair) compare(t *testing.T, sequence []step, answered map[string]int) {
+	t.Helper()
+	store, err := engine.NewStore(engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	referee := model.Limiter{}
+	questions := make([]engine.Question, len(sequence))
+	p.nows = nil
+	for i, s := range sequence {
+		questions[i] = s.question()
+		p.nows = append(p.nows, s.Now)
+	}
+	p.ask(questions)
+	for i, s := range sequence {
+		fromMemory, err := s.Of(store, s.key)
+		if err != nil {
+			t.Fatalf("memory: %v to %v", err, s)
+		}
+		fromRedis, err := answerOf(questions[i])
+		right := referee.Ask(s.key, s.Question)
+		if err != nil || fromRedis != fromMemory {
+			t.Errorf("step %d of %s\n  memory: %v\n  Redis:  %v %v\n  model:  %v\nafter\n%s", i, s.key, fromMemory, fromRedis, err, right, before(sequence[:i+1]))
+			return
+		}
+		answered[kindOf(s, right)]++
+		if right.Decision.Delay > 0 {
+			answered["delayed"]++
+		}
+		if fromMemory != right {
+			t.Errorf("step %d of %s: both say %v, the model %v, after\n%s", i, s.key, fromMemory, right, before(sequence[:i+1]))
+			return
+		}
+	}
+}
+
+// answerOf is Redis's answer in the words of the model.
+func answerOf(q engine.Question) (model.Answer, error) {
+	var wrong *engine.WrongTypeError
+	switch {
+	case errors.As(q.Err, &wrong) && wrong.Asked == q.Algorithm:
+		return model.Answer{Owner: wrong.Owner}, nil
+	case q.Reset:
+		return model.Answer{Live: q.Existed}, q.Err
+	}
+	return model.Answer{Decision: q.Decision}, q.Err
+}
+
+func kindOf(s step, a model.Answer) string {
+	switch {
+	case s.Op == model.Reset:
+		return "reset"
+	case a.Owner != 0:
+		return "wrong type"
+	case s.Op == model.Refund:
+		return "refunded"
+	case a.Decision.Allowed:
+		return "admitted"
+	case a.Decision.RetryAfter == engine.Never:
+		return "never"
+	}
+	return "denied"
+}
+
+// before lists the last steps on the last one's key.
+func before(sequence []step) string {
+	var lines []string
+	last := sequence[len(sequence)-1]
+	for _, s := range slices.Backward(sequence) {
+		if s.key == last.key && len(lines) < 30 {
+			lines = append(lines, "  "+s.Question.String())
+		}
+	}
+	slices.Reverse(lines)
+	return strings.Join(lines, "\n")
+}
