@@ -98,10 +98,8 @@ if live then
   total, first = struct.unpack('>I4I4', head, 21)
   newest = entry(size - 1)
   now = math.max(now, newest)
-  -- What is older than the period asked for, or than the period that the log was written with.
-  local written = rest_s * 1000000 + math.ceil(rest_ns / 1000) - newest
-  local cut = math.max(now - window, newest - written)
-  first = lowest(first, size, function(i) return entry(i) > cut end)
+  -- What is older than the period of the call that wrote last was forgotten then.
+  first = lowest(first, size, function(i) return entry(i) > now - window end)
   if first < size then
     local _, before = entry(first)
     used = (total - before) % wrap

@@ -34,15 +34,22 @@ type script struct {
 	limits     []engine.Limit
 	now        int64 // µs
 	pace       int64 // µs that the clock goes on at most, mostly
-	backward   bool  // it may step back
+	newest     int64 // µs, that it has read
+	backward   bool  // it may step back, by less than lag
+	wild       bool  // it may jump to anywhere
+	steady     bool  // it goes on evenly, and little is given back
 }
 
 // noon is an ordinary instant, in November 2023.
 const noon = int64(1_700_000_000_000_000)
 
+// lag is how far (µs) a reading of the clock may be behind the newest for memory, which may
+// have forgotten keys that have been at rest for 2 s.
+const lag = int64(1_900_000)
+
 // newScript draws what a sequence is made of.
 func newScript(r *rand.Rand, name string) *script {
-	s := &script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, now: noon + r.Int64N(1e12)}
+	s := &script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, wild: r.IntN(6) == 0, now: noon + r.Int64N(1e12)}
 	all := engine.Algorithms()
 	s.algorithms = all
 	if r.IntN(3) > 0 { // keys are of one algorithm, mostly
@@ -114,9 +121,9 @@ func (s *script) next() step {
 	switch n := s.IntN(20); {
 	case n < 3:
 		q.Op = model.Peek
-	case n < 6:
+	case n < 6 && (!s.steady || s.IntN(20) == 0):
 		q.Op = model.Refund
-	case n == 6 && s.IntN(3) == 0:
+	case n == 6 && s.IntN(3) == 0 && (!s.steady || s.IntN(100) == 0):
 		q.Op = model.Reset
 	}
 	if !q.Algorithm.HasBurst() { // which accepts no burst, and no limit beyond the store's
@@ -128,6 +135,9 @@ func (s *script) next() step {
 	case 0:
 		q.Cost = s.upTo(engine.UnitsMax)
 	case 1, 2:
+		if s.steady {
+			break
+		}
 		q.Cost = 1 + s.Int64N(min(q.Limit.Burst()+1, engine.UnitsMax))
 	}
 	return step{fmt.Sprintf("%s:%d", s.name, s.IntN(s.keys)), q}
@@ -139,12 +149,22 @@ func (s *script) tick() {
 	case n < 10: // it stands
 	case n < 12:
 		s.now += s.Int64N(20 * s.pace)
-	case n < 14 && s.backward:
+	case n < 14 && s.wild:
 		s.now -= s.Int64N(2 * s.pace)
-	case n == 14 && s.backward:
+	case n < 14 && s.backward:
+		s.now = max(s.now-s.Int64N(2*s.pace), s.newest-lag)
+	case n == 14 && s.wild:
 		s.now = s.Int64N(engine.NowMicrosMax + 1)
+	case n < 19 && !s.steady: // to where something ends, or next to it
+		l := s.limits[s.IntN(len(s.limits))]
+		span := l.Period().Microseconds()
+		if s.IntN(2) == 0 {
+			span = span / l.Limit() * (1 + s.Int64N(3))
+		}
+		s.now += span + s.Int64N(3) - 1
 	default:
 		s.now += s.Int64N(s.pace)
 	}
 	s.now = min(max(s.now, 0), engine.NowMicrosMax)
+	s.newest = max(s.newest, s.now)
 }
