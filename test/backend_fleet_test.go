@@ -167,7 +167,7 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 	for _, slot := range back {
 		cl.migrate(slot, to, from)
 	}
-	again := infoNumber(t, fleet[0], "backend", "backend_retries") + infoNumber(t, fleet[1], "backend", "backend_retries")
+	again := backendNumber(t, fleet[0], "backend_retries") + backendNumber(t, fleet[1], "backend_retries")
 	t.Logf("%d questions while %d slots moved, %d of them asked again elsewhere", asked.Load(), len(moving)+len(back), again)
 	if again == 0 {
 		t.Error("no question met a slot that moved")
@@ -185,10 +185,10 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 	}
 }
 
-// infoNumber reads a number from a section of INFO.
-func infoNumber(t testing.TB, c *redis.Client, section, field string) int {
+// backendNumber reads a number from the part of INFO about the backend.
+func backendNumber(t testing.TB, c *redis.Client, field string) int {
 	t.Helper()
-	for line := range strings.Lines(c.Info(context.Background(), section).Val()) {
+	for line := range strings.Lines(c.Info(context.Background(), "backend").Val()) {
 		if value, ok := strings.CutPrefix(line, field+":"); ok {
 			n, err := strconv.Atoi(strings.TrimSpace(value))
 			if err != nil {
@@ -197,7 +197,7 @@ func infoNumber(t testing.TB, c *redis.Client, section, field string) int {
 			return n
 		}
 	}
-	t.Fatalf("INFO %s has no %s", section, field)
+	t.Fatalf("INFO backend has no %s", field)
 	return 0
 }
 
