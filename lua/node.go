@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,10 +169,18 @@ func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
 		_ = pipeline.Process(ctx, commands[i]) // queued; the error is the command's own
 	}
 	sent := l.now()
-	_, _ = pipeline.Exec(ctx) // its error is one of the commands'
+	_, err := pipeline.Exec(ctx)
 	l.stats.took(l.now() - sent)
+	for _, c := range commands {
+		// Where a connection is not let in, the commands are left without reply and error.
+		if c.Err() == nil && c.Val() == nil {
+			c.SetErr(cmp.Or(err, errNoReply))
+		}
+	}
 	return n.settle(list, commands, sent, how)
 }
+
+var errNoReply = errors.New("there was no reply")
 
 func earliest(list []inquiry) time.Time {
 	deadline := list[0].ticket.deadline

@@ -26,8 +26,8 @@ func startFleet(t *testing.T, n int, flags ...string) (clients []*redis.Client) 
 }
 
 // ask asks for one unit and returns the six integers.
-func ask(c *redis.Client, key string, a engine.Algorithm, limit int) ([]int64, error) {
-	return c.Do(context.Background(), "RL.CHECK", key, a.String(), limit, "1h").Int64Slice()
+func ask(c *redis.Client, key, algorithm string, limit int) ([]int64, error) {
+	return c.Do(context.Background(), "RL.CHECK", key, algorithm, limit, "1h").Int64Slice()
 }
 
 // Ten servers share one Redis. 500 callers ask at once for one unit of a limit of 100 in a
@@ -44,7 +44,7 @@ func TestOneLimitManyServers(t *testing.T) {
 			for i := range callers {
 				asking.Go(func() {
 					<-start
-					switch got, err := ask(fleet[i%servers], key, a, limit); {
+					switch got, err := ask(fleet[i%servers], key, a.String(), limit); {
 					case err != nil:
 						t.Errorf("%s: %v", key, err)
 					case got[0] == 1:
@@ -149,7 +149,7 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 		asking.Go(func() {
 			for n := w; !stop.Load(); n++ {
 				i := n % keys
-				got, err := ask(fleet[n/keys%2], names[i], algorithms[i%3], limit)
+				got, err := ask(fleet[n/keys%2], names[i], algorithms[i%3].String(), limit)
 				if err != nil {
 					t.Errorf("%s: %v", names[i], err)
 					return
@@ -284,7 +284,7 @@ type keyHistory struct {
 
 func (w *history) ask(c *redis.Client, i, limit int) {
 	k := &w.keys[i]
-	got, err := ask(c, k.name, engine.Algorithms()[i%3], limit)
+	got, err := ask(c, k.name, engine.Algorithms()[i%3].String(), limit)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
