@@ -12,7 +12,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine attack soak-wire fuzz soak clean
+.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis parity attack soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ bench-engine: ## measure the engine beside its peers: time, memory, ten million 
 bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	test/setup
 	$(GOTEST) ./test -v -timeout 20m -run TestWireCompare -wire $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
+
+bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
+	test/setup
+	$(GOTEST) ./test -v -timeout 20m -run TestRedisBackendCompare -redisspeed
+
+parity: ## compare a million random steps in Redis and in memory, field by field
+	test/setup
+	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000)
 
 attack: ## attack a server by its connections, and see what honest clients notice (8 minutes)
 	test/setup

@@ -52,7 +52,7 @@ type denial struct {
 func newDenyCache(entries int) *denyCache {
 	c := &denyCache{seed: maphash.MakeSeed(), most: (entries + denyShards - 1) / denyShards}
 	for i := range c.shards {
-		c.shards[i].entries = map[string]*denial{}
+		c.shards[i].entries, c.shards[i].forgotten = map[string]*denial{}, -1
 	}
 	return c
 }

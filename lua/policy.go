@@ -39,11 +39,11 @@ func (l *Limiter) decideWithout(q *engine.Question, t *Tuning, why string) {
 		return
 	}
 	d := engine.Decision{Allowed: true, Limit: q.Limit.Burst(), Remaining: -1}
-	switch {
-	case policy == FailAllow:
+	switch policy {
+	case FailAllow:
 		q.Decision = d
 		l.stats.degradedAllowed.Add(1)
-	case policy == FailDeny:
+	case FailDeny:
 		if q.Op != engine.OpRefund {
 			d.Allowed, d.RetryAfter = false, degradedRetry
 		}

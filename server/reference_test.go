@@ -113,7 +113,7 @@ never an error.
 |---|---|---|
 | 0 | allowed | 1 or 0; RL.PEEK: whether the cost would be admitted now; RL.REFUND: 1 |
 | 1 | limit | the most units that can be taken at once: the burst, or the limit |
-| 2 | remaining | units left after this call |
+| 2 | remaining | units left after this call; -1 when Redis should have counted and did not (docs/REDIS.md) |
 | 3 | retry_after_ms | 0 when allowed; else how long to wait before the same request passes; -1: it never can |
 | 4 | reset_after_ms | how long until the key is back at rest: bucket full, log empty |
 | 5 | delay_ms | leaky_bucket: how long to hold the admitted request; else 0 |

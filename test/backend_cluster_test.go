@@ -74,7 +74,7 @@ func startCluster(t testing.TB, replicas bool) *cluster {
 			(strings.Contains(link, "role:master") || strings.Contains(link, "master_link_status:up"))
 	})
 	cl.await("all know who has which slots", func(node *clusterNode) bool {
-		ranges, err := node.c.ClusterSlots(context.Background()).Result()
+		ranges, err := node.c.ClusterSlots(context.Background()).Result() //nolint:staticcheck // as rlserver asks
 		return err == nil && len(ranges) == primaries && len(ranges[0].Nodes) == n/primaries
 	})
 	return cl
@@ -156,3 +156,6 @@ func writeFile(t testing.TB, name string, text []byte, mode os.FileMode) string 
 	}
 	return path
 }
+
+// pause is between two looks at something that takes its time.
+func pause() { time.Sleep(20 * time.Millisecond) }

@@ -32,11 +32,17 @@ type benchmarkRun struct {
 	cpu time.Duration
 }
 
-// runBenchmark runs redis-benchmark once.
+// runBenchmark runs redis-benchmark once, with wireKeys keys.
 func runBenchmark(t testing.TB, p *process, words []string, connections, pipeline, requests int) benchmarkRun {
 	t.Helper()
+	return runBenchmarkOn(t, p, wireKeys, words, connections, pipeline, requests)
+}
+
+// runBenchmarkOn is runBenchmark with so many keys.
+func runBenchmarkOn(t testing.TB, p *process, keys int, words []string, connections, pipeline, requests int) benchmarkRun {
+	t.Helper()
 	args := []string{"-h", p.host, "-p", strconv.Itoa(p.port), "-c", strconv.Itoa(connections), "-P", strconv.Itoa(pipeline),
-		"-r", strconv.Itoa(wireKeys), "-n", strconv.Itoa(requests), "--csv"}
+		"-r", strconv.Itoa(keys), "-n", strconv.Itoa(requests), "--csv"}
 	ctx, cancel := context.WithTimeout(context.Background(), loadMax)
 	defer cancel()
 	// Words of its own make redis-benchmark write a command as clients do. Its test called

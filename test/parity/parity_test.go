@@ -205,7 +205,7 @@ func before(sequence []step) string {
 	last := sequence[len(sequence)-1]
 	for _, s := range slices.Backward(sequence) {
 		if s.key == last.key && len(lines) < 30 {
-			lines = append(lines, "  "+s.Question.String())
+			lines = append(lines, "  "+s.String())
 		}
 	}
 	slices.Reverse(lines)

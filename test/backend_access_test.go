@@ -1,0 +1,204 @@
+package test
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// aclRules are all that a user of Redis needs for rlserver: see docs/REDIS.md.
+const aclRules = "resetchannels ~rl:* +evalsha +script|load +getrange +set +del +append +setrange +strlen +pexpire +time +ping +role +hello +auth +client|setname +select +asking +cluster|info +cluster|slots"
+
+// A user who may do no more than rlserver needs, with a password from a file.
+func TestRedisUserAndPasswordFile(t *testing.T) {
+	r := startFaultyRedis(t)
+	r.do(append([]any{"acl", "setuser", "limiter", "on", ">secret"}, fields(aclRules)...)...)
+	r.do("config", "set", "requirepass", "other")
+	file := writeFile(t, "password", []byte("secret\n"), 0o600)
+	p := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-username", "limiter", "--redis-password-file", file)
+	c := p.client()
+	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
+		for _, op := range []string{"RL.CHECK", "RL.PEEK", "RL.REFUND"} {
+			if got := integers(t, c, op, a, a, 500, "1h"); got[2] < 0 {
+				t.Errorf("%s %s: %v", op, a, got)
+			}
+		}
+		for range 300 { // until the log is kept in the way of long ones
+			integers(t, c, "RL.CHECK", a, a, 500, "1h")
+		}
+		integersOrOK(t, c, "RL.RESET", a)
+	}
+	if strings.Contains(p.log.String(), "secret") {
+		t.Errorf("the log tells the password:\n%s", p.log)
+	}
+	denied := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-username", "limiter", "--redis-password", "wrong")
+	if err := denied.client().Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err(); err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") || !strings.Contains(err.Error(), "WRONGPASS") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	// The keys outside of the prefix are not the user's.
+	outside := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-username", "limiter", "--redis-password-file", file, "--redis-prefix", "other:")
+	if err := outside.client().Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("with a prefix that is not the user's: %v", err)
+	}
+}
+
+func fields(text string) (list []any) {
+	for word := range strings.FieldsSeq(text) {
+		list = append(list, word)
+	}
+	return list
+}
+
+// The database and the prefix are those that were asked for, and keys expire when at rest.
+func TestRedisDatabaseAndPrefix(t *testing.T) {
+	r := startFaultyRedis(t)
+	c := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-db", "3", "--redis-prefix", "mine/").client()
+	three := redis.NewClient(&redis.Options{Addr: r.addr(), DB: 3})
+	t.Cleanup(func() { _ = three.Close() })
+	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
+		integers(t, c, "RL.CHECK", a, a, 10, "100s")
+		integers(t, c, "RL.CHECK", a, a, 10, "100s", "COST", 2)
+		want := int64(30_000)
+		if a == "sliding_window_log" {
+			want = 100_000
+		}
+		if got := three.PTTL(t.Context(), "mine/"+a).Val().Milliseconds(); got > want || got < want-5_000 {
+			t.Errorf("%s expires in %d ms; it is at rest in %d", a, got, want)
+		}
+		integers(t, c, "RL.REFUND", a, a, 10, "100s", "COST", 3)
+		if n := three.Exists(t.Context(), "mine/"+a).Val(); a == "sliding_window_log" && n != 0 {
+			t.Errorf("%s is there though nothing is in it", a)
+		}
+		integersOrOK(t, c, "RL.RESET", a)
+		if n := three.Exists(t.Context(), "mine/"+a).Val(); n != 0 {
+			t.Errorf("%s is there after a reset", a)
+		}
+	}
+	if n := r.c.DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("database 0 has %d keys", n)
+	}
+}
+
+// A logged request takes 11 bytes in Redis, and what no longer counts is cut off.
+func TestRedisLogIsCompact(t *testing.T) {
+	const limit, rounds = 2000, 4
+	r := startFaultyRedis(t)
+	c := startServer(t, "--backend", "redis", "--redis-addr", r.addr()).client()
+	longest := int64(0)
+	for range rounds * limit {
+		integers(t, c, "RL.CHECK", "k", "sliding_window_log", limit, "300ms")
+		longest = max(longest, r.c.StrLen(t.Context(), "rl:k").Val())
+	}
+	t.Logf("the log was up to %d bytes long", longest)
+	if most := int64(28 + 11*2*limit); longest > most {
+		t.Errorf("a log of at most %d requests took %d bytes; want at most %d", limit, longest, most)
+	}
+	if longest < 28+11*200 {
+		t.Error("the log never became long enough to be cut")
+	}
+}
+
+// TLS with a certificate of the server's, and one of the client's.
+func TestRedisOverTLS(t *testing.T) {
+	ca, folder := newAuthority(t), t.TempDir()
+	certFile, keyFile := ca.sign(t, folder, 2)
+	port := strconv.Itoa(freePort(t))
+	startRedis(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", ca.file)
+	c := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes",
+		"--redis-tls-ca-cert-file", ca.file, "--redis-tls-cert-file", certFile, "--redis-tls-key-file", keyFile).client()
+	if got := integers(t, c, "RL.CHECK", "k", "token_bucket", 10, 60); got[2] != 9 {
+		t.Errorf("over TLS: %v", got)
+	}
+	stranger := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes",
+		"--redis-tls-cert-file", certFile, "--redis-tls-key-file", keyFile).client()
+	if err := stranger.Do(t.Context(), "RL.CHECK", "k", "token_bucket", 10, 60).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("with an authority that is not known: %v", err)
+	}
+}
+
+// Behind Sentinels the primary is found, and its successor after it.
+func TestRedisBehindSentinel(t *testing.T) {
+	primary := startFaultyRedis(t)
+	replica := startRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.port), "--repl-diskless-sync-delay", "0")
+	var sentinels []string
+	for range 3 {
+		config := writeFile(t, "sentinel.conf", []byte("sentinel monitor mine 127.0.0.1 "+strconv.Itoa(primary.port)+" 2\n"+
+			"sentinel down-after-milliseconds mine 500\nsentinel failover-timeout mine 3000\n"), 0o600)
+		s := startProcess(t, primary.cmd.Path, config, "--sentinel", "--port", strconv.Itoa(freePort(t)))
+		t.Cleanup(func() { _ = s.stop(syscall.SIGKILL) })
+		sentinels = append(sentinels, s.addr())
+	}
+	awaitSentinels(t, sentinels)
+	c := startServer(t, "--backend", "redis-sentinel", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").client()
+	awaitDecision(t, c)
+	integers(t, c, "RL.CHECK", "kept", "sliding_window_log", 10, "1h")
+	if n := primary.c.Wait(t.Context(), 1, 0).Val(); n != 1 {
+		t.Fatalf("%d replicas follow", n)
+	}
+	primary.kill()
+	awaitDecision(t, c)
+	if got := integers(t, c, "RL.PEEK", "kept", "sliding_window_log", 10, "1h"); got[2] != 9 {
+		t.Errorf("the successor says %v", got)
+	}
+	if role := replica.client().Info(t.Context(), "replication").Val(); !strings.Contains(role, "role:master") {
+		t.Errorf("the replica is still one:\n%s", role)
+	}
+}
+
+// awaitSentinels waits until all Sentinels know each other and the replica.
+func awaitSentinels(t *testing.T, addrs []string) {
+	t.Helper()
+	for _, addr := range addrs {
+		c := redis.NewSentinelClient(&redis.Options{Addr: addr})
+		t.Cleanup(func() { _ = c.Close() })
+		for n := 0; ; n++ {
+			known := c.Master(t.Context(), "mine").Val()
+			if known["num-slaves"] == "1" && known["num-other-sentinels"] == strconv.Itoa(len(addrs)-1) {
+				break
+			}
+			if n > 1000 {
+				t.Fatalf("a Sentinel knows %v", known)
+			}
+			pause()
+		}
+	}
+}
+
+// A setting that is wrong ends the start with a sentence that names it.
+func TestWrongRedisSettings(t *testing.T) {
+	folder := t.TempDir()
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--backend", "mongo"}, "memory, redis, redis-cluster or redis-sentinel"},
+		{[]string{"--backend", "redis", "--redis-addr", "nowhere"}, "host:port"},
+		{[]string{"--backend", "redis", "--redis-addr", "a:1,b:2"}, "redis-addr names 2 addresses"},
+		{[]string{"--backend", "redis-sentinel"}, "redis-master-name is not set"},
+		{[]string{"--backend", "redis-cluster", "--redis-db", "1"}, "only database 0"},
+		{[]string{"--redis-db", "-1"}, "0 to 1000000"},
+		{[]string{"--redis-pool-size", "0"}, "auto, or 1 to 1000"},
+		{[]string{"--redis-prefix", "{x}"}, "text without braces"},
+		{[]string{"--redis-timeout", "0"}, "1ms to 60s"},
+		{[]string{"--redis-timeout", "61"}, "1ms to 60s"},
+		{[]string{"--deny-cache-max", "2h"}, "1ms to 1h"},
+		{[]string{"--deny-cache-size", "0"}, "1 to 100000000"},
+		{[]string{"--on-redis-failure", "retry"}, "error, allow, deny or local"},
+		{[]string{"--local-share", "0"}, "1 to 1000000"},
+		{[]string{"--redis-tls", "maybe"}, "yes or no"},
+		{[]string{"--backend", "redis", "--redis-tls-ca-cert-file", folder}, "need redis-tls"},
+		{[]string{"--backend", "redis", "--redis-tls", "yes", "--redis-tls-ca-cert-file", folder + "/none"}, "redis-tls-ca-cert-file"},
+		{[]string{"--backend", "redis", "--redis-tls", "yes", "--redis-tls-cert-file", folder + "/none"}, "belong together"},
+		{[]string{"--backend", "redis", "--redis-password-file", folder + "/none"}, "redis-password-file"},
+		{[]string{"--backend", "redis", "--redis-password-file", folder, "--redis-password", "x"}, "set one of them"},
+	} {
+		out, err := exec.Command(binary, append([]string{"serve", "--port", "0"}, c.flags...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: %v, %s; want %q", c.flags, err, out, c.want)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Denials that are remembered: they are right, and forgotten when they have to be.
+func TestDenyCache(t *testing.T) {
+	r := startFaultyRedis(t)
+	c := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--deny-cache-max", "3s").client()
+	plain := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--deny-cache-max", "0").client()
+	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
+		key := "key:" + a
+		check := func(limit, cost int) []int64 {
+			t.Helper()
+			return integers(t, c, "RL.CHECK", key, a, limit, "1h", "COST", cost)
+		}
+		hits := func() int { return backendNumber(t, c, "deny_cache_hits") }
+		deny := func() {
+			t.Helper()
+			for range 2 { // the second one is answered from the cache
+				if got := check(5, 2); got[0] != 0 {
+					t.Fatalf("%s: a third pair of five was admitted: %v", a, got)
+				}
+			}
+		}
+		check(5, 2)
+		check(5, 2)
+		before := hits()
+		deny()
+		if n := hits() - before; n != 1 {
+			t.Errorf("%s: %d hits; want 1", a, n)
+		}
+		// As time goes on the answer goes on with it, beside one that Redis gives.
+		time.Sleep(100 * time.Millisecond)
+		cached, asked := check(5, 2), integers(t, plain, "RL.CHECK", key, a, 5, "1h", "COST", 2)
+		for i := range cached {
+			if i < 3 && cached[i] != asked[i] || i >= 3 && (cached[i] > asked[i]+100 || cached[i] < asked[i]-100) {
+				t.Errorf("%s: the cache says %v and Redis %v", a, cached, asked)
+				break
+			}
+		}
+		if got := check(5, 1); got[0] != 1 {
+			t.Errorf("%s: a smaller request was denied: %v", a, got)
+		}
+		deny()
+		// Another limit: a bucket that owes an hour is as full as before, a log has room.
+		if got, want := check(50, 2), integers(t, plain, "RL.PEEK", key, a, 50, "1h", "COST", 2); got[0] != want[0] {
+			t.Errorf("%s: with another limit %v; a PEEK says %v", a, got, want)
+		}
+		integersOrOK(t, c, "RL.RESET", key)
+		check(5, 2)
+		check(5, 2)
+		deny()
+		integersOrOK(t, c, "RL.REFUND", key, a, 5, "1h", "COST", 2)
+		if got := check(5, 2); got[0] != 1 {
+			t.Errorf("%s: after a refund: %v", a, got)
+		}
+		deny()
+		integersOrOK(t, c, "RL.RESET", key)
+		if got := check(5, 2); got[0] != 1 {
+			t.Errorf("%s: after a reset: %v", a, got)
+		}
+		check(5, 2)
+		deny()
+		// A reset made elsewhere is seen when the denial has become too old.
+		integersOrOK(t, plain, "RL.RESET", key)
+		if got := check(5, 2); got[0] != 0 {
+			t.Errorf("%s: the denial was not remembered: %v", a, got)
+		}
+		integersOrOK(t, c, "CONFIG", "SET", "deny-cache-max", "50ms")
+		time.Sleep(60 * time.Millisecond)
+		if got := check(5, 2); got[0] != 1 {
+			t.Errorf("%s: after deny-cache-max: %v", a, got)
+		}
+		integersOrOK(t, c, "CONFIG", "SET", "deny-cache-max", "3s")
+	}
+}
+
+// Who waits as long as a denial says is admitted, and not denied by what is remembered.
+func TestRetryAfterDenialFromCache(t *testing.T) {
+	r := startFaultyRedis(t)
+	c := startServer(t, "--backend", "redis", "--redis-addr", r.addr()).client()
+	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
+		for range 5 {
+			question := []any{"RL.CHECK", "key:" + a, a, 1, "60ms"}
+			got := integers(t, c, question...)
+			for got[0] == 1 {
+				got = integers(t, c, question...)
+			}
+			got = integers(t, c, question...)
+			time.Sleep(time.Duration(got[3]) * time.Millisecond)
+			if again := integers(t, c, question...); got[0] == 0 && again[0] != 1 {
+				t.Errorf("%s: %v, and after that time %v", a, got, again)
+			}
+		}
+	}
+}
+
+// A pipeline in which a denial, a reset and a check follow each other is answered in order.
+func TestDenyCacheInAPipeline(t *testing.T) {
+	r := startFaultyRedis(t)
+	p := startServer(t, "--backend", "redis", "--redis-addr", r.addr())
+	check := command("RL.CHECK", "k", "token_bucket", "1", "1h")
+	c := p.dial()
+	c.send(strings.Repeat(check+check+command("RL.RESET", "k")+check+command("RL.REFUND", "k", "token_bucket", "1", "1h"), 50))
+	for round := range 50 {
+		for i, want := range []string{"*6\r\n:1", "*6\r\n:0", ":1", "*6\r\n:1", "*6\r\n:1\r\n:1\r\n:1"} {
+			if got := c.reply(); !strings.HasPrefix(got, want) {
+				t.Fatalf("round %d, reply %d: %q; want %q", round, i, got, want)
+			}
+		}
+	}
+}
+
+// The replies to a mixed pipeline come in order, whole and none too many, whether Redis
+// decides or not, in whatever pieces the pipeline comes.
+func TestOrderOfReplies(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := startFaultyRedis(t)
+	for _, loops := range []string{"auto", "0"} {
+		p := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-timeout", "200ms", "--event-loops", loops)
+		for round, policy := range []string{"error", "error", "deny", "local"} {
+			integersOrOK(t, p.client(), "CONFIG", "SET", "on-redis-failure", policy)
+			if round == 1 {
+				_ = r.cmd.Process.Signal(syscall.SIGSTOP)
+			}
+			var talking sync.WaitGroup
+			for i := range 8 {
+				c := p.dial()
+				talking.Go(func() { talkAtRandom(c, rand.New(rand.NewPCG(seed, uint64(100*round+i)))) })
+			}
+			talking.Wait()
+		}
+		_ = r.cmd.Process.Signal(syscall.SIGCONT)
+		awaitDecision(t, p.client())
+	}
+}
+
+// talkAtRandom sends a pipeline in pieces and compares the replies with what each begins with.
+func talkAtRandom(c *rawConn, r *rand.Rand) {
+	var text strings.Builder
+	var want [][]string
+	for i := range 300 {
+		key := fmt.Sprint("key:", r.IntN(20))
+		words, begins := []string{"RL.CHECK", key, "token_bucket", "10", "60"}, []string{"*6\r\n", "-UNAVAILABLE"}
+		switch r.IntN(12) {
+		case 0:
+			words, begins = []string{"ECHO", strconv.Itoa(i)}, []string{fmt.Sprintf("$%d\r\n%d\r\n", len(strconv.Itoa(i)), i)}
+		case 1:
+			words, begins = []string{"RL.CHECK", key, "token_bucket", "0", "60"}, []string{"-ERR limit"}
+		case 2:
+			words, begins = []string{"RL.RESET", key, "another"}, []string{":", "-UNAVAILABLE"}
+		case 3:
+			words[0] = "RL.PEEK"
+		case 4:
+			words[0] = "RL.REFUND"
+		case 5:
+			words, begins = []string{"nonsense", strconv.Itoa(i)}, []string{"-ERR unknown command 'nonsense', with args beginning with: '" + strconv.Itoa(i)}
+		case 6:
+			words, begins = []string{"INFO", "server"}, []string{"$"}
+		case 7:
+			words, begins = []string{"KEYS", "*"}, []string{"-ERR KEYS is not available with --backend redis; ask Redis itself"}
+		case 8:
+			words, begins = []string{"DEL", key}, []string{":", "-UNAVAILABLE"}
+		}
+		text.WriteString(command(words...))
+		want = append(want, begins)
+	}
+	text.WriteString(command("QUIT"))
+	go func() {
+		for rest := text.String(); rest != ""; {
+			n := min(1+r.IntN(4000), len(rest))
+			if _, err := c.Write([]byte(rest[:n])); err != nil {
+				return // the replies tell
+			}
+			rest = rest[n:]
+		}
+	}()
+	for i, begins := range append(want, []string{"+OK\r\n"}) {
+		got, err := readReply(c.r)
+		if err != nil || !slices.ContainsFunc(begins, func(b string) bool { return strings.HasPrefix(got, b) }) {
+			c.t.Errorf("reply %d is %.100q %v; want one of %q", i, got, err, begins)
+			return
+		}
+	}
+	if rest, err := c.r.ReadString('\n'); err == nil {
+		c.t.Errorf("behind the last reply came %q", rest)
+	}
+}
+
+// Long pipelines, peers that leave in the middle, and the end of the server while questions
+// are under way.
+func TestQuestionsUnderWay(t *testing.T) {
+	r := startFaultyRedis(t)
+	p := startServer(t, "--backend", "redis", "--redis-addr", r.addr(), "--redis-timeout", "5s")
+	check := command("RL.CHECK", "k", "sliding_window_log", "100000", "1h")
+	c := p.dial()
+	go c.send(strings.Repeat(check, 20_000))
+	for i := range 20_000 {
+		if got := c.reply(); !strings.HasPrefix(got, fmt.Sprintf("*6\r\n:1\r\n:100000\r\n:%d\r\n", 100_000-i-1)) {
+			t.Fatalf("reply %d: %q", i, got)
+		}
+	}
+	_ = r.cmd.Process.Signal(syscall.SIGSTOP)
+	for range 50 { // who leave while their question is under way
+		c := p.dial()
+		c.send(check)
+		_ = c.Close()
+	}
+	killed := p.dial()
+	killed.send(check)
+	admin := p.client()
+	time.Sleep(50 * time.Millisecond)
+	integersOrOK(t, admin, "CLIENT", "KILL", "ADDR", killed.LocalAddr().String())
+	if got, err := readReply(killed.r); err == nil {
+		t.Errorf("a connection that was killed was answered %q", got)
+	}
+	waiting := p.dial()
+	waiting.send(check + check)
+	time.Sleep(50 * time.Millisecond)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	_ = r.cmd.Process.Signal(syscall.SIGCONT)
+	for range 2 {
+		if got := waiting.reply(); !strings.HasPrefix(got, "*6\r\n:1\r\n") {
+			t.Errorf("what was asked before the end was answered %q", got)
+		}
+	}
+	if <-p.done; p.err != nil { // or the harness would send a second signal
+		t.Errorf("rlserver ended with %v", p.err)
+	}
+}
+
+// Commands about keys that only Redis has say so.
+func TestCommandsThatAreNotHere(t *testing.T) {
+	r := startFaultyRedis(t)
+	c := startServer(t, "--backend", "redis", "--redis-addr", r.addr()).client()
+	for _, words := range [][]any{
+		{"DBSIZE"}, {"EXISTS", "k"}, {"FLUSHALL"}, {"FLUSHDB"}, {"KEYS", "*"}, {"MEMORY", "USAGE", "k"},
+		{"PTTL", "k"}, {"SCAN", "0"}, {"TTL", "k"}, {"TYPE", "k"},
+	} {
+		name := words[0].(string)
+		if name == "MEMORY" {
+			name = "MEMORY USAGE"
+		}
+		want := "ERR " + name + " is not available with --backend redis; ask Redis itself"
+		if err := c.Do(context.Background(), words...).Err(); err == nil || err.Error() != want {
+			t.Errorf("%v: %v; want %s", words, err, want)
+		}
+	}
+	for _, words := range [][]any{{"PING"}, {"INFO"}, {"COMMAND", "COUNT"}, {"CLIENT", "LIST"}, {"CONFIG", "GET", "redis-*"}, {"SLOWLOG", "LEN"}, {"TIME"}} {
+		if err := c.Do(context.Background(), words...).Err(); err != nil && !errors.Is(err, redis.Nil) {
+			t.Errorf("%v: %v", words, err)
+		}
+	}
+}
