@@ -29,29 +29,23 @@ func (l *Limiter) decideWithout(q *engine.Question, t *Tuning, why string) {
 	if q.Reset { // which cannot be pretended
 		policy = FailError
 	}
-	if policy == FailLocal {
-		if err := l.decideLocally(q, t.LocalShare); err != nil {
-			q.Err = err
-			l.stats.degradedErrors.Add(1)
-			return
-		}
-		l.stats.degradedLocal.Add(1)
-		return
-	}
 	d := engine.Decision{Allowed: true, Limit: q.Limit.Burst(), Remaining: -1}
 	switch policy {
 	case FailAllow:
-		q.Decision = d
 		l.stats.degradedAllowed.Add(1)
+		q.Decision = d
 	case FailDeny:
+		l.stats.degradedDenied.Add(1)
 		if q.Op != engine.OpRefund {
 			d.Allowed, d.RetryAfter = false, degradedRetry
 		}
 		q.Decision = d
-		l.stats.degradedDenied.Add(1)
-	default:
-		q.Err = unavailable(why)
+	case FailLocal:
+		l.stats.degradedLocal.Add(1)
+		q.Err = l.decideLocally(q, t.LocalShare)
+	case FailError:
 		l.stats.degradedErrors.Add(1)
+		q.Err = unavailable(why)
 	}
 }
 
