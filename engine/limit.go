@@ -102,6 +102,15 @@ func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 	return Limit{limit: limit, period: int64(period), burst: burst, unit: unit, capacity: burst * unit}, nil
 }
 
+// CheckLogLimit reports whether the limit of an algorithm that keeps a log is at most most;
+// of others always. The error is an *ArgumentError.
+func (a Algorithm) CheckLogLimit(l *Limit, most int64) error {
+	if a.KeepsLog() && l.limit > most {
+		return outOfRange("limit of "+a.String(), l.limit, 1, most)
+	}
+	return nil
+}
+
 // Limit is the number of units per period.
 func (l Limit) Limit() int64 { return l.limit }
 

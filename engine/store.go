@@ -226,12 +226,10 @@ func (s *Store) refusal(key string, a Algorithm, l *Limit, cost, now int64) erro
 		return outOfRange("cost", cost, 1, UnitsMax)
 	case now < 0 || now > NowMicrosMax:
 		return outOfRange("now", now, 0, NowMicrosMax)
-	case algorithms[a].keepsLog && l.limit > s.logLimitMax:
-		return outOfRange("limit of "+a.String(), l.limit, 1, s.logLimitMax)
 	case l.burst != l.limit && !a.HasBurst():
 		return &ArgumentError{"burst", "is not accepted by " + a.String() + ": the limit is the most that it admits at once"}
 	}
-	return nil
+	return a.CheckLogLimit(l, s.logLimitMax)
 }
 
 // Reset forgets a key and says whether there was one.

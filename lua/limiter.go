@@ -28,7 +28,7 @@ type Limiter struct {
 
 // A router knows which Redis a key is in.
 type router interface {
-	// route is the node that a key is in, or nil when none is known.
+	// route is the node that a key is in, prefix and all, or nil when none is known.
 	route(key string) *node
 	// at is the node at an address that another node has named, or nil.
 	at(addr string) *node
@@ -119,9 +119,9 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 // distribute gives each node its part of a list, in order.
 func (l *Limiter) distribute(list []inquiry, give func(*node, []inquiry)) {
 	for len(list) > 0 {
-		first := l.router.route(l.options.Prefix + list[0].Key)
+		first := l.router.route(list[0].Key)
 		n := 1
-		for n < len(list) && l.router.route(l.options.Prefix+list[n].Key) == first {
+		for n < len(list) && l.router.route(list[n].Key) == first {
 			n++
 		}
 		if n < len(list) {
@@ -137,7 +137,7 @@ func (l *Limiter) distribute(list []inquiry, give func(*node, []inquiry)) {
 func (l *Limiter) partition(list []inquiry, to *node, give func(*node, []inquiry)) (others []inquiry) {
 	var own []inquiry
 	for _, i := range list {
-		if l.router.route(l.options.Prefix+i.Key) == to {
+		if l.router.route(i.Key) == to {
 			own = append(own, i)
 		} else {
 			others = append(others, i)

@@ -62,7 +62,9 @@ func (r *clusterRouter) start() {
 	}
 }
 
-func (r *clusterRouter) route(key string) *node { return r.slots.Load()[slotOf(key)] }
+func (r *clusterRouter) route(key string) *node {
+	return r.slots.Load()[slotOf(r.limiter.options.Prefix+key)]
+}
 
 func (r *clusterRouter) refresh() {
 	select {

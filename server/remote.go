@@ -126,6 +126,10 @@ func (c *client) writeAnswer(questions []engine.Question, reset bool) {
 // askElsewhere asks the request's question of the remote.
 func (r *request) askElsewhere(o engine.Op) {
 	q := &r.question
+	if err := q.algorithm.CheckLogLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
+		r.fail(errDecision(err))
+		return
+	}
 	if !r.asked.add(r.server.remote, engine.Question{Key: q.key, Op: o, Algorithm: q.algorithm, Limit: q.limit, Cost: q.cost}) {
 		r.asked.await(1, false)
 		return

@@ -264,6 +264,10 @@ func TestCommandsThatAreNotHere(t *testing.T) {
 			t.Errorf("%v: %v; want %s", words, err, want)
 		}
 	}
+	const tooLong = "ERR limit of sliding_window_log 100001 is out of range: accepted is a whole number from 1 to 100000"
+	if err := c.Do(context.Background(), "RL.CHECK", "k", "sliding_window_log", 100_001, 60).Err(); err == nil || err.Error() != tooLong {
+		t.Errorf("a log beyond max-log-limit: %v; want %s", err, tooLong)
+	}
 	for _, words := range [][]any{{"PING"}, {"INFO"}, {"COMMAND", "COUNT"}, {"CLIENT", "LIST"}, {"CONFIG", "GET", "redis-*"}, {"SLOWLOG", "LEN"}, {"TIME"}} {
 		if err := c.Do(context.Background(), words...).Err(); err != nil && !errors.Is(err, redis.Nil) {
 			t.Errorf("%v: %v", words, err)
