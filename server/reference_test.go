@@ -129,6 +129,8 @@ An error changes nothing, and the connection stays open.
 | ` + "`ERR <argument> … accepted is …`" + ` | an argument is outside its range; the text names the argument and what is accepted |
 | ` + "`WRONGTYPE …`" + ` | the key belongs to another algorithm and is not at rest yet; RL.RESET frees it |
 | ` + "`OOM …`" + ` | as in Redis: a sliding_window_log needs more than ` + "`maxmemory`" + ` leaves, and forgetting other logs does not make the room; see [MEMORY.md](MEMORY.md) |
+| ` + "`UNAVAILABLE …`" + ` | with ` + "`--backend redis`" + ` and the like: Redis has not decided, and ` + "`on-redis-failure`" + ` is ` + "`error`" + `; or RL.RESET could not be done, for some of its keys at least; see [REDIS.md](REDIS.md) |
+| ` + "`ERR … is not available with --backend …`" + ` | a command about keys that only Redis has |
 | ` + "`NOAUTH …`, `WRONGPASS …`" + ` | a password is needed, or was wrong |
 | ` + "`ERR unknown command …`, `ERR wrong number of arguments …`" + ` | as in Redis |
 
