@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		}{
 			{[]string{envName(row.Name) + "=" + value}, nil},
 			{nil, []string{"--" + row.Name, value}},
-			{nil, []string{"--config", writeFile(t, row.Name+": "+value)}},
+			{nil, []string{"--config", writeFile(t, row.Name+": "+strconv.Quote(value))}},
 		} {
 			c, err := configure(t, source.env, source.args...)
 			if err != nil || c.origins[row.Name] == "" || len(c.warnings) != 0 {
