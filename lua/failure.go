@@ -71,12 +71,12 @@ func (l *Limiter) askAgain(from *node, list []inquiry) {
 		return
 	}
 	l.running.Go(func() {
-		l.router.refresh()
 		pause := againPauseMin
 		if isElsewhere(list[0].problem) {
 			pause = 0
 		}
 		for len(list) > 0 {
+			l.router.refresh()
 			if !l.rest(pause, earliest(list)) {
 				l.giveUp(from, list)
 				return
@@ -84,7 +84,7 @@ func (l *Limiter) askAgain(from *node, list []inquiry) {
 			l.stats.retries.Add(uint64(len(list)))
 			var still []inquiry
 			l.redirect(list, func(n *node, part []inquiry, asking bool) {
-				if undecided := n.send(part, sending{asking: asking, again: true}); len(undecided) > 0 {
+				if undecided := n.send(part, sending{asking: asking}); len(undecided) > 0 {
 					still, from = append(still, undecided...), n
 				}
 			})
@@ -122,11 +122,13 @@ func isElsewhere(err error) bool {
 // that its key is known to be on.
 func (l *Limiter) redirect(list []inquiry, give func(n *node, part []inquiry, asking bool)) {
 	for len(list) > 0 {
+		// Questions about a key that moves may have been answered ASK and then MOVED, to the
+		// same node. They stay in order, for ASKING does no harm where it is not needed.
 		addr, ask := named(list[0].problem)
 		var same, others []inquiry
 		for _, i := range list {
-			if other, askOther := named(i.problem); other == addr && askOther == ask {
-				same = append(same, i)
+			if other, askOther := named(i.problem); other == addr {
+				same, ask = append(same, i), ask || askOther
 			} else {
 				others = append(others, i)
 			}

@@ -31,7 +31,7 @@ type node struct {
 
 	// outage is nil while the circuit is closed.
 	outage     atomic.Pointer[outage]
-	losses     atomic.Int32 // pipelines in a row
+	losing     atomic.Int64 // since when every pipeline has been lost (ns of the limiter's clock), or 0
 	complaints complaints
 }
 
@@ -125,23 +125,53 @@ func (n *node) work() {
 		if list == nil {
 			return
 		}
-		for len(list) > 0 {
+		for list = n.inTime(list); len(list) > 0; {
 			now := list[:min(len(list), pipelineMax)]
 			list = list[len(now):]
-			n.send(now, sending{})
+			if undecided := n.send(now, sending{}); len(undecided) > 0 {
+				// What comes behind must not overtake.
+				for i := range list {
+					list[i].problem = errBehind
+				}
+				n.limiter.askAgain(n, append(undecided, list...))
+				list = nil
+			}
 		}
 	}
+}
+
+var errBehind = errors.New("questions before this one have to be asked again")
+
+// inTime answers questions for which there is no time left by the policy, and returns the
+// others. To send them as well would have Redis count what the caller is told was not counted.
+func (n *node) inTime(list []inquiry) []inquiry {
+	l := n.limiter
+	timeout := l.tuning.Load().Timeout
+	last := time.Now().Add(min(time.Duration(l.stats.latency.Load())*time.Microsecond, timeout/4))
+	if !earliest(list).Before(last) {
+		return list
+	}
+	var late, others []inquiry
+	for _, i := range list {
+		if i.ticket.deadline.Before(last) {
+			late = append(late, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	l.stats.timeouts.Add(uint64(len(late)))
+	l.degrade(late, fmt.Sprintf("Redis at %s has more to do than it can within %v", n.addr, timeout))
+	return others
 }
 
 // A sending says how a pipeline is sent.
 type sending struct {
 	asking  bool // with ASKING, to the node that a slot moves to
 	scripts bool // with all scripts before, because the node lacks some
-	again   bool // by whoever asks again, and sees to what has to be asked once more
 }
 
-// send sends questions in one pipeline and sees to their answers. What is known not to have
-// been decided and may be yet is asked again; it is returned if that is the caller's business.
+// send sends questions in one pipeline and sees to their answers. It returns, in order, those
+// that are known not to have been decided and may be yet.
 func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
 	l := n.limiter
 	if out := n.outage.Load(); out != nil {
@@ -227,17 +257,13 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent time.Duration,
 	if len(lost) > 0 {
 		n.lose(lost, loss, l.now()-sent)
 	} else {
-		n.losses.Store(0)
+		n.losing.Store(0)
 	}
 	if len(unscripted) > 0 && !how.scripts {
 		how.scripts = true
 		undecided = append(undecided, n.send(unscripted, how)...)
 	} else {
 		undecided = append(undecided, unscripted...)
-	}
-	if len(undecided) > 0 && !how.again {
-		l.askAgain(n, undecided)
-		return nil
 	}
 	return undecided
 }
@@ -265,12 +291,11 @@ func (n *node) answer(i inquiry, reply any, sent time.Duration) {
 	l.done(i)
 }
 
-// lossesMax pipelines in a row without an answer open the circuit.
-const lossesMax = 3
-
 // lose sees to questions that got no answer: it is not known whether they were decided, so
 // they are not asked again. The circuit opens when Redis has said nothing for half of the time
-// that callers wait; one that was given less than that may merely have too much to do.
+// that callers wait (one that was given less than that may merely have too much to do), or when
+// every connection has been lost for as long as they wait. One that is lost may be a primary
+// that has died, whose replica is about to take over.
 func (n *node) lose(list []inquiry, err error, waited time.Duration) {
 	l := n.limiter
 	timeout := l.tuning.Load().Timeout
@@ -282,7 +307,9 @@ func (n *node) lose(list []inquiry, err error, waited time.Duration) {
 	} else {
 		l.stats.errors.Add(uint64(len(list)))
 	}
-	if late && waited >= timeout/2 || n.losses.Add(1) >= lossesMax {
+	now := l.now()
+	n.losing.CompareAndSwap(0, int64(now))
+	if late && waited >= timeout/2 || now-time.Duration(n.losing.Load()) >= timeout {
 		n.trip(why)
 	}
 	l.degrade(list, why)

@@ -103,6 +103,11 @@ func TestRedisFaults(t *testing.T) {
 				integersOrOK(t, c, "CONFIG", "SET", "on-redis-failure", policy)
 				asked += f.judge(t, c, policy)
 			}
+			if got, err := c.Do(t.Context(), "RL.PEEK", "before", "token_bucket", faultLimit, "1h").Int64Slice(); !f.opens && (err != nil || got[2] != faultLimit-1) {
+				t.Errorf("a question that needs no memory was answered %v %v", got, err)
+			} else if f.opens {
+				asked++
+			}
 			if n := backendNumber(t, c, "degraded_answers") - degraded; n != asked {
 				t.Errorf("INFO counts %d degraded answers; %d were given", n, asked)
 			}
