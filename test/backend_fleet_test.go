@@ -25,9 +25,13 @@ func startFleet(t *testing.T, n int, flags ...string) (clients []*redis.Client) 
 	return clients
 }
 
+// askPeriod is so long that no unit of a limit of hundreds comes back while a test runs, on
+// however slow a machine.
+const askPeriod = "100d"
+
 // ask asks for one unit and returns the six integers.
 func ask(c *redis.Client, key, algorithm string, limit int) ([]int64, error) {
-	return c.Do(context.Background(), "RL.CHECK", key, algorithm, limit, "1h").Int64Slice()
+	return c.Do(context.Background(), "RL.CHECK", key, algorithm, limit, askPeriod).Int64Slice()
 }
 
 // Ten servers share one Redis. 500 callers ask at once for one unit of a limit of 100 in a
@@ -90,7 +94,7 @@ func TestOneLimitManyServersOnACluster(t *testing.T) {
 				pipeline := c.Pipeline()
 				var replies []*redis.Cmd
 				for _, i := range part[:min(len(part), 40)] {
-					replies = append(replies, pipeline.Do(context.Background(), "RL.CHECK", name(i), algorithms[i%3].String(), limit, "1h"))
+					replies = append(replies, pipeline.Do(context.Background(), "RL.CHECK", name(i), algorithms[i%3].String(), limit, askPeriod))
 				}
 				_, _ = pipeline.Exec(context.Background()) // each reply has its own error
 				for at, reply := range replies {
@@ -240,6 +244,7 @@ func TestPrimaryKilled(t *testing.T) {
 	const unreplicated = 200 * time.Millisecond
 	cl := startCluster(t, true)
 	fleet := startFleet(t, 3, "--backend", "redis-cluster", "--redis-addr", cl.addrs())
+	patient := startFleet(t, 1, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "20s")[0]
 	w := &history{keys: make([]keyHistory, keys)}
 	for i := range w.keys {
 		name := fmt.Sprint("user:", i)
@@ -251,6 +256,20 @@ func TestPrimaryKilled(t *testing.T) {
 		asking.Go(func() {
 			for i := n; !stop.Load(); i += 7 {
 				w.ask(fleet[n%len(fleet)], i%keys, limit)
+			}
+		})
+	}
+	// Callers who wait long enough do not notice, but for the few whose question was under way.
+	const waiting = 3
+	var impatient, untroubled atomic.Int64
+	for n := range waiting {
+		asking.Go(func() {
+			for i := n; !stop.Load(); i += waiting {
+				if _, err := ask(patient, fmt.Sprint("patient:", i%keys), "leaky_bucket", limit); err != nil {
+					impatient.Add(1)
+				} else {
+					untroubled.Add(1)
+				}
 			}
 		})
 	}
@@ -267,6 +286,10 @@ func TestPrimaryKilled(t *testing.T) {
 	}
 	stop.Store(true)
 	asking.Wait()
+	t.Logf("with a timeout of 20 s %d questions were answered and %d were not", untroubled.Load(), impatient.Load())
+	if n := impatient.Load(); n > waiting {
+		t.Errorf("%d callers who would have waited were answered with an error; at most the %d under way may be", n, waiting)
+	}
 	w.judge(t, limit, killed, unreplicated)
 }
 
