@@ -1,0 +1,27 @@
+package engine
+
+// A Change is what a key's state has become: all that has to be told elsewhere for the key to
+// be the same there. It is state and not a request, and its instants are absolute, so it can
+// be applied late, and twice.
+type Change struct {
+	Key       string    // "": every key was forgotten
+	Algorithm Algorithm // 0: the key has no state any more
+	Rest      int64     // ns since the Unix epoch, when the key is at rest, which is all the state of token_bucket and leaky_bucket
+	Log       LogChange // of algorithms that keep a log
+}
+
+// A LogChange is what a log has become, given what it was before.
+type LogChange struct {
+	Period int64 // ns, of the last writer
+	Oldest int64 // µs since the Unix epoch; units admitted before have left
+	// From (µs) is from when on the log's units are Entries, whatever was known of them;
+	// math.MinInt64 where they are all. What was known of older units is still so.
+	From    int64
+	Entries []LogEntry // in the order of time
+}
+
+// A LogEntry is units that were admitted at one instant.
+type LogEntry struct {
+	At    int64 // µs since the Unix epoch
+	Units int64
+}
