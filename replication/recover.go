@@ -175,10 +175,14 @@ func (s *fileState) nothingBehind(frames *frameReader) error {
 	return nil
 }
 
+// sectorBytes is the least that a disk writes or does not write.
+const sectorBytes = 512
+
 // endsInZeros says whether a bad frame that begins at byte start is what a crash leaves: the
 // file was made longer, and the pages from somewhere within the frame on were never written.
 // So all from there to the end of the file is zero, the frame's last checksum included,
-// which is never zero. Zeros with something behind them are no such thing: what stands
+// which is never zero; or the part of it that stands behind the border of a sector, the least
+// that is written or not. Zeros with something behind them are no such thing: what stands
 // behind may have been synced and acknowledged.
 func endsInZeros(f *os.File, start, size int64) (bool, error) {
 	var head [frameHeaderBytes]byte
@@ -193,7 +197,7 @@ func endsInZeros(f *os.File, start, size int64) (bool, error) {
 		end += int64(h.length) + frameTrailerBytes
 	}
 	buf := make([]byte, readBytes)
-	for at := end - frameTrailerBytes; at < size; {
+	for at := max(end-frameTrailerBytes, (end-1)/sectorBytes*sectorBytes); at < size; {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
 		for _, b := range buf[:n] {
 			if b != 0 {
