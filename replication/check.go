@@ -62,7 +62,7 @@ func Check(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer func() { _ = unlockFile(lock) }() // the lock ends with the process at the latest
 	return check(dir)
 }
 

@@ -119,8 +119,7 @@ func openDisk(o diskOptions) (*disk, error) {
 		d.record.saved, d.record.dumpBytes = info.ModTime().Unix(), info.Size()
 	}
 	if err != nil {
-		lock.Close()
-		return nil, err
+		return nil, errors.Join(err, unlockFile(lock))
 	}
 	d.jobs.Add(1)
 	go d.syncEverySecond()
@@ -317,5 +316,5 @@ func (d *disk) close() error {
 	d.mu.Lock()
 	d.on = false
 	d.mu.Unlock()
-	return errors.Join(err, diskError(d.lock.Close()))
+	return errors.Join(err, unlockFile(d.lock))
 }

@@ -10,3 +10,5 @@ func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, filePermissions)
 	return f, diskError(err)
 }
+
+func unlockFile(f *os.File) error { return diskError(f.Close()) }

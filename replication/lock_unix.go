@@ -25,3 +25,10 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockFile gives the file free at once, even if a process that is just being started still
+// has it open.
+func unlockFile(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	return diskError(errors.Join(err, f.Close()))
+}

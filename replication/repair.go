@@ -24,7 +24,7 @@ func Repair(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer func() { _ = unlockFile(lock) }() // the lock ends with the process at the latest
 	r, err := check(dir)
 	if err != nil {
 		return nil, err
