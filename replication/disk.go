@@ -168,8 +168,8 @@ func (d *disk) append(frames []byte, end int64) error {
 	if err := c.trim(); err != nil {
 		return d.refuse(err)
 	}
-	if n, err := c.file.WriteAt(frames, c.bytes); err != nil {
-		c.ragged = n > 0
+	if _, err := c.file.WriteAt(frames, c.bytes); err != nil {
+		c.ragged = true // how much was written, WriteAt does not always tell
 		return d.refuse(errors.Join(diskError(err), c.trim()))
 	}
 	crashPoint("appended")

@@ -368,3 +368,14 @@ func copyDir(t testing.TB, dir string) string {
 	must(t, os.CopyFS(to, os.DirFS(dir)))
 	return to
 }
+
+func waitUntil(t testing.TB, is func() bool) {
+	t.Helper()
+	for range 1000 {
+		if is() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("it does not happen")
+}

@@ -68,7 +68,7 @@ func (d *disk) discard(c *increment) error {
 			return nil
 		}
 	}
-	return removeFile(c.file.Name())
+	return removeFile(d.path(incrementName(c.number)))
 }
 
 // setManifest puts m in force. files is held.
