@@ -82,6 +82,7 @@ soak-wire: ## full load with churn for SOAKTIME, looking for growth
 fuzz: ## fuzz the framer, the commands' arguments and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzArguments -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./test/model -run '^$$' -fuzz FuzzTableAgainstMap -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
 soak: ## look for races in the engine for SOAKTIME; the test itself ends what hangs
