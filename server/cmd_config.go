@@ -3,11 +3,9 @@ package server
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
 var compatibility = [][2]string{
-	{"appendonly", "no"},
 	{"databases", "1"},
 	{"maxmemory-policy", maxMemoryPolicy},
 	{"replica-read-only", "yes"},
-	{"save", ""},
 	{"slave-read-only", "yes"},
 }
 

@@ -29,6 +29,8 @@ type command struct {
 	// is none.
 	// A brief one need not step aside: it is fast, or one of those that connections begin with.
 	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
+	// writes is whether it may change keys.
+	writes bool
 	// asks says that a remote answers it, and needsKeys that it looks at keys that a remote
 	// has and does not show.
 	asks, needsKeys bool
@@ -92,7 +94,7 @@ func newCommandTable() *commandTable {
 	}
 	t.each(func(c *command) {
 		c.arguments = parseSynopsis(c.synopsis)
-		c.isFast, c.needsNoAuth = c.has("fast"), c.has("no_auth")
+		c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 		ofClient := c.container != nil && c.container.name == "client" && c.name != "list" && c.name != "kill"
 		c.isBrief = c.isFast || ofClient
 		c.asks = c.group == "limiter" || c.name == "del" || c.name == "unlink"

@@ -20,7 +20,7 @@ type Server struct {
 	version  string
 	limiter  Limiter
 	remote   Remote        // who decides in place of the limiter, or nil
-	tune     func(*Config) // tells the remote what it is configured to
+	tune     func(*Config) // tells the remote or the replicator what it is configured to
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -41,7 +41,13 @@ type Server struct {
 	draining  atomic.Bool
 	loops     loops
 	prefetch  func(key string) // the limiter's, if it has one
-	unsent    atomic.Int64     // bytes of replies that peers of the event loops have not taken
+
+	replicator Replicator             // nil: changes are kept by the limiter alone
+	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
+	isReplica  atomic.Bool
+	bounding   sync.Mutex // of the limiter's memory
+
+	unsent atomic.Int64 // bytes of replies that peers of the event loops have not taken
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it
@@ -80,7 +86,7 @@ func (s *Server) changeConfig(change func(*Config) bool) {
 func (s *Server) changeConfigTo(cfg Config) {
 	s.settings.Store(&cfg)
 	s.level.Set(cfg.LogLevel)
-	s.limiter.SetMaxMemory(cfg.MaxMemory)
+	s.boundMemory()
 	if s.tune != nil {
 		s.tune(&cfg)
 	}
