@@ -31,6 +31,9 @@ type command struct {
 	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
 	// writes is whether it may change keys.
 	writes bool
+	// isLater: its reply is found in its own time, or is not this server's to write, so that
+	// those before must have gone.
+	isLater bool
 	// asks says that a remote answers it, and needsKeys that it looks at keys that a remote
 	// has and does not show.
 	asks, needsKeys bool
@@ -99,6 +102,7 @@ func newCommandTable() *commandTable {
 		c.isBrief = c.isFast || ofClient
 		c.asks = c.group == "limiter" || c.name == "del" || c.name == "unlink"
 		c.needsKeys = c.group == "keys" && !c.asks && c.subs == nil
+		c.isLater = c.has("blocking") || c.name == "save" || c.name == "rl.sync"
 		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
 		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
 		c.isPrivate = c.has("admin") || c.needsNoAuth

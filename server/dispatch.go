@@ -33,6 +33,8 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 		return notYet
 	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax):
 		return tooLong
+	case cmd.isLater && c.conn.(*conn).waiting():
+		return notYet
 	}
 	c.count(cmd)
 	if s.monitors.any() && !cmd.isPrivate {

@@ -144,6 +144,7 @@ func (s *Server) serveDetached(c *client, conn *conn) {
 		conn.answered = len(conn.out)
 		s.dispatch(c, cmd.Args)
 		c.flushRuns()
+		s.awaitAll(c, conn)
 		err = c.detached.Flush()
 		writing.Unlock()
 		if err != nil {

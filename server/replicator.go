@@ -89,6 +89,9 @@ func (s *Server) RoleChanged(replica bool) {
 	s.boundMemory()
 }
 
+// holds says whether answers to changes must wait for the disk.
+func (s *Server) holds() bool { return s.replicator != nil && s.replicator.Holds() }
+
 // boundMemory tells the limiter how much it may keep.
 func (s *Server) boundMemory() {
 	s.bounding.Lock()

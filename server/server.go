@@ -35,6 +35,10 @@ type Server struct {
 	// half of a change; changing is who may replace it.
 	settings atomic.Pointer[Config]
 	changing sync.Mutex
+	// changed are the settings that CONFIG SET has changed, and rewrite is what CONFIG REWRITE
+	// does with them, if it does something.
+	changed map[string]bool
+	rewrite func(changed map[string]string) error
 
 	listeners []net.Listener
 	serving   sync.WaitGroup // connections
@@ -46,6 +50,8 @@ type Server struct {
 	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
 	isReplica  atomic.Bool
 	bounding   sync.Mutex // of the limiter's memory
+	// commitAlarm is when the log last told of changes that are not on disk (µs).
+	commitAlarm atomic.Int64
 
 	unsent atomic.Int64 // bytes of replies that peers of the event loops have not taken
 }
@@ -61,6 +67,7 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 		clock:   newClock(),
 		runID:   newRunID(),
 		table:   newCommandTable(),
+		changed: map[string]bool{},
 	}
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
@@ -132,7 +139,9 @@ func (s *Server) drain() error {
 	open := s.clients.all()
 	s.logger.Info("draining", "connections", len(open))
 	for _, c := range open {
-		c.handle.drain()
+		if !c.isReplica.Load() {
+			c.handle.drain()
+		}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -145,7 +154,9 @@ func (s *Server) drain() error {
 	case <-time.After(s.config().ShutdownTimeout):
 	}
 	for _, c := range s.clients.all() {
-		c.kill()
+		if !c.isReplica.Load() {
+			c.kill()
+		}
 	}
 	<-done
 	return ErrDrainTimeout
