@@ -49,7 +49,8 @@ type Server struct {
 	replicator Replicator             // nil: changes are kept by the limiter alone
 	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
 	isReplica  atomic.Bool
-	bounding   sync.Mutex // of the limiter's memory
+	shutdown   func(ShutdownSave) // what SHUTDOWN does; nil: nothing
+	bounding   sync.Mutex         // of the limiter's memory
 	// commitAlarm is when the log last told of changes that are not on disk (µs).
 	commitAlarm atomic.Int64
 
