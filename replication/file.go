@@ -21,7 +21,6 @@ const (
 	fileMagic       = "RLSTREAM"
 	fileVersion     = 1
 	fileHeaderBytes = 8 + 4 + 4 + idBytes + 8 + 8 + 4
-	idBytes         = 40
 	filePermissions = 0o640
 )
 

@@ -179,6 +179,9 @@ func (r *frameReader) next() (frame, error) {
 	return frame{h.kind, h.offset, payload}, nil
 }
 
+// buffered says whether something was read that has not been returned.
+func (r *frameReader) buffered() bool { return r.begin < r.end }
+
 // emptyReadsMax bounds how often a source may return nothing and no error.
 const emptyReadsMax = 100
 

@@ -230,13 +230,25 @@ func (d *disk) needsRewrite(percent, bytes int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case !d.on || d.job != nil || d.record.rewriteFails > 0 && d.now() < d.record.rewriteRetry:
+	case !d.due():
 		return false
 	case d.failed != nil:
 		return true
 	}
 	grown := d.grown()
 	return percent > 0 && grown >= bytes && grown >= d.record.baseBytes/100*percent
+}
+
+// rewriteDue says whether a rewrite could begin, and none has failed a moment ago.
+func (d *disk) rewriteDue() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.due()
+}
+
+// due is rewriteDue; mu is held.
+func (d *disk) due() bool {
+	return d.on && d.job == nil && (d.record.rewriteFails == 0 || d.now() >= d.record.rewriteRetry)
 }
 
 // grown is the bytes of the increments. mu is held.
