@@ -316,6 +316,44 @@ func TestMonitorWaits(t *testing.T) {
 	})
 }
 
+// What was sent before a change goes on to be sent while that waits for the disk, and a
+// connection that is to leave its event loop leaves it with nothing lost.
+func TestUnsentRepliesBeforeHeldOnes(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, loops int) {
+		const keys, lists = 2000, 25 // of half a kilobyte: more than the system takes
+		l := newLedger()
+		s := startServed(t, loops, l, nil)
+		filler := s.dial()
+		for i := range keys {
+			filler.ask(fmt.Sprintf("RL.CHECK %0500d token_bucket 10 1d", i), "[:1 :10 :9 …")
+		}
+		l.stick()
+		c := s.dial()
+		batch := make([]string, lists)
+		for i := range batch {
+			batch[i] = "KEYS *"
+		}
+		c.send(append(batch, check, "MONITOR", "RESET")...)
+		if loops > 0 {
+			eventually(t, "replies to be kept", func() bool { return s.unsent.Load() > 0 })
+		}
+		for i := range lists {
+			if got := c.read(); len(got) < 500*keys {
+				t.Fatalf("list %d has %d bytes", i, len(got))
+			}
+		}
+		c.expectNothing()
+		l.release(nil)
+		c.expect(taken(9), "+OK")
+		for got := ""; got != "+RESET"; got = c.read() { // behind what the monitor has seen
+			if strings.HasPrefix(got, "(") {
+				t.Fatal(got)
+			}
+		}
+		c.ask(check, taken(8))
+	})
+}
+
 // WAIT waits for the disk first, and then for replicas; what is behind it waits for it.
 func TestWait(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
