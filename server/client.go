@@ -62,6 +62,8 @@ type client struct {
 	noTouch  atomic.Bool
 	monitor  atomic.Bool
 	killed   atomic.Bool
+	// blocked: its reply is being found elsewhere.
+	blocked atomic.Bool
 	// isReplica: the connection is a replica's, and the replicator serves it.
 	isReplica atomic.Bool
 }
@@ -151,6 +153,9 @@ func (c *client) describe(now int64) string {
 	}
 	if c.monitor.Load() {
 		flags += "O"
+	}
+	if c.blocked.Load() {
+		flags += "b"
 	}
 	if c.noEvict.Load() {
 		flags += "e"

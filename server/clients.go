@@ -42,6 +42,18 @@ func (r *clients) len() int {
 	return len(r.byID)
 }
 
+// blocked counts the clients whose replies are being found elsewhere.
+func (r *clients) blocked() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.byID {
+		if c.blocked.Load() {
+			n++
+		}
+	}
+	return n
+}
+
 // all lists the clients by age, the oldest first.
 func (r *clients) all() []*client {
 	r.mu.Lock()

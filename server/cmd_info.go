@@ -103,7 +103,7 @@ func infoClients(s *Server) []infoField {
 	return []infoField{
 		{"connected_clients", s.clients.len()},
 		{"maxclients", s.config().MaxClients},
-		{"blocked_clients", 0},
+		{"blocked_clients", s.clients.blocked()},
 		{"monitor_clients", s.monitors.count.Load()},
 		{"event_loops", s.loops.len()},
 		{"clients_unsent_bytes", s.unsent.Load()},

@@ -7,6 +7,7 @@
 //	transport.go  accept a connection, choose who carries it, answer a batch in one write
 //	loop_linux.go, socket_*.go, backlog.go  an event loop and the connections it carries
 //	stream.go     a connection with a goroutine of its own
+//	pending.go    replies that wait: for the disk, for replicas, for a remote
 //	framer.go     bytes in, whole commands out; every bound on input stands here
 //	conn.go       the connection as redcon.Conn, which is all that handlers see of it
 //	dispatch.go   find the row of the command table, check arity and password, run it
@@ -19,6 +20,7 @@
 //
 //	config.go     the table of settings: flags, environment, file and CONFIG share it
 //	server.go     New, Serve; draining
+//	replicator.go, remote.go  who keeps changes beyond the process; who decides elsewhere
 //	listen.go, tls.go  ports, the Unix socket, certificates
 //	client.go     what is known of one connection; clients.go has them all
 //	janitor.go    keys at rest, idle and stuck connections
@@ -37,5 +39,7 @@
 //  5. An event loop waits only in epoll_wait, and runs only commands that are fast.
 //  6. What a peer has not sent takes no memory, what it does not read takes memory up to a
 //     bound, and what is done for one connection is charged to no other.
-//  7. A configuration is replaced as a whole; nobody sees half of a change.
+//  7. Where answers wait for the disk, no byte that tells of a change leaves before the change
+//     is there, and where it cannot be, the answer is an error.
+//  8. A configuration is replaced as a whole; nobody sees half of a change.
 package server

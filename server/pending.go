@@ -40,7 +40,10 @@ func (c *conn) waiting() bool {
 }
 
 // replyLater has the command's reply found elsewhere.
-func (r *request) replyLater(l *later) { r.pending.later, r.mustWait = l, true }
+func (r *request) replyLater(l *later) {
+	r.pending.later, r.mustWait = l, true
+	r.blocked.Store(true)
+}
 
 // changed says that the command has changed something, and that its reply waits for the disk
 // if replies to changes do.
@@ -74,16 +77,20 @@ func (c *client) settle(conn *conn) {
 		conn.WriteRaw(p.early)
 		p.reply(c)
 		p.later, p.reply = nil, nil
+		c.blocked.Store(false)
 	default:
 		c.settleChanges(conn)
 	}
-	if p.early = p.early[:0]; cap(p.early) > outBytesKept {
+	if p.early = p.early[:0]; cap(p.early) > earlyBytesKept {
 		p.early = nil
 	}
 }
 
-// changesKept is how much room for changes is kept for the next ones.
-const changesKept = 64
+// What a connection keeps for the next replies that wait.
+const (
+	earlyBytesKept = 4 << 10
+	changesKept    = 64
+)
 
 // settleChanges writes the replies as they are, or, if the changes are not on disk, an error
 // for each that tells of a change.

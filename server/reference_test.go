@@ -131,6 +131,9 @@ An error changes nothing, and the connection stays open.
 | ` + "`OOM …`" + ` | as in Redis: a sliding_window_log needs more than ` + "`maxmemory`" + ` leaves, and forgetting other logs does not make the room; see [MEMORY.md](MEMORY.md) |
 | ` + "`UNAVAILABLE …`" + ` | with ` + "`--backend redis`" + ` and the like: Redis has not decided, and ` + "`on-redis-failure`" + ` is ` + "`error`" + `; or RL.RESET could not be done, for some of its keys at least; see [REDIS.md](REDIS.md) |
 | ` + "`ERR … is not available with --backend …`" + ` | a command about keys that only Redis has |
+| ` + "`READONLY …`" + ` | the server is a replica, and only its primary takes changes; RL.PEEK and reads are answered |
+| ` + "`MISCONF …`" + ` | the disk does not take changes. With ` + "`appendfsync always`" + ` the change may have been made in memory, and may be forgotten |
+| ` + "`NOREPLICAS …`" + ` | fewer replicas than ` + "`min-replicas-to-write`" + ` have been heard of within ` + "`min-replicas-max-lag`" + ` |
 | ` + "`NOAUTH …`, `WRONGPASS …`" + ` | a password is needed, or was wrong |
 | ` + "`ERR unknown command …`, `ERR wrong number of arguments …`" + ` | as in Redis |
 

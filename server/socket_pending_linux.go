@@ -54,10 +54,10 @@ func (so *socket) giveUp() {
 	}
 }
 
-// watchPeer has the loop woken when the peer leaves, if its replies may take long. Else that
-// would cost more than it is worth.
+// watchPeer has the loop woken when the peer takes what has been flushed before, and when it
+// leaves, if its replies may take long. Else that would cost more than it is worth.
 func (so *socket) watchPeer() {
-	if so.conn.pending.later != nil {
+	if so.unsent.bytes > 0 || so.conn.pending.later != nil {
 		so.wait()
 	}
 }

@@ -207,7 +207,7 @@ func TestCommandDescribesEveryCommand(t *testing.T) {
 func TestCommandListFiltersAndGetKeysFindsKeys(t *testing.T) {
 	c := startServer(t).dial()
 	for _, test := range []struct{ ask, want string }{
-		{"LIST FILTERBY PATTERN RL.*", "rl.check rl.peek rl.refund rl.reset"},
+		{"LIST FILTERBY PATTERN RL.*", "rl.check rl.peek rl.refund rl.reset rl.sync"},
 		{"LIST filterby pattern x*", ""},
 		{"LIST FILTERBY MODULE m", ""},
 		{"GETKEYS RL.CHECK k token_bucket 1 1", "k"},
