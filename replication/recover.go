@@ -52,7 +52,7 @@ func readFile(dir, name string, snapshot bool, visit func(*engine.Change) error)
 	if err != nil {
 		return s, diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return s, diskError(err)
