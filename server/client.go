@@ -26,6 +26,10 @@ type client struct {
 	now     int64
 	request request
 	asked   *asked // nil where no remote decides
+	pending *pending
+	// holds is whether replies to changes must wait for the disk, as it was when the batch was
+	// read; mustWait is whether the present command's reply must wait for something.
+	holds, mustWait bool
 	// detached is the connection once it has been a monitor, and newLines the lines that
 	// nobody writes yet (monitor.go).
 	detached redcon.DetachedConn
@@ -33,6 +37,10 @@ type client struct {
 	// lines are those of the present monitoring. Whoever reads or writes it holds the lock
 	// of serveDetached, or there is no second goroutine yet.
 	lines <-chan string
+	// announced is where a replica has said that it listens, and link its connection once it has
+	// sent RL.SYNC.
+	announced Address
+	link      *ReplicaLink
 	// running and runs count commands until they are added to the server's statistics: a
 	// counter that every connection shares must not be touched for every command.
 	running *command
@@ -54,6 +62,8 @@ type client struct {
 	noTouch  atomic.Bool
 	monitor  atomic.Bool
 	killed   atomic.Bool
+	// isReplica: the connection is a replica's, and the replicator serves it.
+	isReplica atomic.Bool
 }
 
 // A request is one command as its handler sees it. It is reused for the next one.
@@ -82,7 +92,7 @@ func newClient(s *Server, conn *conn, id int64) *client {
 		addr:          conn.RemoteAddr(),
 		laddr:         conn.nc.LocalAddr().String(),
 	}
-	c.request.client = c
+	c.request.client, c.pending = c, &conn.pending
 	if s.remote != nil {
 		conn.asked = &asked{conn: conn}
 		c.asked = conn.asked
@@ -104,6 +114,7 @@ func (r *request) arg(i int) string { return string(r.args[i]) }
 func (c *client) beginBatch() {
 	c.now = c.server.clock.micros()
 	c.active.Store(c.now)
+	c.holds = c.server.holds()
 }
 
 // flushRuns adds the commands run since the last time to the statistics.
@@ -135,6 +146,9 @@ func (c *client) kill() {
 // something here.
 func (c *client) describe(now int64) string {
 	flags := ""
+	if c.isReplica.Load() {
+		flags += "S"
+	}
 	if c.monitor.Load() {
 		flags += "O"
 	}

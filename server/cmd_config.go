@@ -3,11 +3,9 @@ package server
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
 var compatibility = [][2]string{
-	{"appendonly", "no"},
 	{"databases", "1"},
 	{"maxmemory-policy", maxMemoryPolicy},
 	{"replica-read-only", "yes"},
-	{"save", ""},
 	{"slave-read-only", "yes"},
 }
 
@@ -52,17 +50,23 @@ func cmdConfigSet(r *request) {
 	}
 	problem := ""
 	r.server.changeConfig(func(cfg *Config) bool {
-		problem = applySettings(cfg, r.args[2:])
-		return problem == ""
+		if problem = r.server.applySettings(cfg, r.args[2:]); problem != "" {
+			return false
+		}
+		for i := 2; i < len(r.args); i += 2 {
+			r.server.changed[lower(r.args[i])] = true
+		}
+		return true
 	})
 	if problem != "" {
 		r.fail(problem)
 		return
 	}
+	r.holds = r.server.holds() // for what comes behind it
 	r.writeOK()
 }
 
-func applySettings(cfg *Config, pairs [][]byte) (problem string) {
+func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
 		asked, name, value := string(pairs[i]), lower(pairs[i]), string(pairs[i+1])
@@ -74,6 +78,8 @@ func applySettings(cfg *Config, pairs [][]byte) (problem string) {
 			return "ERR Unknown option or number of arguments for CONFIG SET - '" + asked + "'"
 		case !known || !setting.Live:
 			return errConfig(name, "can't set immutable config")
+		case s.replicator == nil && isAboutReplication(name):
+			return errConfig(name, errMemoryOnly)
 		}
 		done[name] = true
 		if err := setting.Set(cfg, value); err != nil {
@@ -90,6 +96,34 @@ func isCompatibility(name string) bool {
 		}
 	}
 	return false
+}
+
+// OnConfigRewrite has CONFIG REWRITE call rewrite, with the values of the settings that were
+// changed while running. It comes before Serve.
+func (s *Server) OnConfigRewrite(rewrite func(changed map[string]string) error) { s.rewrite = rewrite }
+
+// cmdConfigRewrite persists what has been changed, and the role, which is a setting that is
+// changed by REPLICAOF and, through Sentinel, by nobody that this server knows of.
+func cmdConfigRewrite(r *request) {
+	s := r.server
+	if s.rewrite == nil {
+		r.fail(errNoConfigFile)
+		return
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	values := map[string]string{}
+	for _, row := range Settings {
+		if s.changed[row.Name] || row.Name == SettingReplicaOf && s.replicator != nil {
+			values[row.Name] = row.Get(s.config())
+		}
+	}
+	if err := s.rewrite(values); err != nil {
+		s.logger.Error("cannot rewrite the configuration file", "error", err)
+		r.fail(errRewrite(err))
+		return
+	}
+	r.writeOK()
 }
 
 func cmdConfigResetStat(r *request) {

@@ -148,7 +148,11 @@ func (c *client) introduce() {
 	c.conn.WriteInt(int(c.protocol.Load()))
 	c.conn.WriteBulkString("id")
 	c.conn.WriteInt64(c.id)
-	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", "master"}} {
+	role := "master"
+	if c.server.role().Replica {
+		role = "replica"
+	}
+	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", role}} {
 		c.conn.WriteBulkString(pair[0])
 		c.conn.WriteBulkString(pair[1])
 	}

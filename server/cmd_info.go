@@ -110,7 +110,16 @@ func infoClients(s *Server) []infoField {
 	}
 }
 
-func infoPersistence(*Server) []infoField {
+// infoReplicator is what the replicator shows in a section.
+func infoReplicator(s *Server, section string) (fields []infoField) {
+	s.replicator.Info(section, func(name string, value any) { fields = append(fields, infoField{name, value}) })
+	return fields
+}
+
+func infoPersistence(s *Server) []infoField {
+	if s.replicator != nil {
+		return infoReplicator(s, "persistence")
+	}
 	return []infoField{
 		{"loading", 0},
 		{"rdb_bgsave_in_progress", 0},
@@ -139,7 +148,10 @@ func infoStats(s *Server) []infoField {
 	}
 }
 
-func infoReplication(*Server) []infoField {
+func infoReplication(s *Server) []infoField {
+	if s.replicator != nil {
+		return infoReplicator(s, "replication")
+	}
 	return []infoField{
 		{"role", "master"},
 		{"connected_slaves", 0},

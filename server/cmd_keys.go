@@ -73,6 +73,7 @@ func cmdFlush(r *request) {
 	}
 	r.server.limiter.Flush()
 	r.writeOK()
+	r.changed()
 }
 
 // scanCountMax bounds one step of SCAN; asking for more gets this many.

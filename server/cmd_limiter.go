@@ -29,6 +29,9 @@ func (r *request) ask(o engine.Op) {
 		r.fail(errDecision(err))
 	} else {
 		r.writeDecision(&r.decision)
+		if r.holds && r.decision.Allowed && o != engine.OpPeek {
+			r.mustWait = true
+		}
 	}
 	q.key = "" // or it would hold the buffer it stands in
 }
@@ -52,6 +55,9 @@ func cmdReset(r *request) {
 		}
 	}
 	r.conn.WriteInt(existed)
+	if existed > 0 {
+		r.changed()
+	}
 }
 
 // parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. When

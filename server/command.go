@@ -29,6 +29,11 @@ type command struct {
 	// is none.
 	// A brief one need not step aside: it is fast, or one of those that connections begin with.
 	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
+	// writes is whether it may change keys.
+	writes bool
+	// isLater: its reply is found in its own time, or is not this server's to write, so that
+	// those before must have gone.
+	isLater bool
 	// asks says that a remote answers it, and needsKeys that it looks at keys that a remote
 	// has and does not show.
 	asks, needsKeys bool
@@ -92,11 +97,12 @@ func newCommandTable() *commandTable {
 	}
 	t.each(func(c *command) {
 		c.arguments = parseSynopsis(c.synopsis)
-		c.isFast, c.needsNoAuth = c.has("fast"), c.has("no_auth")
+		c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 		ofClient := c.container != nil && c.container.name == "client" && c.name != "list" && c.name != "kill"
 		c.isBrief = c.isFast || ofClient
 		c.asks = c.group == "limiter" || c.name == "del" || c.name == "unlink"
 		c.needsKeys = c.group == "keys" && !c.asks && c.subs == nil
+		c.isLater = c.has("blocking") || c.name == "save" || c.name == "rl.sync"
 		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
 		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
 		c.isPrivate = c.has("admin") || c.needsNoAuth

@@ -61,7 +61,20 @@ func commandRows() []*command {
 			row("info", "[section [section ...]]", -1, "loading stale", noKeys, cmdInfo, "Statistics and state, in sections."),
 			row("monitor", "", 1, admin, noKeys, cmdMonitor, "Streams every command that the server is sent."),
 			slowlogRow(),
+			row("shutdown", "[NOSAVE|SAVE]", -1, admin+" no_multi", noKeys, cmdShutdown, "Ends the server as SIGTERM does."),
 			row("time", "", 1, "fast loading stale", noKeys, cmdTime, "The clock that decisions use: seconds and microseconds."),
+		),
+		inGroup("replication",
+			row("bgrewriteaof", "", 1, "admin noscript", noKeys, replicated(cmdRewriteAppendOnly), "Writes the append-only file anew, in the background."),
+			row("bgsave", "[SCHEDULE]", -1, "admin noscript", noKeys, replicated(cmdBackgroundSave), "Writes a snapshot in the background."),
+			row("lastsave", "", 1, "loading stale fast", noKeys, replicated(cmdLastSave), "When the last snapshot was on disk, in seconds since the Unix epoch."),
+			row("replconf", "option value [option value ...]", -3, admin, noKeys, replicated(cmdReplConf), "What a replica tells of itself."),
+			row("replicaof", "host port", 3, "admin noscript stale", noKeys, replicated(cmdReplicaOf), "Makes the server a replica; NO ONE makes it a primary."),
+			row("rl.sync", "version id offset", 4, "admin noscript no_multi", noKeys, replicated(cmdSync), "Makes the connection a replica's, which is sent every change."),
+			row("role", "", 1, alwaysFast, noKeys, cmdRole, "Whether the server is a primary or a replica, and of whom."),
+			row("save", "", 1, "admin noscript no_multi", noKeys, replicated(cmdSave), "Writes a snapshot, and replies when it is on disk."),
+			row("slaveof", "host port", 3, "admin noscript stale", noKeys, replicated(cmdReplicaOf), "The same as REPLICAOF."),
+			row("wait", "numreplicas timeout", 3, "blocking no_multi", noKeys, replicated(cmdWait), "Waits until so many replicas have every change; replies how many have."),
 		),
 	)
 }
@@ -96,6 +109,7 @@ func configRow() *command {
 	return container("config", "Reads and changes settings.",
 		row("get", "parameter [parameter ...]", -3, admin, noKeys, cmdConfigGet, "Reads the settings that match patterns."),
 		row("resetstat", "", 2, admin, noKeys, cmdConfigResetStat, "Sets the statistics of INFO to zero."),
+		row("rewrite", "", 2, admin, noKeys, cmdConfigRewrite, "Writes what was changed, and the role, to the configuration file."),
 		row("set", "parameter value [parameter value ...]", -4, admin, noKeys, cmdConfigSet, "Changes settings while running: all of those given, or none."),
 	)
 }

@@ -42,6 +42,7 @@ type Config struct {
 	LogLevel         slog.Level
 	LogFormat        string // "auto", "text" or "json"
 	Redis            RedisConfig
+	Replication      ReplicationConfig
 }
 
 // A Setting is one row: a flag of the command line, an environment variable, a key of the
@@ -74,7 +75,7 @@ const outputBufferMin = 64 << 10
 const MaxMemoryMin = 16 << 20
 
 // Settings is the table of settings.
-var Settings = slices.Concat(serverSettings, redisSettings)
+var Settings = slices.Concat(serverSettings, replicationSettings, redisSettings)
 
 var serverSettings = []Setting{
 	{Name: "bind", Accepts: "IP addresses, separated by commas or spaces",
@@ -193,6 +194,7 @@ func DefaultConfig() Config {
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        "auto",
 		Redis:            defaultRedisConfig(),
+		Replication:      defaultReplicationConfig(),
 	}
 }
 

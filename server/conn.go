@@ -23,6 +23,7 @@ type conn struct {
 	// answered is how much of out are answers to the commands before the present one.
 	answered int
 	asked    *asked // of a remote; nil where none decides
+	pending  pending
 	context  any
 	closed   bool // no further command is to be read
 	slow     bool // the next command may take long

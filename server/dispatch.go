@@ -24,6 +24,8 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 	case !cmd.needsNoAuth && !c.mayAsk():
 		s.refuse(c, errNoAuth)
 		return dispatched
+	case cmd.writes && s.refusesWrite(c):
+		return dispatched
 	case s.remote != nil && cmd.needsKeys:
 		s.refuse(c, errNotHere(cmd, s.config().Redis.Backend))
 		return dispatched
@@ -31,6 +33,8 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 		return notYet
 	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax):
 		return tooLong
+	case cmd.isLater && c.conn.(*conn).waiting():
+		return notYet
 	}
 	c.count(cmd)
 	if s.monitors.any() && !cmd.isPrivate {
@@ -64,3 +68,13 @@ func (s *Server) refuse(c *client, text string) {
 
 // fail replies an error that a handler found.
 func (r *request) fail(text string) { r.server.refuse(r.client, text) }
+
+// refusesWrite refuses a command that writes, while such are refused.
+func (s *Server) refusesWrite(c *client) bool {
+	text := s.refusal.Load()
+	if text == nil {
+		return false
+	}
+	s.refuse(c, *text)
+	return true
+}

@@ -32,6 +32,8 @@ const (
 	errMaxClients   = "ERR max number of clients reached"
 	errSlowCount    = "ERR count should be greater than or equal to -1"
 	errNoMemory     = "OOM command not allowed when used memory > 'maxmemory'."
+	errNoShutdown   = "ERR SHUTDOWN is not available here: who runs this server ends it"
+	errNoConfigFile = "ERR The server is running without a config file"
 	errPanic        = "ERR internal error; the connection is closed and the server's log has the details"
 	errProtected    = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
 		"To accept others, set a password (--requirepass, RLSERVER_REQUIREPASS or requirepass in the configuration file), " +
@@ -97,6 +99,38 @@ func errNotHere(cmd *command, backend string) string {
 func errConfig(parameter, problem string) string {
 	return "ERR CONFIG SET failed (possibly related to argument '" + parameter + "') - " + problem
 }
+
+// The errors of replication; those of WAIT and REPLICAOF are Redis's.
+const (
+	errPrimaryPort     = "ERR Invalid master port"
+	errPrimaryHost     = "ERR Invalid master host"
+	errTimeoutInteger  = "ERR timeout is not an integer or out of range"
+	errTimeoutNegative = "ERR timeout is negative"
+	errWaitReplica     = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+	errReplicaHost     = "ERR REPLCONF ip-address is not accepted: accepted is a name or an IP address"
+	errSyncVersion     = "ERR RL.SYNC version is not accepted: accepted is a whole number from 1 on"
+	errSyncID          = "ERR RL.SYNC id is not accepted: accepted is 40 hexadecimal digits, or ? for none"
+	errSyncOffset      = "ERR RL.SYNC offset is not accepted: accepted is a whole number from -1 on"
+	errSyncDetached    = "ERR RL.SYNC needs a connection of its own"
+	errMemoryOnly      = "this server keeps nothing on disk and has no replicas"
+	errSyncMore        = "ERR Protocol error: a replica sends nothing between RL.SYNC and its answer"
+)
+
+func errReplConf(option []byte) string {
+	return fmt.Sprintf("ERR Unrecognized REPLCONF option: %s", cut(option, quotedBytesMax))
+}
+
+// errNoReplicator is for commands about the disk and replicas, where there are none.
+func errNoReplicator(cmd *command) string {
+	return "ERR " + strings.ToUpper(cmd.name) + " is not available: " + errMemoryOnly
+}
+
+func errReplicator(err error) string { return "ERR " + err.Error() }
+
+// errNotOnDisk answers for changes that were made and are not on disk. MISCONF is Redis's code.
+func errNotOnDisk(err error) string { return "MISCONF Errors writing to the AOF file: " + err.Error() }
+
+func errRewrite(err error) string { return "ERR Rewriting config file: " + err.Error() }
 
 // errDecision is the text for an error of the limiter.
 func errDecision(err error) string {

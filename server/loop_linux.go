@@ -33,6 +33,7 @@ type loop struct {
 	in, out []byte
 	events  []unix.EpollEvent
 	batches []*engine.Batch // to be asked of the remote at the end of the turn
+	commits []*socket       // whose replies wait for the disk from the end of the turn on
 	leaving []*socket       // that stay only until an instant
 	expired time.Time       // when they were looked through
 
@@ -167,6 +168,7 @@ func (l *loop) run() {
 		}
 		l.expire()
 		l.askRemote()
+		l.commit()
 	}
 }
 
@@ -226,7 +228,7 @@ func (l *loop) expire() {
 	for _, so := range leaving {
 		switch {
 		case so.fd < 0:
-		case so.away.Load() || so.asking.Load() || now.Before(so.leaves):
+		case so.away.Load() || so.pending.Load() || now.Before(so.leaves):
 			l.leaving = append(l.leaving, so)
 		case so.shut:
 			so.end()

@@ -126,6 +126,10 @@ func cmdMonitor(r *request) {
 // serveDetached serves a connection that is, or was, a monitor: one goroutine reads
 // commands, another writes lines.
 func (s *Server) serveDetached(c *client, conn *conn) {
+	if c.link != nil {
+		s.serveReplica(c, conn)
+		return
+	}
 	var writing sync.Mutex // whoever holds it may write to the connection
 	defer s.monitors.remove(c)
 	for !conn.closed {
@@ -144,6 +148,7 @@ func (s *Server) serveDetached(c *client, conn *conn) {
 		conn.answered = len(conn.out)
 		s.dispatch(c, cmd.Args)
 		c.flushRuns()
+		s.awaitAll(c, conn)
 		err = c.detached.Flush()
 		writing.Unlock()
 		if err != nil {

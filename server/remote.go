@@ -38,9 +38,6 @@ type asked struct {
 	conn    *conn
 	batch   engine.Batch
 	replies []awaited
-	// early are the replies that needed no asking, while the others are waited for.
-	early []byte
-	came  bool // the answers have
 }
 
 // awaited is the reply to one command.
@@ -71,21 +68,16 @@ func (a *asked) await(n int, reset bool) {
 	a.replies = append(a.replies, awaited{len(a.conn.out), n, reset})
 }
 
-// suspend keeps the replies that are there until the others have come.
-func (a *asked) suspend() {
-	a.early = append(a.early[:0], a.conn.out...)
-	a.conn.out = a.conn.out[:0]
-}
-
 // answer writes all replies in order.
 func (a *asked) answer(c *client) {
+	early := a.conn.pending.early
 	at, next := 0, 0
 	for _, w := range a.replies {
-		c.conn.WriteRaw(a.early[at:w.at])
+		c.conn.WriteRaw(early[at:w.at])
 		c.writeAnswer(a.batch.Questions[next:next+w.questions], w.reset)
 		at, next = w.at, next+w.questions
 	}
-	c.conn.WriteRaw(a.early[at:])
+	c.conn.WriteRaw(early[at:])
 	a.clear()
 }
 
@@ -94,12 +86,9 @@ const askedKept = 64
 
 func (a *asked) clear() {
 	clear(a.batch.Questions)
-	a.batch.Questions, a.replies, a.early, a.came = a.batch.Questions[:0], a.replies[:0], a.early[:0], false
+	a.batch.Questions, a.replies = a.batch.Questions[:0], a.replies[:0]
 	if cap(a.batch.Questions) > askedKept {
 		a.batch.Questions, a.replies = nil, nil
-	}
-	if cap(a.early) > outBytesKept {
-		a.early = nil
 	}
 }
 
@@ -148,11 +137,9 @@ func (r *request) resetElsewhere(keys [][]byte) {
 }
 
 // awaitAnswers asks what a connection with a goroutine of its own has gathered, and waits.
-func (s *Server) awaitAnswers(c *client, conn *conn) {
+func (s *Server) awaitAnswers(conn *conn) {
 	done := make(chan struct{})
-	conn.asked.suspend()
 	conn.asked.batch.Done = func() { close(done) }
 	s.remote.Ask(&conn.asked.batch)
 	<-done
-	conn.asked.answer(c)
 }

@@ -20,7 +20,7 @@ type Server struct {
 	version  string
 	limiter  Limiter
 	remote   Remote        // who decides in place of the limiter, or nil
-	tune     func(*Config) // tells the remote what it is configured to
+	tune     func(*Config) // tells the remote or the replicator what it is configured to
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -35,13 +35,26 @@ type Server struct {
 	// half of a change; changing is who may replace it.
 	settings atomic.Pointer[Config]
 	changing sync.Mutex
+	// changed are the settings that CONFIG SET has changed, and rewrite is what CONFIG REWRITE
+	// does with them, if it does something.
+	changed map[string]bool
+	rewrite func(changed map[string]string) error
 
 	listeners []net.Listener
 	serving   sync.WaitGroup // connections
 	draining  atomic.Bool
 	loops     loops
 	prefetch  func(key string) // the limiter's, if it has one
-	unsent    atomic.Int64     // bytes of replies that peers of the event loops have not taken
+
+	replicator Replicator             // nil: changes are kept by the limiter alone
+	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
+	isReplica  atomic.Bool
+	shutdown   func(ShutdownSave) // what SHUTDOWN does; nil: nothing
+	bounding   sync.Mutex         // of the limiter's memory
+	// commitAlarm is when the log last told of changes that are not on disk (µs).
+	commitAlarm atomic.Int64
+
+	unsent atomic.Int64 // bytes of replies that peers of the event loops have not taken
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it
@@ -55,6 +68,7 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 		clock:   newClock(),
 		runID:   newRunID(),
 		table:   newCommandTable(),
+		changed: map[string]bool{},
 	}
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
@@ -80,7 +94,7 @@ func (s *Server) changeConfig(change func(*Config) bool) {
 func (s *Server) changeConfigTo(cfg Config) {
 	s.settings.Store(&cfg)
 	s.level.Set(cfg.LogLevel)
-	s.limiter.SetMaxMemory(cfg.MaxMemory)
+	s.boundMemory()
 	if s.tune != nil {
 		s.tune(&cfg)
 	}
@@ -126,7 +140,9 @@ func (s *Server) drain() error {
 	open := s.clients.all()
 	s.logger.Info("draining", "connections", len(open))
 	for _, c := range open {
-		c.handle.drain()
+		if !c.isReplica.Load() {
+			c.handle.drain()
+		}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -139,7 +155,9 @@ func (s *Server) drain() error {
 	case <-time.After(s.config().ShutdownTimeout):
 	}
 	for _, c := range s.clients.all() {
-		c.kill()
+		if !c.isReplica.Load() {
+			c.kill()
+		}
 	}
 	<-done
 	return ErrDrainTimeout

@@ -88,7 +88,7 @@ func (so *socket) kill() {
 }
 
 func (so *socket) drain() {
-	so.inLoop(func() { so.leave(drainGrace) }, (*stream).drain)
+	so.inLoop(func() { so.leave(drainGrace); so.giveUp() }, (*stream).drain)
 }
 
 // inLoop does one thing in the loop, or, once the socket has moved out of it, the other.
@@ -112,7 +112,7 @@ func (so *socket) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
 		return st.dropIfStuck(after, dropped)
 	}
 	if so.unsentSince.Load() == 0 {
-		return so.away.Load() || so.asking.Load()
+		return so.away.Load() || so.pending.Load()
 	}
 	so.inLoop(func() {
 		if so.fd < 0 || so.away.Load() || so.unsent.bytes == 0 {

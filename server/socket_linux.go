@@ -16,7 +16,7 @@ import (
 //	reading   commands are read and answered
 //	held      too many replies wait for the peer, or the connection is to leave the loop:
 //	          nothing is read until the peer has taken them
-//	asking    a remote has its questions: nothing is read until they are answered
+//	pending   replies wait for what happens elsewhere (pending.go): nothing is read until then
 //	away      a goroutine of its own runs a command that may take long, and the loop does
 //	          not touch it
 //	parting   no more is answered: what has gathered goes out, then the end of the stream,
@@ -32,9 +32,9 @@ type socket struct {
 
 	held bool
 	away atomic.Bool // stepped aside
-	// asking, and whether the connection goes on afterwards.
-	asking atomic.Bool
-	more   bool
+	// pending, and whether the connection goes on afterwards.
+	pending atomic.Bool
+	more    bool
 	// parting, and until when; shut says that the end of the stream has been sent.
 	parting, shut bool
 	leaves        time.Time
@@ -109,7 +109,7 @@ func (so *socket) ready(events uint32) {
 	}
 	switch {
 	case so.fd < 0 || so.held || events&^unix.EPOLLOUT == 0:
-	case so.asking.Load():
+	case so.pending.Load():
 		so.interrupted(events)
 	case so.shut:
 		so.discard()
@@ -145,15 +145,16 @@ func (so *socket) answer() {
 	c.out = l.out
 	more := so.serve()
 	c.framer.park()
-	waiting := c.asked.waiting()
+	waiting := c.waiting()
 	if waiting {
-		so.ask(more)
+		so.pend(more)
 	}
 	if l.out, c.out = c.out[:0], nil; cap(l.out) > 2*outBytesFlush {
 		l.out = nil
 	}
 	switch {
 	case waiting:
+		so.watchPeer()
 	case !more:
 		so.part()
 	case c.slow:
@@ -163,17 +164,18 @@ func (so *socket) answer() {
 	}
 }
 
-// serve is serveBatch, behind answers that have come, with a panic kept to this connection.
-// Nothing is left in out, unless questions are waiting.
+// serve is serveBatch, behind replies that have waited, with a panic kept to this connection.
+// Nothing is left in out, unless that has to wait.
 func (so *socket) serve() (more bool) {
 	defer func() {
-		if !so.conn.asked.waiting() {
+		if !so.conn.waiting() {
 			more = so.conn.flush() == nil && more
 		}
 	}()
 	defer so.loop.server.rescue(so.client, so.conn)
-	if a := so.conn.asked; a != nil && a.came {
-		if a.answer(so.client); !so.more {
+	if so.conn.pending.came {
+		so.client.settle(so.conn)
+		if so.conn.flush() != nil || !so.more { // they would have to wait for the next ones
 			return false
 		}
 	}
@@ -201,9 +203,9 @@ func (so *socket) stepAside() {
 // back is the end of stepAside.
 func (so *socket) back(more bool) {
 	so.away.Store(false)
-	waiting := so.conn.asked.waiting()
+	waiting := so.conn.waiting()
 	if waiting {
-		so.ask(more)
+		so.pend(more)
 	}
 	so.client.hurried, so.conn.out = true, nil
 	so.events = unix.EPOLLIN
@@ -214,6 +216,7 @@ func (so *socket) back(more bool) {
 	case so.client.killed.Load():
 		so.end()
 	case waiting:
+		so.watchPeer()
 	case more:
 		so.wait()
 	default:
@@ -288,7 +291,7 @@ func (so *socket) resume() {
 		so.end()
 	case so.parting:
 		so.part()
-	case so.asking.Load():
+	case so.pending.Load():
 		so.held = so.held && so.unsent.bytes > so.loop.server.unsentMax(so.conn)/2
 		so.wait()
 	case !so.held || so.conn.detached:
@@ -302,13 +305,16 @@ func (so *socket) resume() {
 // wait has the loop woken for what the connection needs next.
 func (so *socket) wait() {
 	c := so.conn
-	if c.detached && so.unsent.bytes == 0 {
+	if c.detached && so.unsent.bytes == 0 && !so.pending.Load() {
 		so.move()
 		return
 	}
 	so.held = so.held || c.detached
 	var events uint32
-	if !so.held && !so.asking.Load() {
+	switch {
+	case so.pending.Load() && c.pending.later != nil:
+		events = unix.EPOLLRDHUP // it may take long: who is gone must be missed
+	case !so.held && !so.pending.Load():
 		events = unix.EPOLLIN
 	}
 	if so.unsent.bytes > 0 {

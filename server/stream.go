@@ -79,6 +79,7 @@ func queuedBytes(nc net.Conn) (n int) {
 func (s *Server) serve(c *client, conn *conn) {
 	defer s.forget(c)
 	defer func() { _ = conn.nc.Close() }()
+	defer func() { s.awaitAll(c, conn); _ = conn.flush() }() // what a panic has left
 	defer s.rescue(c, conn)
 	if err := handshake(conn.nc); err != nil {
 		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
@@ -90,9 +91,9 @@ func (s *Server) serve(c *client, conn *conn) {
 			return
 		}
 		more := s.serveBatch(c, conn)
-		for conn.asked.waiting() {
-			s.awaitAnswers(c, conn)
-			more = more && s.serveBatch(c, conn)
+		for conn.waiting() {
+			s.await(c, conn)
+			more = conn.flush() == nil && more && s.serveBatch(c, conn) // or they would wait for the next ones
 		}
 		if !more {
 			s.part(conn)

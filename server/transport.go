@@ -79,8 +79,8 @@ func (s *Server) turnAway(nc net.Conn, text string) {
 
 // serveBatch answers the commands that have come so far, and sends the answers in one
 // write. It returns false when no more are to be read: what gathered in out is the last. A
-// command for which there is no time here is left in the framer, and conn.slow set. Where a
-// remote has to be asked, nothing is sent, and commands may be left until it has answered.
+// command for which there is no time here is left in the framer, and conn.slow set. Where
+// replies have to wait (pending.go), nothing is sent, and commands may be left until then.
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
 serving:
@@ -108,10 +108,13 @@ serving:
 			break serving
 		case dispatched:
 		}
+		if c.mustWait && c.hold(conn) {
+			break
+		}
 		if len(conn.out) < outBytesFlush {
 			continue
 		}
-		if conn.asked.waiting() {
+		if conn.waiting() {
 			break
 		}
 		if conn.flush() != nil {
@@ -119,7 +122,7 @@ serving:
 		}
 	}
 	c.flushRuns()
-	if conn.asked.waiting() { // its answers go first
+	if conn.waiting() { // what they wait for comes first
 		return !conn.closed
 	}
 	return !conn.closed && conn.flush() == nil
@@ -157,9 +160,12 @@ func (s *Server) rescue(c *client, conn *conn) {
 	if conn.asked != nil {
 		conn.asked.clear() // what it has asked is not asked any more
 	}
+	c.mustWait, conn.pending.later = false, nil
 	conn.out, conn.closed = conn.out[:min(conn.answered, len(conn.out))], true // its reply may be half written
 	conn.WriteError(errPanic)
-	_ = conn.flush()
+	if !conn.waiting() {
+		_ = conn.flush()
+	}
 }
 
 // forget takes leave of a connection that has ended.
@@ -167,5 +173,7 @@ func (s *Server) forget(c *client) {
 	c.flushRuns()
 	s.monitors.remove(c)
 	s.clients.remove(c)
-	s.serving.Done()
+	if !c.isReplica.Load() {
+		s.serving.Done()
+	}
 }

@@ -53,24 +53,30 @@ func redisTLS(c *server.RedisConfig) (*tls.Config, error) {
 		}
 		return nil, nil
 	}
+	return clientTLS("redis-tls-ca-cert-file", c.TLSCAFile, "redis-tls-cert-file", c.TLSCertFile, "redis-tls-key-file", c.TLSKeyFile)
+}
+
+// clientTLS is how TLS is spoken with another server: with which authority, or the system's,
+// and which certificate to show, or none. Errors name the settings.
+func clientTLS(caName, ca, certName, cert, keyName, key string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.TLSCAFile != "" {
-		text, err := os.ReadFile(c.TLSCAFile)
+	if ca != "" {
+		text, err := os.ReadFile(ca)
 		if err != nil {
-			return nil, fmt.Errorf("redis-tls-ca-cert-file: %w", err)
+			return nil, fmt.Errorf("%s: %w", caName, err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("redis-tls-ca-cert-file: there is no certificate in %s", c.TLSCAFile)
+			return nil, fmt.Errorf("%s: there is no certificate in %s", caName, ca)
 		}
 	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		return nil, errors.New("redis-tls-cert-file and redis-tls-key-file belong together: set both or none")
+	if (cert == "") != (key == "") {
+		return nil, fmt.Errorf("%s and %s belong together: set both or none", certName, keyName)
 	}
-	if c.TLSCertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("redis-tls-cert-file and redis-tls-key-file: %w", err)
+			return nil, fmt.Errorf("%s and %s: %w", certName, keyName, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}

@@ -11,7 +11,9 @@
 //	client.go       what check and ping share: where the server is, and errors about it
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
-//	file.go         the YAML file; file_syntax.go names the line when it is not YAML
+//	file.go         the YAML file; file_syntax.go names the line when it is not YAML, and
+//	                file_rewrite.go is CONFIG REWRITE
+//	replicate.go    who keeps changes beyond the process, and the order of a shutdown
 //	suggest.go      “did you mean”
 //	log.go          the log
 //

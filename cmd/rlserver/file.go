@@ -33,6 +33,10 @@ func (f configFile) settings() ([]assignment, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.parse(content)
+}
+
+func (f configFile) parse(content []byte) ([]assignment, error) {
 	var document yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	switch err := decoder.Decode(&document); {

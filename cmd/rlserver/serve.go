@@ -21,7 +21,7 @@ func newServe(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve; the same as rlserver without a subcommand",
-		Long: `serve answers Redis clients until it gets SIGINT or SIGTERM. Then it takes no new connections,
+		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it takes no new connections,
 answers what has been sent, closes and exits with 0; a second signal ends it at once. It exits
 with 1 when it cannot start, or when clients had to be cut off after --shutdown-timeout.
 
@@ -40,8 +40,12 @@ with 1 when it cannot start, or when clients had to be cut off after --shutdown-
 
 // serve puts a limiter behind a server, and serves until a signal comes.
 func serve(cmd *cobra.Command, env environment) error {
-	c, err := load(chooseConfigFile(cmd.Flags(), env), env, flagSettings(cmd.Flags()))
+	file := chooseConfigFile(cmd.Flags(), env)
+	c, err := load(file, env, flagSettings(cmd.Flags()))
 	if err != nil {
+		return err
+	}
+	if err := checkReplication(&c); err != nil {
 		return err
 	}
 	level := new(slog.LevelVar)
@@ -62,14 +66,18 @@ func serve(cmd *cobra.Command, env environment) error {
 	if remote != nil {
 		defer remote.Close()
 	}
+	k, err := replicate(srv, &c.cfg, store, logger)
+	if err != nil {
+		return err
+	}
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
-	if err := srv.Listen(); err != nil {
-		return listenError(err)
-	}
-	announce(logger, c, srv.Addrs())
-	go srv.TuneCollector(ctx)
-	if err := srv.Serve(ctx); err != nil {
+	ctx, save := wire(ctx, srv, file, &c, logger)
+	err = serveAndClose(ctx, srv, k, save, func() {
+		announce(logger, c, srv.Addrs())
+		go srv.TuneCollector(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	logger.Info("stopped")
