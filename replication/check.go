@@ -55,6 +55,9 @@ func (r *Report) Damaged() bool {
 	return slices.ContainsFunc(r.Files, func(f FileReport) bool { return f.Damage != nil && !f.Torn })
 }
 
+// NewManifest says whether Repair writes, or wrote, the manifest.
+func (r *Report) NewManifest() bool { return r.rewrite }
+
 // Check reads what a server keeps in a directory and reports what is there, without changing
 // it. No server may be using the directory.
 func Check(dir string) (*Report, error) {

@@ -98,7 +98,7 @@ func overwrite(t *testing.T, path string, b []byte) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	must(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = f.WriteAt(b, 0)
 	must(t, err)
 	must(t, f.Truncate(int64(len(b))))

@@ -132,7 +132,7 @@ func createFile(path string, h fileHeader) (*os.File, error) {
 	}
 	crashPoint("created")
 	if _, err := f.Write(h.encode()); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, diskError(errors.Join(err, os.Remove(path)))
 	}
 	crashPoint("header written")
@@ -149,7 +149,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return diskError(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	return diskError(d.Sync())
 }
 
@@ -185,7 +185,7 @@ func readHeader(path string) (h fileHeader, err error) {
 	if err != nil {
 		return h, diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var head [fileHeaderBytes]byte
 	_, err = io.ReadFull(f, head[:])
 	if err == nil {

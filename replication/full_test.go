@@ -144,7 +144,7 @@ func TestSyncFails(t *testing.T) {
 		must(t, w.d.syncCurrent())
 		w.d.setPolicy(policy)
 		file := onDevice(t, w.d, "/dev/null")
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 
 		frame, end := w.change()
 		err := w.d.append(frame, end)
@@ -196,7 +196,8 @@ func TestSyncFailsAside(t *testing.T) {
 		<-gate
 		return w.live.dump(visit)
 	}))
-	defer onDevice(t, w.d, "/dev/null").Close()
+	file := onDevice(t, w.d, "/dev/null")
+	defer func() { _ = file.Close() }()
 	w.append(1)
 	if w.d.syncCurrent() == nil {
 		t.Fatal("the sync did not fail")
@@ -235,7 +236,7 @@ func TestTrimIsRemembered(t *testing.T) {
 			t.Errorf("append: %v", err)
 		}
 	}
-	c.file.Close()
+	_ = c.file.Close()
 	c.file = file
 	must(t, w.d.append(frame, end))
 	w.at.offset = end

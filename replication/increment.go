@@ -61,7 +61,7 @@ func (d *disk) createIncrement(at position, kind fileKind) (*increment, error) {
 
 // discard closes and removes an increment.
 func (d *disk) discard(c *increment) error {
-	c.file.Close()
+	_ = c.file.Close()
 	// If it came into force and nobody knows, it stays: it is empty, but it is named.
 	for _, name := range d.manifest.files() {
 		if name == incrementName(c.number) {
@@ -109,6 +109,6 @@ func (d *disk) switchTo(at position) (*increment, error) {
 	defer d.mu.Unlock()
 	d.current = next
 	d.record.closedBytes += c.bytes
-	c.file.Close() // it is on disk
+	_ = c.file.Close() // it is on disk
 	return next, nil
 }

@@ -100,7 +100,7 @@ func (d *disk) cutTail(torn *DamageError, l *loadedLog) error {
 	if err != nil {
 		return diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	crashPoint("before the tail is cut")
 	if err := f.Truncate(torn.Offset); err != nil {
 		return diskError(err)

@@ -17,10 +17,10 @@ func lockFile(path string) (*os.File, error) {
 	}
 	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		f.Close()
+		_ = f.Close()
 		return nil, errInUse
 	case err != nil:
-		f.Close()
+		_ = f.Close()
 		return nil, diskError(&os.PathError{Op: "flock", Path: path, Err: err})
 	}
 	return f, nil

@@ -167,7 +167,7 @@ func readManifest(dir string) (m manifest, found bool, err error) {
 	if err != nil {
 		return m, false, diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, manifestBytesMax+1))
 	if err != nil {
 		return m, false, diskError(err)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rlserver/rlserver/engine"
 )
@@ -51,7 +52,7 @@ func readFile(dir, name string, snapshot bool, visit func(*engine.Change) error)
 	if err != nil {
 		return s, diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return s, diskError(err)
@@ -75,7 +76,7 @@ func readFile(dir, name string, snapshot bool, visit func(*engine.Change) error)
 
 // damaged is a DamageError behind what was good.
 func (s *fileState) damaged(format string, args ...any) *DamageError {
-	return &DamageError{Offset: s.good, Problem: fmt.Sprintf(format, args...)}
+	return &DamageError{Offset: s.good, Problem: strings.TrimPrefix(fmt.Sprintf(format, args...), "replication: ")}
 }
 
 // read reads a header and frames.
@@ -184,7 +185,7 @@ const sectorBytes = 512
 // which is never zero; or the part of it that stands behind the border of a sector, the least
 // that is written or not. Zeros with something behind them are no such thing: what stands
 // behind may have been synced and acknowledged.
-func endsInZeros(f *os.File, start, size int64) (bool, error) {
+func endsInZeros(f io.ReaderAt, start, size int64) (bool, error) {
 	var head [frameHeaderBytes]byte
 	if size-start < frameHeaderBytes {
 		return true, nil

@@ -72,7 +72,7 @@ func (r *Report) keep(c *Cut) error {
 	if err != nil {
 		return diskError(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(filepath.Join(r.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePermissions)
 	if err != nil {
 		return diskError(err)
@@ -116,7 +116,7 @@ func (r *Report) apply(c *Cut) error {
 	if err != nil {
 		return diskError(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h, err := readHeader(path)
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func linkOrCopy(from, to string) error {
 	if err != nil {
 		return diskError(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
 	if err != nil {
 		return diskError(err)
