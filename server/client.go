@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -26,13 +27,19 @@ type client struct {
 	now     int64
 	request request
 	asked   *asked // nil where no remote decides
-	// detached is the connection once it has been a monitor, and newLines the lines that
-	// nobody writes yet (monitor.go).
-	detached redcon.DetachedConn
-	newLines <-chan string
-	// lines are those of the present monitoring. Whoever reads or writes it holds the lock
-	// of serveDetached, or there is no second goroutine yet.
-	lines <-chan string
+	// wire is conn as those see it who carry it.
+	wire *conn
+	// pushes are there once the connection has been detached (pushes.go). Whoever finds the
+	// client among the monitors or subscribers finds them.
+	pushes *pushes
+	// restricted says that commands do not go straight to their handlers, but past restrict:
+	// there is a transaction, or a subscription in RESP2.
+	restricted  bool
+	transaction *transaction // since MULTI
+	executing   bool         // EXEC
+	// topics are what the client has subscribed to. Only its goroutine changes them, under
+	// the lock of pubsub.
+	topics [2]map[string]struct{}
 	// running and runs count commands until they are added to the server's statistics: a
 	// counter that every connection shares must not be touched for every command.
 	running *command
@@ -54,6 +61,12 @@ type client struct {
 	noTouch  atomic.Bool
 	monitor  atomic.Bool
 	killed   atomic.Bool
+	// isReplica says that the connection feeds a replica.
+	isReplica atomic.Bool
+	// topicCounts are the sizes of topics, and queued is how many commands have been queued
+	// since MULTI, or notQueueing.
+	topicCounts [2]atomic.Int32
+	queued      atomic.Int32
 }
 
 // A request is one command as its handler sees it. It is reused for the next one.
@@ -73,6 +86,7 @@ func newClient(s *Server, conn *conn, id int64) *client {
 	now := s.clock.micros()
 	c := &client{
 		conn:          conn,
+		wire:          conn,
 		handle:        conn.handle,
 		server:        s,
 		authenticated: s.config().RequirePass == "",
@@ -88,6 +102,7 @@ func newClient(s *Server, conn *conn, id int64) *client {
 		c.asked = conn.asked
 	}
 	c.protocol.Store(2)
+	c.queued.Store(notQueueing)
 	c.active.Store(now)
 	conn.SetContext(c)
 	return c
@@ -134,19 +149,6 @@ func (c *client) kill() {
 // describe is the client's line in CLIENT LIST, with the fields of Redis that mean
 // something here.
 func (c *client) describe(now int64) string {
-	flags := ""
-	if c.monitor.Load() {
-		flags += "O"
-	}
-	if c.noEvict.Load() {
-		flags += "e"
-	}
-	if c.noTouch.Load() {
-		flags += "T"
-	}
-	if flags == "" {
-		flags = "N"
-	}
 	last := "NULL"
 	if cmd := c.last.Load(); cmd != nil {
 		last = cmd.fullName()
@@ -165,11 +167,11 @@ func (c *client) describe(now int64) string {
 	field("name", text(&c.name))
 	field("age", strconv.FormatInt((now-c.created)/1_000_000, 10))
 	field("idle", strconv.FormatInt(max(now-c.active.Load(), 0)/1_000_000, 10))
-	field("flags", flags)
+	field("flags", c.flags())
 	field("db", "0")
-	field("sub", "0")
-	field("psub", "0")
-	field("multi", "-1")
+	field("sub", strconv.Itoa(int(c.topicCounts[byChannel].Load())))
+	field("psub", strconv.Itoa(int(c.topicCounts[byPattern].Load())))
+	field("multi", strconv.Itoa(int(c.queued.Load())))
 	field("cmd", last)
 	field("user", "default")
 	field("redir", "-1")
@@ -178,6 +180,50 @@ func (c *client) describe(now int64) string {
 	field("lib-ver", text(&c.libVer))
 	return b.String()
 }
+
+// flags are Redis's letters for what a connection is and does.
+func (c *client) flags() string {
+	flags, monitors := "", c.monitor.Load()
+	for _, f := range [...]struct {
+		set    bool
+		letter string
+	}{
+		{monitors, "O"},
+		{c.isReplica.Load() && !monitors, "S"},
+		{c.subscriptions() > 0, "P"},
+		{c.queued.Load() != notQueueing, "x"},
+		{c.noEvict.Load(), "e"},
+		{c.noTouch.Load(), "T"},
+	} {
+		if f.set {
+			flags += f.letter
+		}
+	}
+	return cmp.Or(flags, "N")
+}
+
+// The kinds of connections that CLIENT LIST and CLIENT KILL choose by.
+const (
+	kindNormal  = "normal"
+	kindPubsub  = "pubsub"
+	kindReplica = "replica"
+	kindMaster  = "master" // a replica's to its primary; none is in the list
+)
+
+// kind is the connection's kind; as in Redis a monitor is a normal one.
+func (c *client) kind() string {
+	switch {
+	case c.isReplica.Load() && !c.monitor.Load():
+		return kindReplica
+	case c.subscriptions() > 0:
+		return kindPubsub
+	}
+	return kindNormal
+}
+
+// mayBeSilent says whether the connection is there to listen, so that it is not idle when
+// it sends nothing.
+func (c *client) mayBeSilent() bool { return c.monitor.Load() || c.kind() != kindNormal }
 
 // text reads a string that another goroutine may set; empty when it was never set.
 func text(p *atomic.Pointer[string]) string {

@@ -153,6 +153,6 @@ func (s *Server) awaitAnswers(c *client, conn *conn) {
 	conn.asked.suspend()
 	conn.asked.batch.Done = func() { close(done) }
 	s.remote.Ask(&conn.asked.batch)
-	<-done
+	c.whileWaiting(func() { <-done })
 	conn.asked.answer(c)
 }

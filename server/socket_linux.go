@@ -291,7 +291,7 @@ func (so *socket) resume() {
 	case so.asking.Load():
 		so.held = so.held && so.unsent.bytes > so.loop.server.unsentMax(so.conn)/2
 		so.wait()
-	case !so.held || so.conn.detached:
+	case !so.held || so.conn.detaching:
 		so.wait()
 	case so.unsent.bytes <= so.loop.server.unsentMax(so.conn)/2:
 		so.held = false
@@ -302,11 +302,11 @@ func (so *socket) resume() {
 // wait has the loop woken for what the connection needs next.
 func (so *socket) wait() {
 	c := so.conn
-	if c.detached && so.unsent.bytes == 0 {
+	if c.detaching && so.unsent.bytes == 0 {
 		so.move()
 		return
 	}
-	so.held = so.held || c.detached
+	so.held = so.held || c.detaching
 	var events uint32
 	if !so.held && !so.asking.Load() {
 		events = unix.EPOLLIN

@@ -84,22 +84,27 @@ func (s *Server) serve(c *client, conn *conn) {
 		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
 		return
 	}
-	for !conn.closed && !conn.detached {
+	for !conn.detaching {
 		if err := conn.framer.fill(conn.nc); err != nil {
 			s.takeLeave(c, conn, err)
 			return
 		}
-		more := s.serveBatch(c, conn)
-		for conn.asked.waiting() {
-			s.awaitAnswers(c, conn)
-			more = more && s.serveBatch(c, conn)
-		}
-		if !more {
+		if !s.serveRead(c, conn) {
 			s.part(conn)
 			return
 		}
 	}
 	s.serveDetached(c, conn)
+}
+
+// serveRead answers all commands that have been read, those that a remote answers as well.
+func (s *Server) serveRead(c *client, conn *conn) (more bool) {
+	more = s.serveBatch(c, conn)
+	for conn.asked.waiting() {
+		s.awaitAnswers(c, conn)
+		more = more && s.serveBatch(c, conn)
+	}
+	return more
 }
 
 // takeLeave ends a connection from which no more can be read: it has broken the protocol,
