@@ -31,8 +31,8 @@
 //
 //  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that
 //     of a command that has stepped aside. Others touch only a client's atomic fields and
-//     its handle. A monitor or subscriber has up to two goroutines
-//     and a lock between them.
+//     its handle. A monitor or subscriber has up to two goroutines and a lock
+//     between them.
 //  2. Arguments point into the connection's buffer and are good until the command ends;
 //     whoever keeps one copies it.
 //  3. Nothing on the way of RL.CHECK takes a lock, and nothing on it allocates except for

@@ -1,7 +1,5 @@
 package server
 
-import "slices"
-
 // A transaction is what a client has queued since MULTI. EXEC runs it in order, and answers
 // in one array; each command is decided at its own step, so others may come in between, and
 // a command that fails does not undo those before it, as in Redis.
@@ -143,17 +141,23 @@ func execIsBrief(c *client) bool {
 func publishIsBrief(c *client) bool { return c.server.pubsub.isFew() }
 
 func cmdExec(r *request) {
-	tx := r.transaction
-	switch {
+	switch tx := r.transaction; {
 	case tx == nil:
 		r.fail(errExecWithoutMulti)
-		return
 	case tx.broken:
 		r.endTransaction()
 		r.fail(errExecAbort)
-		return
+	default:
+		r.exec(tx)
 	}
-	exec, args, hurried := r.command, slices.Clone(r.args), r.hurried
+	if r.server.monitors.any() { // behind the commands, as in Redis
+		r.server.monitors.feed(r.client, r.args)
+	}
+}
+
+// exec runs a transaction. It leaves the request as it was, which is the commands' meanwhile.
+func (r *request) exec(tx *transaction) {
+	exec, args, hurried := r.command, r.args, r.hurried
 	// What is in it has been found fit for where we are.
 	r.transaction, r.restricted, r.executing, r.hurried = nil, false, true, false
 	r.conn.WriteArray(len(tx.commands))
@@ -162,9 +166,6 @@ func cmdExec(r *request) {
 	}
 	r.command, r.args, r.executing, r.hurried = exec, args, false, hurried
 	r.endTransaction()
-	if r.server.monitors.any() { // behind the commands, as in Redis
-		r.server.monitors.feed(r.client, args)
-	}
 }
 
 // runQueued runs a command of a transaction. There is a reply to each, but where the peer
