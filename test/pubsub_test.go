@@ -421,6 +421,9 @@ func TestSlowTransactionsStepAside(t *testing.T) {
 	if slowest > time.Second {
 		t.Errorf("a PING took %v beside a slow transaction", slowest)
 	}
+	eventually(t, "the transaction is over, though nobody has read its answers", func() bool {
+		return len(bystander.listed("LIST")) == 2 && !strings.Contains(bystander.ask("CLIENT", "LIST").text, "flags=x")
+	})
 	for range 301 {
 		c.value()
 	}
