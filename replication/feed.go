@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rlserver/rlserver/engine"
 )
@@ -15,9 +16,10 @@ type feed struct {
 	store  *engine.Store
 	logger *slog.Logger
 
-	mu   sync.Mutex // held by whoever appends to the stream, or changes what it is
-	at   position   // the end of the stream
-	past position   // the history that this one continues: the same up to its offset
+	mu   sync.Mutex   // held by whoever appends to the stream, or changes what it is
+	at   position     // the end of the stream
+	end  atomic.Int64 // at's offset, for who must not wait
+	past position     // the history that this one continues: the same up to its offset
 	// tracking is whether the store notes changes. While it does not, the offset stands still
 	// and says nothing.
 	tracking bool
@@ -53,6 +55,7 @@ func (f *feed) publish(frames []byte, end int64) error {
 		f.backlog.add(append([]byte(nil), frames...), end)
 	}
 	f.at.offset = end
+	f.end.Store(end)
 	f.log.append(frames, end)
 	close(f.grown)
 	f.grown = make(chan struct{})
@@ -127,6 +130,7 @@ func (f *feed) replace(at position, dump dumper) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at, f.past, f.packer.offset = at, position{}, at.offset
+	f.end.Store(at.offset)
 	f.backlog.restart(at.offset)
 	f.log.replace(at, dump)
 	close(f.grown)
@@ -195,6 +199,12 @@ func (w *logWriter) mend(at position, dump dumper, percent, bytes int64) {
 		default:
 			return
 		}
+	}
+	if w.lost && !w.disk.stats().on { // it could not be turned on
+		if w.disk.startLog(at, dump) == nil {
+			w.remaking, w.lost = true, false
+		}
+		return
 	}
 	if (w.lost && w.disk.rewriteDue() || w.disk.needsRewrite(percent, bytes)) && w.disk.rewrite(at, dump) == nil {
 		w.remaking, w.lost = w.lost, false

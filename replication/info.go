@@ -23,11 +23,9 @@ type ReplicaInfo struct {
 	Offset int64 // that it has acknowledged
 }
 
-// Role tells what the node is.
+// Role tells what the node is. It never waits for the disk.
 func (n *Node) Role() Role {
-	n.feed.mu.Lock()
-	r := Role{Offset: n.feed.at.offset}
-	n.feed.mu.Unlock()
+	r := Role{Offset: n.feed.end.Load()}
 	if l := n.link.Load(); l != nil {
 		r.Replica, r.Host, r.Port, r.State = true, l.host, l.port, l.state().String()
 	}
@@ -83,9 +81,7 @@ func (n *Node) infoPersistence(add func(name string, value any)) {
 
 func (n *Node) infoRole(add func(name string, value any)) {
 	t := n.tuning.Load()
-	n.feed.mu.Lock()
-	offset := n.feed.at.offset
-	n.feed.mu.Unlock()
+	offset := n.feed.end.Load()
 	if l := n.link.Load(); l == nil {
 		add("role", "master")
 	} else {

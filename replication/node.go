@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ type Node struct {
 	commits  commits
 	replicas replicas
 	refused  atomic.Pointer[string] // what Refuse was told last
+	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's mu
 	opening  sync.Mutex             // of the disk
 	saving   saving
 }
@@ -79,15 +81,14 @@ func (n *Node) start() error {
 	defer f.mu.Unlock()
 	replica := n.Host != ""
 	if !replica {
-		if n.loaded {
-			f.past = f.at
-		}
+		// What was loaded may be younger than the stream's end, so nobody can continue from there.
 		f.at.id = newID()
 		if wanted {
 			f.track(true)
 		}
 	}
 	f.packer.offset = f.at.offset
+	f.end.Store(f.at.offset)
 	f.backlog.restart(f.at.offset)
 	if t.AppendOnly {
 		if err := f.log.disk.continueLog(f.at); err != nil {
@@ -302,33 +303,43 @@ func (n *Node) tend() {
 
 // judge decides whether writes are refused. The feed's mu is held.
 func (n *Node) judge() {
-	text := ""
 	t := n.tuning.Load()
 	trouble := n.feed.log.trouble()
 	if trouble == nil && len(t.SavePoints) > 0 {
 		trouble = n.saving.failed()
 	}
+	n.tellTrouble(trouble, t.MemoryOnFailure)
+	text := ""
 	switch {
 	case n.link.Load() != nil:
 		text = "READONLY You can't write against a read only replica."
 	case trouble != nil && !t.MemoryOnFailure:
-		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %v", trouble)
+		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %s", strings.TrimPrefix(trouble.Error(), "replication: "))
 	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
 		text = "NOREPLICAS Not enough good replicas to write."
 	}
-	before := n.refused.Swap(&text)
-	if before != nil && *before == text {
+	if before := n.refused.Swap(&text); before == nil || *before != text {
+		n.Refuse(text)
+	}
+}
+
+// tellTrouble logs that the disk does not take changes, once, and that it does again.
+func (n *Node) tellTrouble(trouble error, inMemory bool) {
+	text := ""
+	if trouble != nil {
+		text = trouble.Error()
+	}
+	if text == n.troubled {
 		return
 	}
-	n.Refuse(text)
+	n.troubled = text
 	switch {
-	case trouble != nil && t.MemoryOnFailure && n.link.Load() == nil:
-		text = trouble.Error()
+	case text == "":
+		n.Logger.Info("changes are kept on disk again")
+	case inMemory:
 		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
-	case text != "" && n.link.Load() == nil:
-		n.Logger.Error("changes are refused", "error", text)
-	case before != nil && *before != "" && n.link.Load() == nil:
-		n.Logger.Info("changes are accepted again")
+	default:
+		n.Logger.Error("changes are refused, because the disk does not take them", "error", trouble)
 	}
 }
 

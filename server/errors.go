@@ -160,10 +160,19 @@ func errNoReplicator(cmd *command) string {
 	return "ERR " + strings.ToUpper(cmd.name) + " is not available: " + errMemoryOnly
 }
 
-func errReplicator(err error) string { return "ERR " + err.Error() }
+func errReplicator(err error) string { return "ERR " + plainly(err) }
+
+// plainly is an error's text without the name of the package that it comes from.
+func plainly(err error) string {
+	text := err.Error()
+	if name, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(name, " ") {
+		return rest
+	}
+	return text
+}
 
 // errNotOnDisk answers for changes that were made and are not on disk. MISCONF is Redis's code.
-func errNotOnDisk(err error) string { return "MISCONF Errors writing to the AOF file: " + err.Error() }
+func errNotOnDisk(err error) string { return "MISCONF Errors writing to the AOF file: " + plainly(err) }
 
 func errRewrite(err error) string { return "ERR Rewriting config file: " + err.Error() }
 
