@@ -36,8 +36,8 @@ format: ## format the code in place
 
 vet: ## run go vet, for this system and others
 	$(GO) vet ./...
-	GOOS=windows $(GO) vet ./engine ./server
-	GOOS=darwin $(GO) vet ./engine ./server ./cmd/rlserver
+	GOOS=windows $(GO) vet ./engine ./server ./replication
+	GOOS=darwin $(GO) vet ./engine ./server ./replication ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run ./...
@@ -79,9 +79,12 @@ soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	test/setup
 	$(GOTEST) ./test -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
 
-fuzz: ## fuzz the framer, the commands' arguments and the engine's tables, each for FUZZTIME (1m)
+fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzArguments -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication -run '^$$' -fuzz FuzzReadStream -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication -run '^$$' -fuzz FuzzManifest -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./test/model -run '^$$' -fuzz FuzzTableAgainstMap -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
 soak: ## look for races in the engine for SOAKTIME; the test itself ends what hangs

@@ -167,6 +167,7 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 			s.reclaimed.Add(1)
 		} else {
 			s.evicted.Add(1)
+			sp.mark(t, k.slot)
 		}
 	}
 	return slots

@@ -204,18 +204,22 @@ func home(meta, n uint64) uint64 {
 }
 
 // keyOf puts the key of a slot together again.
-func keyOf(s *slot, meta uint64) string {
-	length, size := keyLength(meta), 8
+func keyOf(s *slot, meta uint64) string { return string(appendKey(nil, s, meta)) }
+
+// appendKey appends the key of a slot to b.
+func appendKey(b []byte, s *slot, meta uint64) []byte {
+	size := 8
 	if meta&metaSpread != 0 {
 		size = spreadBytes
 	}
-	key := make([]byte, 0, length+8)
-	for i := 0; len(key) < length; i++ {
+	i := 0
+	for left := keyLength(meta); left > 0; left -= size {
 		w := s.word(i).Load()
-		for range min(size, length-len(key)) {
-			key = append(key, byte(w))
+		for range min(size, left) {
+			b = append(b, byte(w))
 			w >>= 8
 		}
+		i++
 	}
-	return string(key)
+	return b
 }

@@ -44,7 +44,13 @@ type ring struct {
 	// oldest entry that counts were not long ago.
 	end    atomic.Uint32
 	oldest atomic.Uint32
+	// told says how much whoever follows changes has been told: all entries of less than
+	// told·toldMicros after the base. Only they raise it.
+	told atomic.Uint32
 }
+
+// toldMicros makes what a ring can span fit in told, and has a few entries told twice.
+const toldMicros = 1 << 14
 
 const (
 	ringHead     = int(unsafe.Sizeof(ring{}) / 8)
@@ -283,7 +289,19 @@ func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
 		w.Store(w.Load()&^logUnitsMask | uint64(left))
 	}
 	to.end.Store(uint32(live))
+	to.told.Store(v.toldAfter(base, to))
 	return to
+}
+
+// toldAfter is what of a ring that is made from this one, with the base, has been told: no
+// more than its newest entry, for what was behind that is no longer so.
+func (v *logView) toldAfter(base int64, to *ring) uint32 {
+	told, end := v.told.Load(), to.end.Load()
+	if told == 0 || end == 0 {
+		return 0
+	}
+	until := min(v.base+int64(told)*toldMicros, base+int64(to.word(end-1).Load()>>logUnitsBits))
+	return uint32(max(until-base, 0) / toldMicros)
 }
 
 // push logs the change's units in a ring that is nobody else's yet and has room.

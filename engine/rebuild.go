@@ -68,11 +68,11 @@ func (sp *space) successor(t *table, shard uint16, slots uint64) *table {
 		}
 		slots = slotsFor(live, shard)
 	}
-	next := newTable(t.shelf, t.class, slots)
+	next := sp.newTable(t.shelf, t.class, slots)
 	if !t.next.CompareAndSwap(nil, next) {
 		return t.next.Load()
 	}
-	sp.tableBytes.Add(next.bytes())
+	sp.joined(next)
 	return next
 }
 
@@ -139,16 +139,15 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 		case st < 0:
 			if carried(st) != 0 {
 				sp.hand(t, s, meta, st&^stateSign, shard)
+			} else if st == stateDead {
+				sp.carryMark(t, s, nil, nil)
 			}
 			return
 		case st == 0 || st == stateRested:
-			if t.kill(s, st) {
-				return
-			}
+			t.kill(s, st)
 		case !algorithms[meta&metaKind].keepsLog && st <= now-restLag:
 			if t.kill(s, st) {
 				sp.reclaimed.Add(1)
-				return
 			}
 		default:
 			t.swap(s, st, st|stateSign)
@@ -172,11 +171,13 @@ func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
 				continue
 			}
 		case was != 0:
+			sp.carryMark(t, s, to, there)
 			return
 		}
 		if !there.is(kind) { // begun for another key, and taken over by this one
 			to.kill(there, 0)
 		} else if to.swap(there, 0, st) {
+			sp.carryMark(t, s, to, there)
 			return
 		}
 	}

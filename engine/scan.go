@@ -88,6 +88,15 @@ func (sp *space) shelf(number uint64) (t *table, shard uint16) {
 // before the end.
 func (s *Store) Scan(cursor uint64, count int, now int64, visit func(KeyInfo)) uint64 {
 	sp := s.space.Load()
+	return sp.walk(cursor, count, now, func(t *table, slot *slot, st int64) {
+		if info, ok := sp.describe(t, slot, st, now); ok {
+			visit(info)
+		}
+	})
+}
+
+// walk visits slots that have a key, from cursor on, and their states.
+func (sp *space) walk(cursor uint64, count int, now int64, visit func(*table, *slot, int64)) uint64 {
 	slots := uint64(min(max(count, 1), 1<<30)) * 2
 	for slots > 0 && cursor < cursorEnd {
 		t, shard := sp.shelf(cursor >> cursorShelfShift)
@@ -100,7 +109,7 @@ func (s *Store) Scan(cursor uint64, count int, now int64, visit func(KeyInfo)) u
 		to := placeEnd
 		if t != nil {
 			var seen uint64
-			to, seen = sp.scanTable(t, cursor&(placeEnd-1), slots, now, visit)
+			to, seen = scanTable(t, cursor&(placeEnd-1), slots, visit)
 			slots -= min(seen, slots)
 		}
 		cursor = cursor>>cursorShelfShift<<cursorShelfShift + to
@@ -113,7 +122,7 @@ func (s *Store) Scan(cursor uint64, count int, now int64, visit func(KeyInfo)) u
 
 // scanTable visits the keys with places from … to−1, of which about so many slots have to
 // be looked at, and returns to.
-func (sp *space) scanTable(t *table, from, slots uint64, now int64, visit func(KeyInfo)) (to, seen uint64) {
+func scanTable(t *table, from, slots uint64, visit func(*table, *slot, int64)) (to, seen uint64) {
 	first, _ := bits.Mul64(from<<placeShift, t.n)
 	last := t.n
 	to = placeEnd
@@ -144,9 +153,7 @@ func (sp *space) scanTable(t *table, from, slots uint64, now int64, visit func(K
 		if st < 0 {
 			st = carried(st)
 		}
-		if info, ok := sp.describe(t, s, st, now); ok {
-			visit(info)
-		}
+		visit(t, s, st)
 	}
 	return to, seen
 }

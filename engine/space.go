@@ -19,6 +19,9 @@ type space struct {
 	tableBytes atomic.Int64
 	rebuilt    atomic.Uint64
 	contended  atomic.Uint64
+	// tracking is whether tables keep marks; orphans are changes that no mark tells of.
+	tracking atomic.Bool
+	orphans  atomic.Pointer[orphan]
 	// reclaimed and evicted are the store's: they outlive the space.
 	reclaimed, evicted *atomic.Uint64
 }
@@ -38,11 +41,29 @@ func (sp *space) firstMade(p *probe) *table {
 	if t := shelf.Load(); t != nil {
 		return t
 	}
-	t := newTable(shelf, p.class, slotsFor(0, p.shard))
+	t := sp.newTable(shelf, p.class, slotsFor(0, p.shard))
 	if shelf.CompareAndSwap(nil, t) {
-		sp.tableBytes.Add(t.bytes())
+		sp.joined(t)
 	}
 	return shelf.Load()
+}
+
+// newTable makes a table that tells of changes if that is wanted.
+func (sp *space) newTable(shelf *atomic.Pointer[table], class uint8, slots uint64) *table {
+	t := newTable(shelf, class, slots)
+	if sp.tracking.Load() {
+		t.track(true)
+	}
+	return t
+}
+
+// joined counts a table that others can find from now on. Whoever began to follow changes
+// before that may not have found it.
+func (sp *space) joined(t *table) {
+	sp.tableBytes.Add(t.bytes())
+	if sp.tracking.Load() {
+		t.track(true)
+	}
 }
 
 // each calls visit for the first table of every shard that has one.

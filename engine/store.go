@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -22,8 +23,9 @@ func (e *WrongTypeError) Error() string {
 func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 
 // A Store keeps the state of any number of keys and decides on them. All methods may be
-// called from any number of goroutines. None takes a lock, waits for another goroutine or
-// reads a clock.
+// called from any number of goroutines. None reads a clock, and none takes a lock or waits
+// for another goroutine but those that look at all keys or forget them: Flush, Track, Drain
+// and Loader.Done.
 //
 // now is the caller's clock, in microseconds since the Unix epoch (time.Time.UnixMicro),
 // 0 … NowMicrosMax. Where it runs backwards from call to call, decisions on a key that is
@@ -35,9 +37,14 @@ type Store struct {
 	logLimitMax int64
 	space       atomic.Pointer[space]
 	maxMemory   atomic.Int64
+	tracking    atomic.Bool
 	sweepCursor atomic.Uint64
 	reclaimed   atomic.Uint64
 	evicted     atomic.Uint64
+
+	whole   sync.Mutex // who holds it may put another space in place, or follow changes
+	drained *space     // which whoever follows changes knows of
+	drain   drain
 }
 
 // NewStore makes an empty store. An option outside its range is an *ArgumentError.
@@ -127,6 +134,9 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 				}
 			} else if x := a.step(o, old, l, now, cost); x.next == old ||
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+				if x.next != old && t.marks.Load() != nil {
+					sp.mark(t, slot)
+				}
 				a.explain(l, x, d)
 				return nil
 			} else if x.next != 0 {
@@ -154,6 +164,9 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 				}
 			} else if x := a.step(o, old, l, q.now, cost); x.next == old ||
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
+				if x.next != old && t.marks.Load() != nil {
+					sp.mark(t, slot)
+				}
 				a.explain(l, x, d)
 				return nil
 			} else if x.next != 0 {
@@ -199,6 +212,9 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 			to = stateRested
 		}
 		if x.next == from || t.swap(slot, old, to) {
+			if x.next != from {
+				sp.mark(t, slot)
+			}
 			a.explain(q.limit, x, d)
 			return nil
 		}
@@ -250,13 +266,25 @@ func (s *Store) Reset(key string, now int64) bool {
 			return false
 		}
 		if rest, ok := sp.forget(t, slot, old, stateRested, math.MaxInt64); ok {
+			sp.mark(t, slot)
 			return rest > now*1000
 		}
 	}
 }
 
 // Flush forgets every key. A decision that is under way meanwhile counts as made before.
-func (s *Store) Flush() { s.space.Store(newSpace(&s.reclaimed, &s.evicted)) }
+func (s *Store) Flush() {
+	s.whole.Lock()
+	defer s.whole.Unlock()
+	s.space.Store(s.newSpace())
+}
+
+// newSpace makes an empty space. The caller holds whole if it is to be the store's.
+func (s *Store) newSpace() *space {
+	sp := newSpace(&s.reclaimed, &s.evicted)
+	sp.tracking.Store(s.tracking.Load())
+	return sp
+}
 
 // Len is the number of keys in memory, those at rest that are not reclaimed yet included.
 func (s *Store) Len() int64 { return s.space.Load().live() }

@@ -40,7 +40,8 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		if change.kind == logKeep {
 			return true, nil
 		}
-		return s.begin(sp, t, slot, st, seed, change, q)
+		done, err = s.begin(sp, t, slot, st, seed, change, q)
+		return sp.stepped(t, slot, done, err)
 	}
 	r := sp.logs.load(st)
 	if r == nil {
@@ -57,14 +58,23 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 			return false, nil
 		}
 		sp.release(t, slot, st, stateRested)
-		return true, nil
+		return sp.stepped(t, slot, true, nil)
 	case logAppend:
 		if v.fits(change, q.limit.period) {
-			return v.append(change), nil
+			return sp.stepped(t, slot, v.append(change), nil)
 		}
 	case logGiveBack: // always by another ring
 	}
-	return s.replace(sp, &v, seed, change, q)
+	done, err = s.replace(sp, &v, seed, change, q)
+	return sp.stepped(t, slot, done, err)
+}
+
+// stepped notes that a step has changed a log, if it has, and hands its result on.
+func (sp *space) stepped(t *table, slot *slot, done bool, err error) (bool, error) {
+	if done && err == nil {
+		sp.mark(t, slot)
+	}
+	return done, err
 }
 
 // begin starts a log in a slot whose state is at rest.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -30,17 +31,23 @@ type client struct {
 	// holds is whether replies to changes must wait for the disk, as it was when the batch was
 	// read; mustWait is whether the present command's reply must wait for something.
 	holds, mustWait bool
-	// detached is the connection once it has been a monitor, and newLines the lines that
-	// nobody writes yet (monitor.go).
-	detached redcon.DetachedConn
-	newLines <-chan string
-	// lines are those of the present monitoring. Whoever reads or writes it holds the lock
-	// of serveDetached, or there is no second goroutine yet.
-	lines <-chan string
 	// announced is where a replica has said that it listens, and link its connection once it has
 	// sent RL.SYNC.
 	announced Address
 	link      *ReplicaLink
+	// wire is conn as those see it who carry it.
+	wire *conn
+	// pushes are there once the connection has been detached (pushes.go). Whoever finds the
+	// client among the monitors or subscribers finds them.
+	pushes *pushes
+	// restricted says that commands do not go straight to their handlers, but past restrict:
+	// there is a transaction, or a subscription in RESP2.
+	restricted  bool
+	transaction *transaction // since MULTI
+	executing   bool         // EXEC
+	// topics are what the client has subscribed to. Only its goroutine changes them, under
+	// the lock of pubsub.
+	topics [2]map[string]struct{}
 	// running and runs count commands until they are added to the server's statistics: a
 	// counter that every connection shares must not be touched for every command.
 	running *command
@@ -64,8 +71,12 @@ type client struct {
 	killed   atomic.Bool
 	// blocked: its reply is being found elsewhere.
 	blocked atomic.Bool
-	// isReplica: the connection is a replica's, and the replicator serves it.
+	// isReplica says that the connection is a replica's, and the replicator serves it.
 	isReplica atomic.Bool
+	// topicCounts are the sizes of topics, and queued is how many commands have been queued
+	// since MULTI, or notQueueing.
+	topicCounts [2]atomic.Int32
+	queued      atomic.Int32
 }
 
 // A request is one command as its handler sees it. It is reused for the next one.
@@ -85,6 +96,7 @@ func newClient(s *Server, conn *conn, id int64) *client {
 	now := s.clock.micros()
 	c := &client{
 		conn:          conn,
+		wire:          conn,
 		handle:        conn.handle,
 		server:        s,
 		authenticated: s.config().RequirePass == "",
@@ -100,6 +112,7 @@ func newClient(s *Server, conn *conn, id int64) *client {
 		c.asked = conn.asked
 	}
 	c.protocol.Store(2)
+	c.queued.Store(notQueueing)
 	c.active.Store(now)
 	conn.SetContext(c)
 	return c
@@ -147,25 +160,6 @@ func (c *client) kill() {
 // describe is the client's line in CLIENT LIST, with the fields of Redis that mean
 // something here.
 func (c *client) describe(now int64) string {
-	flags := ""
-	if c.isReplica.Load() {
-		flags += "S"
-	}
-	if c.monitor.Load() {
-		flags += "O"
-	}
-	if c.blocked.Load() {
-		flags += "b"
-	}
-	if c.noEvict.Load() {
-		flags += "e"
-	}
-	if c.noTouch.Load() {
-		flags += "T"
-	}
-	if flags == "" {
-		flags = "N"
-	}
 	last := "NULL"
 	if cmd := c.last.Load(); cmd != nil {
 		last = cmd.fullName()
@@ -184,11 +178,11 @@ func (c *client) describe(now int64) string {
 	field("name", text(&c.name))
 	field("age", strconv.FormatInt((now-c.created)/1_000_000, 10))
 	field("idle", strconv.FormatInt(max(now-c.active.Load(), 0)/1_000_000, 10))
-	field("flags", flags)
+	field("flags", c.flags())
 	field("db", "0")
-	field("sub", "0")
-	field("psub", "0")
-	field("multi", "-1")
+	field("sub", strconv.Itoa(int(c.topicCounts[byChannel].Load())))
+	field("psub", strconv.Itoa(int(c.topicCounts[byPattern].Load())))
+	field("multi", strconv.Itoa(int(c.queued.Load())))
 	field("cmd", last)
 	field("user", "default")
 	field("redir", "-1")
@@ -197,6 +191,51 @@ func (c *client) describe(now int64) string {
 	field("lib-ver", text(&c.libVer))
 	return b.String()
 }
+
+// flags are Redis's letters for what a connection is and does.
+func (c *client) flags() string {
+	flags, monitors := "", c.monitor.Load()
+	for _, f := range [...]struct {
+		set    bool
+		letter string
+	}{
+		{monitors, "O"},
+		{c.isReplica.Load() && !monitors, "S"},
+		{c.subscriptions() > 0, "P"},
+		{c.queued.Load() != notQueueing, "x"},
+		{c.blocked.Load(), "b"},
+		{c.noEvict.Load(), "e"},
+		{c.noTouch.Load(), "T"},
+	} {
+		if f.set {
+			flags += f.letter
+		}
+	}
+	return cmp.Or(flags, "N")
+}
+
+// The kinds of connections that CLIENT LIST and CLIENT KILL choose by.
+const (
+	kindNormal  = "normal"
+	kindPubsub  = "pubsub"
+	kindReplica = "replica"
+	kindMaster  = "master" // a replica's to its primary; none is in the list
+)
+
+// kind is the connection's kind; as in Redis a monitor is a normal one.
+func (c *client) kind() string {
+	switch {
+	case c.isReplica.Load() && !c.monitor.Load():
+		return kindReplica
+	case c.subscriptions() > 0:
+		return kindPubsub
+	}
+	return kindNormal
+}
+
+// mayBeSilent says whether the connection is there to listen, so that it is not idle when
+// it sends nothing.
+func (c *client) mayBeSilent() bool { return c.monitor.Load() || c.kind() != kindNormal }
 
 // text reads a string that another goroutine may set; empty when it was never set.
 func text(p *atomic.Pointer[string]) string {

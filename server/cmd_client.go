@@ -78,7 +78,7 @@ func (f *clientFilter) matches(c, self *client) bool {
 	return (len(f.ids) == 0 || slices.Contains(f.ids, c.id)) &&
 		(f.addr == "" || c.addr == f.addr) &&
 		(f.laddr == "" || c.laddr == f.laddr) &&
-		(f.kind == "" || f.kind == "normal") && // there are no other kinds yet
+		(f.kind == "" || f.kind == c.kind()) &&
 		(f.user == "" || f.user == "default") &&
 		(!f.sparesSelf || c != self)
 }
@@ -108,7 +108,10 @@ func (f *clientFilter) parse(words [][]byte, many bool) (problem string) {
 			f.laddr = value
 		case "type":
 			f.kind = lower(value)
-			if !slices.Contains([]string{"normal", "master", "replica", "slave", "pubsub"}, f.kind) {
+			if f.kind == "slave" {
+				f.kind = kindReplica
+			}
+			if !slices.Contains([]string{kindNormal, kindMaster, kindReplica, kindPubsub}, f.kind) {
 				return "ERR Unknown client type '" + value + "'"
 			}
 		case "user":

@@ -70,6 +70,12 @@ func (c *command) categories() []string {
 	if c.group == "connection" {
 		list = append(list, "@connection")
 	}
+	if c.has("pubsub") {
+		list = append(list, "@pubsub")
+	}
+	if c.group == "transactions" {
+		list = append(list, "@transaction")
+	}
 	if c.has("fast") {
 		return append(list, "@fast")
 	}

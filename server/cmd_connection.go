@@ -3,17 +3,22 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"strconv"
 )
 
 func cmdPing(r *request) {
-	switch len(r.args) {
-	case 1:
-		r.conn.WriteString("PONG")
-	case 2:
-		r.conn.WriteBulk(r.args[1])
-	default:
+	switch {
+	case len(r.args) > 2:
 		r.fail(errArity("ping"))
+	case r.subscriptions() > 0 && !r.resp3(): // where every reply is an array
+		r.conn.WriteArray(2)
+		r.conn.WriteBulkString("pong")
+		r.conn.WriteBulk(slices.Concat(r.args[1:]...))
+	case len(r.args) == 1:
+		r.conn.WriteString("PONG")
+	default:
+		r.conn.WriteBulk(r.args[1])
 	}
 }
 
@@ -101,7 +106,8 @@ func cmdHello(r *request) {
 	if h.name != nil {
 		r.name.Store(h.name)
 	}
-	r.protocol.Store(int32(h.protocol))
+	r.server.pubsub.speak(r.client, int32(h.protocol))
+	r.settle()
 	r.introduce()
 }
 
@@ -161,15 +167,19 @@ func (c *client) introduce() {
 }
 
 // cmdResetConnection returns the connection to how it began: RESP2, no name, no
-// authentication if a password is needed, not monitoring.
+// authentication if a password is needed, no monitor, no subscriptions, no transaction.
+// Nothing comes behind the reply but answers.
 func cmdResetConnection(r *request) {
 	none := ""
+	r.server.monitors.remove(r.client)
+	r.server.pubsub.forget(r.client)
+	r.pushes.flushInto(r.client)
+	r.endTransaction()
 	r.name.Store(&none)
 	r.protocol.Store(2)
 	r.noEvict.Store(false)
 	r.noTouch.Store(false)
-	r.server.monitors.remove(r.client)
-	r.lines, r.newLines = nil, nil
+	r.settle()
 	r.authenticated = r.server.config().RequirePass == ""
 	r.conn.WriteString("RESET")
 }

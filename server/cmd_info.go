@@ -104,6 +104,7 @@ func infoClients(s *Server) []infoField {
 		{"connected_clients", s.clients.len()},
 		{"maxclients", s.config().MaxClients},
 		{"blocked_clients", s.clients.blocked()},
+		{"pubsub_clients", s.pubsub.clients.Load()},
 		{"monitor_clients", s.monitors.count.Load()},
 		{"event_loops", s.loops.len()},
 		{"clients_unsent_bytes", s.unsent.Load()},
@@ -141,6 +142,9 @@ func infoStats(s *Server) []infoField {
 		{"expired_keys", counted.Reclaimed - s.stats.reclaimedBefore.Load()},
 		{"evicted_keys", evicted}, // what Redis's tools look for
 		{"evicted_live_keys", evicted},
+		{"pubsub_channels", s.pubsub.distinct(byChannel)},
+		{"pubsub_patterns", s.pubsub.distinct(byPattern)},
+		{"client_output_buffer_limit_disconnections", s.stats.cutOff.Load()},
 		{"total_error_replies", s.stats.errors.Load()},
 		{"protocol_errors", s.stats.protocolErrors.Load()},
 		{"handler_panics", s.stats.panics.Load()},

@@ -137,7 +137,7 @@ func cmdSync(r *request, _ Replicator) {
 		problem = errSyncID
 	case !ok || offset < -1:
 		problem = errSyncOffset
-	case r.detached != nil:
+	case r.pushes != nil:
 		problem = errSyncDetached
 	default:
 		link.Offset = offset
@@ -150,7 +150,7 @@ func cmdSync(r *request, _ Replicator) {
 		link.IP, _, _ = net.SplitHostPort(r.addr)
 	}
 	r.link = &link
-	r.detached = r.conn.Detach()
+	r.conn.Detach()
 }
 
 // isStreamID says whether s can be the id of a stream of changes: 40 hexadecimal digits, or ?

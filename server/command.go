@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -38,6 +39,12 @@ type command struct {
 	// has and does not show.
 	asks, needsKeys bool
 	upperName       string
+	// briefFor says of a command that may take long whether it does now; nil: it may.
+	briefFor func(*client) bool
+	// What restrict asks: that a command is no part of any transaction, that it runs where
+	// others are queued, and where a subscriber speaks RESP2.
+	neverQueued, pastQueue, whileSubscribed bool
+	isExec                                  bool
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -57,6 +64,9 @@ func (c *command) fullName() string {
 	}
 	return c.name
 }
+
+// isBriefNow says whether a command that may take long does not do so now.
+func (c *command) isBriefNow(of *client) bool { return c.briefFor != nil && c.briefFor(of) }
 
 func (c *command) has(flag string) bool {
 	for f := range strings.FieldsSeq(c.flags) {
@@ -104,11 +114,22 @@ func newCommandTable() *commandTable {
 		c.needsKeys = c.group == "keys" && !c.asks && c.subs == nil
 		c.isLater = c.has("blocking") || c.name == "save" || c.name == "rl.sync"
 		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
-		// What may hold a password is not shown to MONITOR or the slow log; as in Redis.
-		c.isPrivate = c.has("admin") || c.needsNoAuth
+		c.isExec = c.name == "exec"
+		c.neverQueued = c.has("no_multi")
+		c.pastQueue = slices.Contains(runInMulti, c.name) && c.container == nil
+		c.whileSubscribed = slices.Contains(runWhileSubscribed, c.name) && c.container == nil
+		// What may hold a password is not shown to MONITOR or the slow log; as in Redis. EXEC
+		// shows itself.
+		c.isPrivate = c.has("admin") || c.needsNoAuth || c.isExec
 	})
 	return t
 }
+
+// Commands that a transaction does not queue, and that a subscriber in RESP2 may send.
+var (
+	runInMulti         = []string{"exec", "discard", "multi", "watch", "quit", "reset"}
+	runWhileSubscribed = []string{"subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ping", "quit", "reset"}
+)
 
 // find looks a command up by the words of a command line. For a container it finds the
 // subcommand, if there is one by that name, and else the container itself.

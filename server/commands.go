@@ -17,6 +17,7 @@ const (
 	always     = "noscript loading stale"
 	alwaysFast = "noscript loading stale fast"
 	admin      = "admin noscript loading stale"
+	listening  = "pubsub noscript loading stale"
 )
 
 // commandRows is the command table, in the order of the reference page: name, arguments,
@@ -54,6 +55,21 @@ func commandRows() []*command {
 			row("ttl", "key", 2, "readonly fast", keyFirst, cmdTTL, "Seconds, rounded up, until the key is at rest; -2 if it is."),
 			row("type", "key", 2, "readonly fast", keyFirst, cmdType, "The algorithm that the key belongs to, or none."),
 			row("unlink", "key [key ...]", -2, "write fast", keyAll, cmdReset, "The same as RL.RESET."),
+		),
+		inGroup("pubsub",
+			row("psubscribe", "pattern [pattern ...]", -2, listening, noKeys, cmdPSubscribe, "Receives what is published to channels that match patterns."),
+			briefWhen(publishIsBrief, row("publish", "channel message", 3, "pubsub loading stale", noKeys, cmdPublish, "Sends a message to a channel's subscribers; replies how many there are.")),
+			pubsubRow(),
+			row("punsubscribe", "[pattern [pattern ...]]", -1, listening, noKeys, cmdPUnsubscribe, "Ends PSUBSCRIBE, of all patterns unless told."),
+			row("subscribe", "channel [channel ...]", -2, listening, noKeys, cmdSubscribe, "Receives what is published to channels."),
+			row("unsubscribe", "[channel [channel ...]]", -1, listening, noKeys, cmdUnsubscribe, "Ends SUBSCRIBE, of all channels unless told."),
+		),
+		inGroup("transactions",
+			row("discard", "", 1, alwaysFast, noKeys, cmdDiscard, "Forgets what has been queued since MULTI."),
+			briefWhen(execIsBrief, row("exec", "", 1, always+" skip_slowlog", noKeys, cmdExec, "Runs what has been queued since MULTI, in order; commands of others may come in between.")),
+			row("multi", "", 1, alwaysFast, noKeys, cmdMulti, "Queues the commands from now on until EXEC; not with a backend of Redis."),
+			row("unwatch", "", 1, alwaysFast, noKeys, cmdOK, "Does nothing; no key is ever watched."),
+			row("watch", "key [key ...]", -2, alwaysFast, keyAll, cmdWatch, "Answers an error: keys cannot be watched; a decision is one step by itself."),
 		),
 		inGroup("server",
 			commandRow(),
@@ -120,6 +136,14 @@ func memoryRow() *command {
 	)
 }
 
+func pubsubRow() *command {
+	return container("pubsub", "Looks at channels and their subscribers.",
+		row("channels", "[pattern]", -2, "pubsub loading stale", noKeys, cmdPubsubChannels, "The channels that have subscribers, all or those that match."),
+		row("numpat", "", 2, "pubsub loading stale", noKeys, cmdPubsubNumPat, "Counts the distinct patterns that have subscribers."),
+		row("numsub", "[channel [channel ...]]", -2, "pubsub loading stale", noKeys, cmdPubsubNumSub, "Counts the subscribers of channels; those of patterns do not count."),
+	)
+}
+
 func slowlogRow() *command {
 	return container("slowlog", "Looks at commands that took long.",
 		row("get", "[count]", -2, admin, noKeys, cmdSlowlogGet, "The newest entries, 10 unless told."),
@@ -134,6 +158,12 @@ func row(name, synopsis string, arity int, flags string, keys keyRange, run func
 
 func container(name, summary string, subs ...*command) *command {
 	return &command{name: name, arity: -2, summary: summary, run: cmdUnknownSubcommand, subs: subs}
+}
+
+// briefWhen says when a command that may take long does not.
+func briefWhen(brief func(*client) bool, c *command) *command {
+	c.briefFor = brief
+	return c
 }
 
 func inGroup(group string, rows ...*command) []*command {

@@ -27,8 +27,8 @@ type conn struct {
 	context  any
 	closed   bool // no further command is to be read
 	slow     bool // the next command may take long
-	// detached is whether the connection has left the way of question and answer.
-	detached bool
+	// detaching is whether the connection is about to leave the way of question and answer.
+	detaching bool
 }
 
 // A carrier moves a connection's bytes.
@@ -136,7 +136,7 @@ func copyCommand(args [][]byte) redcon.Command {
 // Detach takes the connection off the way of question and answer: it is served by
 // serveDetached from when the batch is done.
 func (c *conn) Detach() redcon.DetachedConn {
-	c.detached = true
+	c.detaching = true
 	return detachedConn{c}
 }
 

@@ -16,22 +16,24 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 	cmd := s.table.find(args, c.running)
 	switch {
 	case cmd == nil:
-		s.refuse(c, errUnknownCommand(args))
+		s.reject(c, nil, errUnknownCommand(args))
 		return dispatched
 	case !cmd.fits(len(args)):
-		s.refuse(c, errArity(cmd.fullName()))
+		s.reject(c, cmd, errArity(cmd.fullName()))
 		return dispatched
 	case !cmd.needsNoAuth && !c.mayAsk():
-		s.refuse(c, errNoAuth)
+		s.reject(c, cmd, errNoAuth)
 		return dispatched
-	case cmd.writes && s.refusesWrite(c):
+	case cmd.writes && s.refusesWrite(c, cmd):
 		return dispatched
 	case s.remote != nil && cmd.needsKeys:
 		s.refuse(c, errNotHere(cmd, s.config().Redis.Backend))
 		return dispatched
+	case c.restricted && s.restrict(c, cmd, args):
+		return dispatched
 	case c.asked.waiting() && (!cmd.asks || c.asked.isFull() || len(args) > fastArgumentsMax):
 		return notYet
-	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax):
+	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax) && !cmd.isBriefNow(c):
 		return tooLong
 	case cmd.isLater && c.conn.(*conn).waiting():
 		return notYet
@@ -70,11 +72,11 @@ func (s *Server) refuse(c *client, text string) {
 func (r *request) fail(text string) { r.server.refuse(r.client, text) }
 
 // refusesWrite refuses a command that writes, while such are refused.
-func (s *Server) refusesWrite(c *client) bool {
+func (s *Server) refusesWrite(c *client, cmd *command) bool {
 	text := s.refusal.Load()
 	if text == nil {
 		return false
 	}
-	s.refuse(c, *text)
+	s.reject(c, cmd, *text)
 	return true
 }

@@ -24,13 +24,17 @@
 //	listen.go, tls.go  ports, the Unix socket, certificates
 //	client.go     what is known of one connection; clients.go has them all
 //	janitor.go    keys at rest, idle and stuck connections
+//	pubsub.go     who has subscribed to what
+//	pushes.go     what goes out without having been asked for: to subscribers and monitors
+//	transaction.go  what is queued between MULTI and EXEC
 //	monitor.go, slowlog.go, stats.go, process.go  what an operator looks at
 //
 // # Invariants
 //
 //  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that
 //     of a command that has stepped aside. Others touch only a client's atomic fields and
-//     its handle. A monitor has two goroutines and a lock between them.
+//     its handle. A monitor or subscriber has up to two goroutines and a lock
+//     between them.
 //  2. Arguments point into the connection's buffer and are good until the command ends;
 //     whoever keeps one copies it.
 //  3. Nothing on the way of RL.CHECK takes a lock, and nothing on it allocates except for

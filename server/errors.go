@@ -11,34 +11,69 @@ import (
 // Every error text that goes over the wire stands here. Where Redis has a text, it is
 // Redis's to the letter, because clients compare them.
 const (
-	errNoAuth       = "NOAUTH Authentication required."
-	errWrongPass    = "WRONGPASS invalid username-password pair or user is disabled."
-	errHelloNoAuth  = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
-	errNoPassword   = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
-	errNoProto      = "NOPROTO unsupported protocol version"
-	errHelloInt     = "ERR Protocol version is not an integer or out of range"
-	errSyntax       = "ERR syntax error"
-	errNotInteger   = "ERR value is not an integer or out of range"
-	errDBIndex      = "ERR DB index is out of range"
-	errCursor       = "ERR invalid cursor"
-	errClientName   = "ERR Client names cannot contain spaces, newlines or special characters."
-	errNoClient     = "ERR No such client"
-	errClientID     = "ERR client-id should be greater than 0"
-	errClientListID = "ERR Invalid client ID"
-	errSlowlogGet   = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
-	errNoKeyArgs    = "ERR The command has no key arguments"
-	errBadCommand   = "ERR Invalid command specified"
-	errBadArgCount  = "ERR Invalid number of arguments specified for command"
-	errMaxClients   = "ERR max number of clients reached"
-	errSlowCount    = "ERR count should be greater than or equal to -1"
-	errNoMemory     = "OOM command not allowed when used memory > 'maxmemory'."
-	errNoShutdown   = "ERR SHUTDOWN is not available here: who runs this server ends it"
-	errNoConfigFile = "ERR The server is running without a config file"
-	errPanic        = "ERR internal error; the connection is closed and the server's log has the details"
-	errProtected    = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
+	errNoAuth              = "NOAUTH Authentication required."
+	errWrongPass           = "WRONGPASS invalid username-password pair or user is disabled."
+	errHelloNoAuth         = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	errNoPassword          = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	errNoProto             = "NOPROTO unsupported protocol version"
+	errHelloInt            = "ERR Protocol version is not an integer or out of range"
+	errSyntax              = "ERR syntax error"
+	errNotInteger          = "ERR value is not an integer or out of range"
+	errDBIndex             = "ERR DB index is out of range"
+	errCursor              = "ERR invalid cursor"
+	errClientName          = "ERR Client names cannot contain spaces, newlines or special characters."
+	errNoClient            = "ERR No such client"
+	errClientID            = "ERR client-id should be greater than 0"
+	errClientListID        = "ERR Invalid client ID"
+	errSlowlogGet          = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
+	errNoKeyArgs           = "ERR The command has no key arguments"
+	errBadCommand          = "ERR Invalid command specified"
+	errBadArgCount         = "ERR Invalid number of arguments specified for command"
+	errMaxClients          = "ERR max number of clients reached"
+	errSlowCount           = "ERR count should be greater than or equal to -1"
+	errNoMemory            = "OOM command not allowed when used memory > 'maxmemory'."
+	errPubsubChannels      = "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP."
+	errMultiNested         = "ERR MULTI calls can not be nested"
+	errExecWithoutMulti    = "ERR EXEC without MULTI"
+	errDiscardWithoutMulti = "ERR DISCARD without MULTI"
+	errExecAbort           = "EXECABORT Transaction discarded because of previous errors."
+	errNotInMulti          = "ERR Command not allowed inside a transaction"
+	errWatchInMulti        = "ERR WATCH inside MULTI is not allowed"
+	errMonitorInExec       = "ERR MONITOR isn't allowed for DENY BLOCKING client"
+	errWatch               = "ERR WATCH is not available: keys cannot be watched for changes; each RL.CHECK is one atomic step by itself"
+	errExecUnread          = "ERR not executed: the answers of this EXEC are more than output-buffer-limit, and they are not read"
+	errNoShutdown          = "ERR SHUTDOWN is not available here: who runs this server ends it"
+	errNoConfigFile        = "ERR The server is running without a config file"
+	errPanic               = "ERR internal error; the connection is closed and the server's log has the details"
+	errProtected           = "DENIED rlserver is running in protected mode: no password is set, so only connections from this machine are accepted. " +
 		"To accept others, set a password (--requirepass, RLSERVER_REQUIREPASS or requirepass in the configuration file), " +
 		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
 )
+
+// The texts for what passes the bounds on subscriptions and transactions.
+var (
+	errSubscriptions       = fmt.Sprintf("ERR too many subscriptions: a connection may have %d channels and patterns", clientSubscriptionsMax)
+	errServerSubscriptions = fmt.Sprintf("ERR too many subscriptions: all connections may have %d", serverSubscriptionsMax)
+	errPatterns            = fmt.Sprintf("ERR too many patterns: all connections may have %d different ones", distinctPatternsMax)
+	errTransactionBounds   = fmt.Sprintf("ERR transaction too large: accepted is at most %d commands and %d bytes", transactionCommandsMax, transactionBytesMax)
+)
+
+func errChannel(bytes int) string {
+	return fmt.Sprintf("ERR channel is %d bytes long: accepted is at most %d bytes", bytes, channelBytesMax)
+}
+
+func errWhileSubscribed(cmd *command) string {
+	return "ERR Can't execute '" + cmd.fullName() + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+}
+
+// errExecRejected is for an EXEC that is wrong itself.
+func errExecRejected(text string) string {
+	return "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR ")
+}
+
+func errMultiElsewhere(backend string) string {
+	return "ERR MULTI is not available with --backend " + backend + ": answers that Redis decides cannot stand in EXEC's; send the commands without it"
+}
 
 func errArity(command string) string {
 	return "ERR wrong number of arguments for '" + command + "' command"

@@ -77,7 +77,7 @@ func (s *Server) closeIdle() {
 			continue
 		}
 		idle := time.Duration(now-c.active.Load()) * time.Microsecond
-		if timeout > 0 && idle > timeout && !c.monitor.Load() && !c.isReplica.Load() {
+		if timeout > 0 && idle > timeout && !c.mayBeSilent() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
 			s.stats.idle.Add(1)
 			c.kill()

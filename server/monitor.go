@@ -12,45 +12,33 @@ import (
 type monitors struct {
 	count atomic.Int32
 	mu    sync.Mutex
-	lines map[*client]chan string
+	all   map[*client]struct{}
 }
-
-// monitorLinesMax is how many lines may wait for a monitor that reads slowly. One more, and
-// it is cut off: nobody's check waits for a monitor.
-const monitorLinesMax = 1 << 14
 
 func (m *monitors) any() bool { return m.count.Load() > 0 }
 
-// add makes a client a monitor and returns the channel with its lines.
-func (m *monitors) add(c *client) <-chan string {
+// add makes a client a monitor.
+func (m *monitors) add(c *client) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.lines == nil {
-		m.lines = map[*client]chan string{}
+	if m.all == nil {
+		m.all = map[*client]struct{}{}
 	}
-	lines := make(chan string, monitorLinesMax)
-	m.lines[c] = lines
-	m.count.Store(int32(len(m.lines)))
+	m.all[c] = struct{}{}
+	m.count.Store(int32(len(m.all)))
 	c.monitor.Store(true)
-	return lines
 }
 
-// remove ends a client's monitoring, if it was one; its channel is closed.
+// remove ends a client's monitoring, if it was one.
 func (m *monitors) remove(c *client) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.drop(c)
-}
-
-func (m *monitors) drop(c *client) {
-	lines, found := m.lines[c]
-	if !found {
+	if !c.monitor.Load() {
 		return
 	}
-	delete(m.lines, c)
-	m.count.Store(int32(len(m.lines)))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.all, c)
+	m.count.Store(int32(len(m.all)))
 	c.monitor.Store(false)
-	close(lines)
 }
 
 // feed shows a command to every monitor.
@@ -58,14 +46,8 @@ func (m *monitors) feed(c *client, args [][]byte) {
 	line := monitorLine(c, args)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for monitor, lines := range m.lines {
-		select {
-		case lines <- line:
-		default:
-			c.server.logger.Warn("monitor cut off: it does not read fast enough", "addr", monitor.addr)
-			m.drop(monitor)
-			monitor.kill()
-		}
+	for monitor := range m.all {
+		monitor.pushes.put(line, "monitor")
 	}
 }
 
@@ -112,69 +94,11 @@ func appendQuoted(b, word []byte) []byte {
 // cmdMonitor makes the connection a monitor. It is detached from the server's loop, because
 // from now on lines go out whenever there are some, not only in answer to commands.
 func cmdMonitor(r *request) {
+	if r.executing {
+		r.fail(errMonitorInExec)
+		return
+	}
 	r.writeOK()
-	if r.monitor.Load() {
-		return
-	}
-	if r.detached == nil {
-		r.detached = r.conn.Detach()
-	}
-	r.lines = r.server.monitors.add(r.client)
-	r.newLines = r.lines
-}
-
-// serveDetached serves a connection that is, or was, a monitor: one goroutine reads
-// commands, another writes lines.
-func (s *Server) serveDetached(c *client, conn *conn) {
-	if c.link != nil {
-		s.serveReplica(c, conn)
-		return
-	}
-	var writing sync.Mutex // whoever holds it may write to the connection
-	defer s.monitors.remove(c)
-	for !conn.closed {
-		if c.newLines != nil { // the reply to MONITOR has gone out
-			go c.writeLines(&writing, c.newLines)
-			c.newLines = nil
-		}
-		cmd, err := c.detached.ReadCommand()
-		writing.Lock()
-		if err != nil {
-			s.takeLeave(c, conn, err)
-			writing.Unlock()
-			return
-		}
-		c.beginBatch()
-		conn.answered = len(conn.out)
-		s.dispatch(c, cmd.Args)
-		c.flushRuns()
-		s.awaitAll(c, conn)
-		err = c.detached.Flush()
-		writing.Unlock()
-		if err != nil {
-			return
-		}
-	}
-}
-
-// writeLines writes lines until their channel is closed, as many at once as are there.
-func (c *client) writeLines(writing *sync.Mutex, lines <-chan string) {
-	unsent := 0 // bytes
-	for line := range lines {
-		writing.Lock()
-		if c.lines != lines { // RESET was answered before this line's turn came
-			writing.Unlock()
-			return
-		}
-		c.detached.WriteRaw([]byte(line))
-		var err error
-		if unsent += len(line); len(lines) == 0 || unsent >= outBytesFlush {
-			err = c.detached.Flush()
-			unsent = 0
-		}
-		writing.Unlock()
-		if err != nil {
-			c.kill()
-		}
-	}
+	r.detach()
+	r.server.monitors.add(r.client)
 }

@@ -66,8 +66,8 @@ func (c *conn) suspend() {
 	c.out = c.out[:0]
 }
 
-// settle writes the replies, now that what they waited for has come.
-func (c *client) settle(conn *conn) {
+// answerPending writes the replies, now that what they waited for has come.
+func (c *client) answerPending(conn *conn) {
 	p := &conn.pending
 	p.came = false
 	switch {
@@ -79,7 +79,7 @@ func (c *client) settle(conn *conn) {
 		p.later, p.reply = nil, nil
 		c.blocked.Store(false)
 	default:
-		c.settleChanges(conn)
+		c.answerChanges(conn)
 	}
 	if p.early = p.early[:0]; cap(p.early) > earlyBytesKept {
 		p.early = nil
@@ -92,9 +92,9 @@ const (
 	changesKept    = 64
 )
 
-// settleChanges writes the replies as they are, or, if the changes are not on disk, an error
+// answerChanges writes the replies as they are, or, if the changes are not on disk, an error
 // for each that tells of a change.
-func (c *client) settleChanges(conn *conn) {
+func (c *client) answerChanges(conn *conn) {
 	p, at := &conn.pending, 0
 	if p.err != nil {
 		for _, reply := range p.changes {
@@ -123,9 +123,16 @@ func (s *Server) committed(err error) {
 	}
 }
 
-// await waits, in a connection's own goroutine, for what its replies wait for, and writes them.
+// await waits, in a connection's own goroutine, for what its replies wait for, and writes
+// them. Pushes may go out meanwhile.
 func (s *Server) await(c *client, conn *conn) {
 	conn.suspend()
+	c.whileWaiting(func() { s.awaitCome(conn) })
+	c.answerPending(conn)
+}
+
+// awaitCome waits until what replies wait for has come.
+func (s *Server) awaitCome(conn *conn) {
 	switch p := &conn.pending; {
 	case conn.asked.waiting():
 		s.awaitAnswers(conn)
@@ -140,7 +147,6 @@ func (s *Server) await(c *client, conn *conn) {
 		p.err = <-done
 		s.committed(p.err)
 	}
-	c.settle(conn)
 }
 
 // awaitAll is what remains to be done after a command of a connection that reads its next one

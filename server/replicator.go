@@ -73,6 +73,9 @@ func (s *Server) Replicate(r Replicator, tune func(*Config)) {
 	s.changeConfig(func(*Config) bool { return true })
 }
 
+// Now is the clock that decisions use, in microseconds since the Unix epoch.
+func (s *Server) Now() int64 { return s.clock.micros() }
+
 // RefuseWrites has commands that write refused with this error, until it is called with an
 // empty one. It never waits.
 func (s *Server) RefuseWrites(text string) {

@@ -35,6 +35,15 @@ func (c *client) writeSet(n int) {
 	}
 }
 
+// writePush announces n elements of what a subscriber is told.
+func (c *client) writePush(n int) {
+	if c.resp3() {
+		c.header('>', n)
+	} else {
+		c.conn.WriteArray(n)
+	}
+}
+
 func (c *client) writeNull() {
 	if c.resp3() {
 		c.conn.WriteRaw([]byte("_\r\n"))

@@ -30,6 +30,7 @@ type Server struct {
 	stats    stats
 	slowlog  slowlog
 	monitors monitors
+	pubsub   pubsub
 
 	// settings is replaced as a whole, so that a reader sees one configuration and never
 	// half of a change; changing is who may replace it.

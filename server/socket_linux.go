@@ -174,7 +174,7 @@ func (so *socket) serve() (more bool) {
 	}()
 	defer so.loop.server.rescue(so.client, so.conn)
 	if so.conn.pending.came {
-		so.client.settle(so.conn)
+		so.client.answerPending(so.conn)
 		if so.conn.flush() != nil || !so.more { // they would have to wait for the next ones
 			return false
 		}
@@ -294,7 +294,7 @@ func (so *socket) resume() {
 	case so.pending.Load():
 		so.held = so.held && so.unsent.bytes > so.loop.server.unsentMax(so.conn)/2
 		so.wait()
-	case !so.held || so.conn.detached:
+	case !so.held || so.conn.detaching:
 		so.wait()
 	case so.unsent.bytes <= so.loop.server.unsentMax(so.conn)/2:
 		so.held = false
@@ -305,11 +305,11 @@ func (so *socket) resume() {
 // wait has the loop woken for what the connection needs next.
 func (so *socket) wait() {
 	c := so.conn
-	if c.detached && so.unsent.bytes == 0 && !so.pending.Load() {
+	if c.detaching && so.unsent.bytes == 0 && !so.pending.Load() {
 		so.move()
 		return
 	}
-	so.held = so.held || c.detached
+	so.held = so.held || c.detaching
 	var events uint32
 	switch {
 	case so.pending.Load() && c.pending.later != nil:

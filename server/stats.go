@@ -11,6 +11,7 @@ type stats struct {
 	protocolErrors atomic.Uint64
 	panics         atomic.Uint64
 	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
+	cutOff         atomic.Uint64 // connections closed because too many pushes waited
 	rate           atomic.Uint64 // commands in the last second
 	// reclaimedBefore and evictedBefore are how many keys the limiter had forgotten when the
 	// statistics were reset.
@@ -18,7 +19,7 @@ type stats struct {
 }
 
 func (s *stats) reset() {
-	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.rate} {
+	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.rate} {
 		counter.Store(0)
 	}
 }

@@ -90,22 +90,27 @@ func (s *Server) serve(c *client, conn *conn) {
 		s.logger.Debug("connection lost", "error", err, "addr", c.addr)
 		return
 	}
-	for !conn.closed && !conn.detached {
+	for !conn.detaching {
 		if err := conn.framer.fill(conn.nc); err != nil {
 			s.takeLeave(c, conn, err)
 			return
 		}
-		more := s.serveBatch(c, conn)
-		for conn.waiting() {
-			s.await(c, conn)
-			more = conn.flush() == nil && more && s.serveBatch(c, conn) // or they would wait for the next ones
-		}
-		if !more {
+		if !s.serveRead(c, conn) {
 			s.part(conn)
 			return
 		}
 	}
 	s.serveDetached(c, conn)
+}
+
+// serveRead answers all commands that have been read, those whose replies wait as well.
+func (s *Server) serveRead(c *client, conn *conn) (more bool) {
+	more = s.serveBatch(c, conn)
+	for conn.waiting() {
+		s.await(c, conn)
+		more = conn.flush() == nil && more && s.serveBatch(c, conn) // or they would wait for the next ones
+	}
+	return more
 }
 
 // takeLeave ends a connection from which no more can be read: it has broken the protocol,

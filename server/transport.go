@@ -84,7 +84,7 @@ func (s *Server) turnAway(nc net.Conn, text string) {
 func (s *Server) serveBatch(c *client, conn *conn) bool {
 	c.beginBatch()
 serving:
-	for !conn.closed && !conn.detached && !conn.carrier.full(conn) {
+	for !conn.closed && !conn.detaching && !conn.carrier.full(conn) {
 		conn.framer.trusted = c.mayAsk()
 		start := conn.framer.r
 		args, whole, err := conn.framer.next()
@@ -172,6 +172,7 @@ func (s *Server) rescue(c *client, conn *conn) {
 func (s *Server) forget(c *client) {
 	c.flushRuns()
 	s.monitors.remove(c)
+	s.pubsub.forget(c)
 	s.clients.remove(c)
 	if !c.isReplica.Load() {
 		s.serving.Done()

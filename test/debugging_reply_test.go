@@ -45,7 +45,7 @@ func parseValue(r *bufio.Reader) (value, error) {
 			v.text = strings.TrimPrefix(v.text, "txt:")
 		}
 		return v, err
-	case '*', '~', '%':
+	case '*', '~', '%', '>':
 		v.null = n < 0
 		if v.kind == '%' {
 			n *= 2

@@ -6,6 +6,7 @@
 //	serve.go        rlserver serve: the wiring, the log of the start, signals
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
+//	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
 //	client.go       what check and ping share: where the server is, and errors about it
 //	config.go       flag, then environment, then file, then default

@@ -10,12 +10,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit codes. check keeps 1 for a denial, so that a script can tell it from a failure; the
-// others fail with 1, which is also what a container's health check asks for.
+// Exit codes. check keeps 1 for a denial and aof for damage, so that a script can tell them
+// from a failure; the others fail with 1, which is also what a container's health check asks
+// for.
 const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitDenied      = 1
+	exitDamaged     = 1
 	exitCheckFailed = 2
 )
 
@@ -37,9 +39,11 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errDenied):
 		return exitDenied
+	case errors.Is(err, errDamaged):
+		return exitDamaged
 	}
 	fmt.Fprintln(stderr, "rlserver:", err)
-	if cmd.Name() == checkName {
+	if cmd.Name() == checkName || isAOF(cmd) {
 		return exitCheckFailed
 	}
 	return exitFailed
@@ -71,7 +75,7 @@ Without a subcommand it serves, with the same flags as rlserver serve.
 	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(flagError)
 	addSettingFlags(root)
-	root.AddCommand(newServe(env), newCheck(env), newPing(env), newVersion())
+	root.AddCommand(newServe(env), newCheck(env), newPing(env), newAOF(), newVersion())
 	return root
 }
 

@@ -85,7 +85,7 @@ func TestUsageErrors(t *testing.T) {
 
 // Every command has a help with an example, on stdout.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "serve", "check", "ping", "version"} {
+	for _, command := range []string{"", "serve", "check", "ping", "aof", "aof check", "aof repair", "version"} {
 		got := call(nil, append(strings.Fields(command), "--help")...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") {
 			t.Errorf("help of %q: %+v", command, got)

@@ -55,6 +55,13 @@ def main(port, password):
     expect(isinstance(replies[1000], redis.ResponseError), f"no error in the pipeline: {replies[1000]}")
     expect(replies[1001][0] == 0 and replies[1001][2] == 0, f"behind the error: {replies[1001]}")
 
+    # The same as a transaction, which redis-py makes of a pipeline unless told.
+    pipe = client.pipeline()
+    for _ in range(5):
+        pipe.execute_command("RL.CHECK", "multi", "token_bucket", 3, "1h")
+    expect([r[0] for r in pipe.execute()] == [1, 1, 1, 0, 0], "the transaction's decisions")
+    client.execute_command("RL.RESET", "multi")
+
     # What redis-py parses itself.
     expect(client.info()["redis_mode"] == "standalone", "info")
     expect(client.info("commandstats")["cmdstat_rl.check"]["calls"] >= 1000, "info commandstats")
@@ -67,6 +74,29 @@ def main(port, password):
     expect(client.client_list()[0]["addr"] == me["addr"], "client_list")
     expect("rl.check" in client.command(), "command")
     expect(client.execute_command("RL.RESET", "k", "pipe", "missing") == 2, "RL.RESET")
+
+    # Channels.
+    listener = client.pubsub()
+    listener.subscribe("a")
+    listener.psubscribe("b*")
+
+    def hear(kind, channel, data):
+        message = listener.get_message(timeout=5)
+        expect(message and (message["type"], message["channel"], message["data"]) == (kind, channel, data), f"{kind}: {message}")
+
+    hear("subscribe", b"a", 1)
+    hear("psubscribe", b"b*", 2)
+    expect(client.publish("a", "x") == 1 and client.publish("bc", "y") == 1 and client.publish("c", "z") == 0, "publish")
+    hear("message", b"a", b"x")
+    hear("pmessage", b"bc", b"y")
+    expect(client.pubsub_channels() == [b"a"] and client.pubsub_numpat() == 1, "pubsub")
+    expect(client.pubsub_numsub("a", "c") == [(b"a", 1), (b"c", 0)], "pubsub numsub")
+    expect(len(client.client_list(_type="pubsub")) == 1, "client_list of the type pubsub")
+    listener.ping()
+    expect(listener.get_message(timeout=5)["type"] == "pong", "ping while subscribed")
+    listener.unsubscribe()
+    hear("unsubscribe", b"a", 1)
+    listener.close()
     client.close()
 
 

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// Track begins or ends noting which keys change, for Drain to tell. Whatever was changed before
+// it returns is not told: whoever begins to follow changes reads all keys with Dump behind it.
+func (s *Store) Track(on bool) {
+	s.whole.Lock()
+	defer s.whole.Unlock()
+	s.tracking.Store(on)
+	s.drained = s.space.Load()
+	s.drained.track(on)
+}
+
+// Drain tells what has become of every key that was changed since it was told last, and
+// returns how many there are. What a caller of Ask, Reset or Flush has been told was done is
+// told by a Drain that begins after that. A key may be told of that has not changed. now is
+// in microseconds as everywhere.
+//
+// visit gets the same Change each time, and must not call the store.
+func (s *Store) Drain(visit func(*Change)) (n int) {
+	s.whole.Lock()
+	defer s.whole.Unlock()
+	sp := s.space.Load()
+	d := &s.drain
+	d.sp, d.visit, d.n = sp, visit, 0
+	if sp != s.drained {
+		s.drained = sp
+		d.tell(&Change{})
+	}
+	sp.each(func(shard uint16, t *table) {
+		for ; t != nil; t = t.next.Load() {
+			d.table(t, shard)
+		}
+	})
+	for o := sp.orphans.Swap(nil); o != nil; o = o.next {
+		d.orphan(s.hasher.hash(o.key), o.key)
+	}
+	d.sp, d.visit = nil, nil
+	return d.n
+}
+
+// A drain reads the states of keys that have changed.
+type drain struct {
+	sp     *space
+	visit  func(*Change)
+	n      int
+	change Change // what it tells
+	reader changeReader
+}
+
+func (d *drain) tell(c *Change) {
+	d.n++
+	d.visit(c)
+}
+
+// table tells of the slots of a table that are marked.
+func (d *drain) table(t *table, shard uint16) {
+	m := t.marks.Load()
+	if m == nil || !m.some.Load() || !m.some.Swap(false) {
+		return
+	}
+	for i := range m.bits {
+		if m.bits[i].Load() == 0 {
+			continue
+		}
+		for set := m.bits[i].Swap(0); set != 0; set &= set - 1 {
+			d.slot(t, t.slotMarked(uint64(i)*64+uint64(bits.TrailingZeros64(set))), shard)
+		}
+	}
+}
+
+// slot tells of the key of a slot. If that is closed, the state is where the key is now.
+func (d *drain) slot(t *table, s *slot, shard uint16) {
+	st := s.state.Load()
+	if st >= 0 {
+		d.reader.read(d.sp, s, st, true, &d.change)
+		d.tell(&d.change)
+		return
+	}
+	p := probeOf(s, s.meta.Load(), t.class)
+	p.shard = shard
+	d.find(&p, t, s)
+}
+
+// orphan tells of a key that is known by its name.
+func (d *drain) orphan(hash uint64, key string) {
+	p := newProbe(hash, key)
+	if t := d.sp.first(&p); t != nil {
+		d.find(&p, t, nil)
+		return
+	}
+	d.change = Change{Key: key}
+	d.tell(&d.change)
+}
+
+// find looks for a key in a table and those behind it, and tells of it. named is a slot with
+// the key's name, or nil. A state that is on its way to the next table is brought there first:
+// else it could be seen in neither.
+func (d *drain) find(p *probe, t *table, named *slot) {
+	for t != nil {
+		s, st, what := t.seek(p, false)
+		if what == found && st >= 0 {
+			d.reader.read(d.sp, s, st, true, &d.change)
+			d.tell(&d.change)
+			return
+		}
+		if what == absent {
+			break
+		}
+		if what == found {
+			d.sp.hand(t, s, s.meta.Load(), carried(st), p.shard)
+		}
+		t = t.next.Load()
+	}
+	key := p.key
+	if named != nil {
+		key = keyOf(named, named.meta.Load())
+	}
+	d.change = Change{Key: key}
+	d.tell(&d.change)
+}
+
+// Dump tells the state of keys that are not at rest, from cursor on, and returns the cursor to
+// go on from, or 0 at the end; it keeps what Scan keeps. While changes are noted, what it
+// tells of a key is what the key was some time before, and whatever has changed since is told
+// by Drain. visit gets the same Change each time.
+func (s *Store) Dump(cursor uint64, count int, now int64, visit func(*Change)) uint64 {
+	sp := s.space.Load()
+	var reader changeReader
+	var c Change
+	return sp.walk(cursor, count, now, func(_ *table, slot *slot, st int64) {
+		if rest, ok := sp.rest(slot, st); !ok || rest <= now*1000 {
+			return
+		}
+		if reader.read(sp, slot, st, false, &c); c.Algorithm != 0 {
+			visit(&c)
+		}
+	})
+}
+
+// A changeReader reads states, with room for what it reads.
+type changeReader struct {
+	key     []byte
+	words   []uint64
+	entries []LogEntry
+}
+
+// read reads the state of a slot whose state word is st, which is not negative. For who
+// follows changes it reads what they have not been told of a log, and counts it as told.
+func (r *changeReader) read(sp *space, s *slot, st int64, following bool, c *Change) {
+	meta := s.meta.Load()
+	r.key = appendKey(r.key[:0], s, meta)
+	*c = Change{Key: unsafe.String(unsafe.SliceData(r.key), len(r.key))}
+	if !held(st) {
+		return
+	}
+	kind := Algorithm(meta & metaKind)
+	if !algorithms[kind].keepsLog {
+		c.Algorithm, c.Rest = kind, st
+		return
+	}
+	ring := sp.logs.load(st)
+	if ring == nil {
+		return // it has come to its end
+	}
+	c.Algorithm = kind
+	for !r.log(ring, following, &c.Log) {
+		// written once round meanwhile
+	}
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// Whoever follows changes (to disk, to replicas) needs to know which keys have changed since
+// they looked. Each table has a bit for each of its slots beside it. Whoever has changed a
+// key's state sets the slot's bit, unless it is set, as it mostly is for a busy key; whoever
+// follows takes the bits away and then reads the states. So a key that has changed a million
+// times is read once, and what is not read yet takes no memory, however long nobody reads.
+//
+// No change is missed. The bit is set after the change and taken away before the state is
+// read, so a state that is read too early has its bit set after that. A slot that moves to
+// another table takes its bit along: whoever moves it looks at the bit when the slot is
+// closed, and whoever changed it looks when the bit is set whether it is closed by then. One
+// of them sees the other; then the key is noted in the new table, or as an orphan, by name.
+type marks struct {
+	// some is whether bits may be set, so that tables in which nothing changes need not be
+	// looked through. It is set after a bit and taken away before the bits.
+	some atomic.Bool
+	bits []atomic.Uint64
+}
+
+// markBytes of a table share a bit. No slot is smaller, so no two slots share one.
+const markBytes = uintptr(slotBytes)
+
+// An orphan is a key that has changed and whose slot cannot say so.
+type orphan struct {
+	key  string
+	next *orphan
+}
+
+// track begins or ends keeping marks for the table.
+func (t *table) track(on bool) {
+	switch {
+	case !on:
+		t.marks.Store(nil)
+	case t.marks.Load() == nil:
+		n := (uintptr(len(t.words))*8 + markBytes - 1) / markBytes
+		t.marks.CompareAndSwap(nil, &marks{bits: make([]atomic.Uint64, (n+63)/64)})
+	}
+}
+
+// markOf is the number of a slot's bit.
+func (t *table) markOf(s *slot) uintptr {
+	return (uintptr(unsafe.Pointer(s)) - uintptr(unsafe.Pointer(unsafe.SliceData(t.words)))) / markBytes
+}
+
+// slotMarked is the slot with a bit's number.
+func (t *table) slotMarked(bit uint64) *slot {
+	bytes := t.stride * 8
+	return t.slot((bit*uint64(markBytes) + bytes - 1) / bytes)
+}
+
+// set sets a bit.
+func (m *marks) set(bit uintptr) {
+	word, mask := &m.bits[bit/64], uint64(1)<<(bit%64)
+	if word.Load()&mask == 0 {
+		word.Or(mask)
+	}
+	if !m.some.Load() {
+		m.some.Store(true)
+	}
+}
+
+func (m *marks) has(bit uintptr) bool { return m.bits[bit/64].Load()>>(bit%64)&1 != 0 }
+
+// mark notes that the key of a slot has changed. It comes after the change, and before the
+// caller is told of it.
+func (sp *space) mark(t *table, s *slot) {
+	m := t.marks.Load()
+	if m == nil {
+		return
+	}
+	m.set(t.markOf(s))
+	if s.state.Load() < 0 { // whoever closed it may have looked at the bit before
+		sp.orphan(s)
+	}
+}
+
+// carryMark is for who moves a slot, after it is closed: to is where its key is now, if it
+// has a state.
+func (sp *space) carryMark(t *table, s *slot, next *table, to *slot) {
+	m := t.marks.Load()
+	if m == nil || !m.has(t.markOf(s)) {
+		return
+	}
+	// The bit stays, for others who move the slot at the same time: only whoever has seen to
+	// it may say that the table is moved.
+	if to == nil || next.marks.Load() == nil {
+		sp.orphan(s)
+	} else {
+		sp.mark(next, to)
+	}
+}
+
+// orphan notes by name that the key of a slot has changed.
+func (sp *space) orphan(s *slot) {
+	o := &orphan{key: keyOf(s, s.meta.Load())}
+	for {
+		o.next = sp.orphans.Load()
+		if sp.orphans.CompareAndSwap(o.next, o) {
+			return
+		}
+	}
+}
+
+// track begins or ends keeping marks. A table that is being made meanwhile is seen to by
+// who makes it.
+func (sp *space) track(on bool) {
+	sp.tracking.Store(on)
+	if !on {
+		sp.orphans.Store(nil)
+	}
+	sp.each(func(_ uint16, t *table) {
+		for ; t != nil; t = t.next.Load() {
+			t.track(on)
+		}
+	})
+}

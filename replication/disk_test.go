@@ -1,0 +1,381 @@
+package replication
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+func testOptions(dir string) diskOptions {
+	return diskOptions{dir: dir, fsync: fsyncNo, logger: slog.New(slog.NewTextHandler(io.Discard, nil)), now: func() int64 { return time.Now().UnixMicro() }}
+}
+
+func mustOpen(t testing.TB, dir string) *disk {
+	t.Helper()
+	d, err := openDisk(testOptions(dir))
+	must(t, err)
+	return d
+}
+
+// loadDir opens a directory, loads, and closes it.
+func loadDir(t testing.TB, dir string, appendOnly bool) (o oracle, at position, err error) {
+	t.Helper()
+	d, err := openDisk(testOptions(dir))
+	if err != nil {
+		return nil, at, err
+	}
+	o = oracle{}
+	_, at, err = d.load(appendOnly, o.apply)
+	must(t, d.close())
+	return o, at, err
+}
+
+// A writer appends a history to a disk.
+type writer struct {
+	t    testing.TB
+	d    *disk
+	h    *history
+	done int // changes that were made
+	at   position
+	live *live
+}
+
+func newWriter(t testing.TB, d *disk, h *history) *writer {
+	return &writer{t: t, d: d, h: h, at: position{testID(1), 0}, live: newLive()}
+}
+
+// change changes the state and returns the frame that tells of it.
+func (w *writer) change() (frame []byte, end int64) {
+	_ = w.live.apply(&w.h.changes[w.done])
+	frame, end = w.h.frame(w.done, w.at.offset)
+	w.done++
+	return frame, end
+}
+
+func (w *writer) append(n int) {
+	w.t.Helper()
+	for range n {
+		frame, end := w.change()
+		must(w.t, w.d.append(frame, end))
+		w.at.offset = end
+	}
+}
+
+// begin loads what is there, which may be nothing, and turns the log on.
+func (w *writer) begin() {
+	w.t.Helper()
+	_, at, err := w.d.load(true, w.live.apply)
+	must(w.t, err)
+	if at.id != "" && at != w.at {
+		w.t.Fatalf("loaded up to %v, want %v", at, w.at)
+	}
+	must(w.t, w.d.continueLog(w.at))
+}
+
+func waitForRewrite(t testing.TB, d *disk) diskStats {
+	t.Helper()
+	for range 2000 {
+		if s := d.stats(); !s.rewriting {
+			return s
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("the rewrite does not end")
+	return diskStats{}
+}
+
+func expect(t testing.TB, dir string, appendOnly bool, want oracle, at position) {
+	t.Helper()
+	got, gotAt, err := loadDir(t, dir, appendOnly)
+	must(t, err)
+	if !got.equal(want) {
+		t.Fatalf("loaded\n%+v\nwant\n%+v", got, want)
+	}
+	if gotAt != at {
+		t.Fatalf("loaded up to %v, want %v", gotAt, at)
+	}
+}
+
+func names(t testing.TB, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+// What was appended is there after a restart, with every policy, over many restarts, and
+// with rewrites in between, of which none leaves a file behind.
+func TestLogComesBack(t *testing.T) {
+	for _, policy := range []fsyncPolicy{fsyncAlways, fsyncEverySec, fsyncNo} {
+		dir := t.TempDir()
+		h := newHistory(11, 400, "k")
+		w := newWriter(t, nil, h)
+		for round := range 10 {
+			w.d = mustOpen(t, dir)
+			w.d.setPolicy(policy)
+			w.begin()
+			w.append(10)
+			if round%3 == 1 {
+				must(t, w.d.rewrite(w.at, w.live.dump))
+				w.append(10)
+				if s := waitForRewrite(t, w.d); s.rewriteErr != nil || s.baseBytes == 0 {
+					t.Fatalf("%+v", s)
+				}
+			}
+			w.append(7)
+			must(t, w.d.close())
+			expect(t, dir, true, h.states[w.done], w.at)
+		}
+		if got, want := names(t, dir), "appendonly.11.base appendonly.11.incr appendonly.12.incr appendonly.13.incr appendonly.manifest rlserver.lock"; got != want {
+			t.Errorf("the directory has %s, want %s", got, want)
+		}
+	}
+}
+
+// A server that is started often leaves no files behind.
+func TestEmptyIncrementsGo(t *testing.T) {
+	dir := t.TempDir()
+	w := newWriter(t, mustOpen(t, dir), newHistory(1, 20, "k"))
+	w.begin()
+	w.append(3)
+	for range 5 {
+		must(t, w.d.close())
+		w.d = mustOpen(t, dir)
+		w.begin()
+	}
+	must(t, w.d.close())
+	expect(t, dir, true, w.h.states[3], w.at)
+	if got := names(t, dir); strings.Count(got, ".incr") != 2 {
+		t.Errorf("the directory has %s", got)
+	}
+}
+
+// While a base is written from states that change, appending goes on, and what comes back is
+// what was appended.
+func TestRewriteUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	h := newHistory(12, 6000, "k")
+	w := newWriter(t, mustOpen(t, dir), h)
+	w.begin()
+	rewrites := 0
+	for w.done < len(h.changes) {
+		w.append(1)
+		switch err := w.d.rewrite(w.at, w.live.dump); {
+		case err == nil:
+			rewrites++
+		case !errors.Is(err, errAlreadyRunning):
+			t.Fatal(err)
+		}
+		if w.done%500 == 0 {
+			must(t, w.d.continueLog(position{testID(2 + w.done), w.at.offset + 1}))
+			w.at = position{testID(2 + w.done), w.at.offset + 1}
+		}
+	}
+	if waitForRewrite(t, w.d); rewrites < 3 {
+		t.Errorf("only %d rewrites", rewrites)
+	}
+	must(t, w.d.close())
+	expect(t, dir, true, h.states[w.done], w.at)
+}
+
+// What startLog makes counts from when its base is in force, and not before.
+func TestStartAndStopLog(t *testing.T) {
+	dir := t.TempDir()
+	h := newHistory(13, 60, "k")
+	w := newWriter(t, mustOpen(t, dir), h)
+	if found, _, err := w.d.load(false, w.live.apply); found || err != nil {
+		t.Fatal(found, err)
+	}
+	frame, end := w.h.frame(0, 0)
+	for name, err := range map[string]error{
+		"append": w.d.append(frame, end), "rewrite": w.d.rewrite(w.at, w.live.dump),
+		"stopLog": w.d.stopLog(), "replaceLog": w.d.replaceLog(w.at, w.live.dump),
+	} {
+		if !errors.Is(err, errLogOff) {
+			t.Errorf("%s while the log is off: %v", name, err)
+		}
+	}
+	for range 5 { // nobody appends these
+		_, w.at.offset = w.change()
+	}
+	gate := make(chan struct{})
+	must(t, w.d.startLog(w.at, func(visit func(*engine.Change) error) error {
+		<-gate
+		return w.live.dump(visit)
+	}))
+	if err := w.d.startLog(w.at, w.live.dump); !errors.Is(err, errLogOn) {
+		t.Errorf("startLog while it is on: %v", err)
+	}
+	w.append(5)
+	if s := w.d.stats(); !s.on || !s.waiting || !s.rewriting || w.d.needsRewrite(100, 0) {
+		t.Errorf("%+v", s)
+	}
+	copied := copyDir(t, dir)
+	expect(t, copied, true, oracle{}, position{})
+	close(gate)
+	if s := waitForRewrite(t, w.d); s.waiting || s.rewriteErr != nil {
+		t.Errorf("%+v", s)
+	}
+	w.append(5)
+	must(t, w.d.stopLog())
+	logAt := w.at
+	expect(t, copyDir(t, dir), true, h.states[15], logAt)
+
+	// Off, a snapshot is younger than the log.
+	for range 5 {
+		_, w.at.offset = w.change()
+	}
+	must(t, w.d.save(w.at, w.live.dump))
+	copied = copyDir(t, dir)
+	expect(t, copied, true, h.states[20], w.at)
+	expect(t, copied, false, h.states[20], w.at)
+	must(t, w.d.close())
+
+	// The log goes on from the snapshot, and then goes before it.
+	w.d = mustOpen(t, dir)
+	w.live = newLive()
+	w.begin()
+	w.append(5)
+	must(t, w.d.close())
+	expect(t, dir, true, h.states[25], w.at)
+	// Without the log the snapshot is loaded, and then the log is old.
+	if got, _, err := loadDir(t, dir, false); err != nil || !got.equal(h.states[20]) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	expect(t, dir, true, h.states[25], w.at)
+	d := mustOpen(t, dir)
+	must(t, d.save(w.at, oracle{}.dump))
+	must(t, d.close())
+	expect(t, dir, true, oracle{}, w.at)
+}
+
+// After a full sync the old state stays in force until the new one is whole.
+func TestReplaceLog(t *testing.T) {
+	dir := t.TempDir()
+	h, other := newHistory(14, 40, "old"), newHistory(15, 40, "new")
+	w := newWriter(t, mustOpen(t, dir), h)
+	w.begin()
+	w.append(20)
+	oldAt := w.at
+	gate := make(chan struct{})
+	never := func(visit func(*engine.Change) error) error {
+		<-gate
+		return w.live.dump(visit)
+	}
+	must(t, w.d.rewrite(w.at, never))
+
+	n := newWriter(t, w.d, other)
+	n.at = position{testID(99), 1 << 40}
+	for range 10 {
+		_, n.at.offset = n.change()
+	}
+	must(t, n.d.replaceLog(n.at, never)) // and again, before that is done
+	must(t, n.d.replaceLog(n.at, func(visit func(*engine.Change) error) error {
+		<-gate
+		return n.live.dump(visit)
+	}))
+	n.append(5)
+	expect(t, copyDir(t, dir), true, h.states[20], oldAt)
+	close(gate)
+	if s := waitForRewrite(t, n.d); s.waiting || s.rewriteErr != nil {
+		t.Errorf("%+v", s)
+	}
+	n.append(5)
+	must(t, n.d.close())
+	expect(t, dir, true, other.states[20], n.at)
+	if got := names(t, dir); strings.Count(got, "appendonly") != 3 {
+		t.Errorf("the directory has %s", got)
+	}
+}
+
+// The second process is told who has the directory.
+func TestOneProcessADirectory(t *testing.T) {
+	dir := t.TempDir()
+	d := mustOpen(t, dir)
+	for name, open := range map[string]func() error{
+		"open":   func() error { _, err := openDisk(testOptions(dir)); return err },
+		"check":  func() error { _, err := Check(dir); return err },
+		"repair": func() error { _, err := Repair(dir); return err },
+	} {
+		if err := open(); !errors.Is(err, errInUse) || !strings.Contains(err.Error(), ", process ") || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(t, d.close())
+	must(t, mustOpen(t, dir).close())
+	if _, err := openDisk(testOptions(filepath.Join(dir, "none"))); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, errDisk) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Frames that do not follow are refused, because a log with a gap cannot be read.
+func TestAppendRefusesGaps(t *testing.T) {
+	w := newWriter(t, mustOpen(t, t.TempDir()), newHistory(1, 20, "k"))
+	defer func() { must(t, w.d.close()) }()
+	w.begin()
+	w.append(2)
+	frame, end := w.h.frame(2, w.at.offset+1)
+	for name, frames := range map[string][]byte{"gap": frame, "garbage": []byte("garbage"), "more garbage": make([]byte, 100)} {
+		if err := w.d.append(frames, end); !errors.Is(err, errGap) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(t, w.d.append(nil, w.at.offset))
+	w.append(2)
+}
+
+func TestNeedsRewrite(t *testing.T) {
+	w := newWriter(t, mustOpen(t, t.TempDir()), newHistory(1, 100, "k"))
+	defer func() { must(t, w.d.close()) }()
+	w.begin()
+	w.append(10)
+	grown := w.d.stats().incrementBytes
+	for _, c := range []struct {
+		percent, bytes int64
+		want           bool
+	}{{0, 0, false}, {100, grown, true}, {100, grown + 1, false}} {
+		if got := w.d.needsRewrite(c.percent, c.bytes); got != c.want {
+			t.Errorf("at %d bytes without a base, %+v", grown, c)
+		}
+	}
+	must(t, w.d.rewrite(w.at, w.live.dump))
+	waitForRewrite(t, w.d)
+	if w.d.needsRewrite(1000, 0) {
+		t.Errorf("just after a rewrite: %+v", w.d.stats())
+	}
+	for w.d.stats().incrementBytes < w.d.stats().baseBytes*2 {
+		w.append(1)
+	}
+	if !w.d.needsRewrite(190, 0) || w.d.needsRewrite(100_000, 0) {
+		t.Errorf("twice the base: %+v", w.d.stats())
+	}
+}
+
+func copyDir(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+func waitUntil(t testing.TB, is func() bool) {
+	t.Helper()
+	for range 1000 {
+		if is() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("it does not happen")
+}

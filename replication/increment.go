@@ -1,0 +1,114 @@
+package replication
+
+import (
+	"errors"
+)
+
+// closeCurrent syncs and closes what is appended to, and removes it if it counts for nothing.
+// turn is held.
+func (d *disk) closeCurrent() error {
+	d.mu.Lock()
+	c := d.current
+	d.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	var err error
+	if !c.aside {
+		if err = d.syncCurrent(); err == nil {
+			err = c.trim()
+		}
+	}
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	d.mu.Lock()
+	d.current = nil
+	d.mu.Unlock()
+	if c.aside {
+		return d.discard(c)
+	}
+	return errors.Join(err, diskError(c.file.Close()))
+}
+
+// createIncrement makes an empty increment, and has it on disk. files is held.
+func (d *disk) createIncrement(at position, kind fileKind) (*increment, error) {
+	if d.manifestErr != nil {
+		return nil, d.manifestErr
+	}
+	if !d.manifestFound {
+		if err := d.setManifest(manifest{}); err != nil {
+			return nil, err
+		}
+	}
+	// The number is used once, so that what an abandoned rewrite may still write is nobody
+	// else's.
+	d.manifest.last++
+	number := d.manifest.last
+	f, err := createFile(d.path(incrementName(number)), fileHeader{kind, at, d.now()})
+	if err != nil {
+		return nil, err
+	}
+	c := &increment{file: f, number: number, end: at, bytes: fileHeaderBytes}
+	if err = syncFile(f); err == nil {
+		err = syncDir(d.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.discard(c))
+	}
+	crashPoint("increment created")
+	return c, nil
+}
+
+// discard closes and removes an increment.
+func (d *disk) discard(c *increment) error {
+	_ = c.file.Close()
+	// If it came into force and nobody knows, it stays: it is empty, but it is named.
+	for _, name := range d.manifest.files() {
+		if name == incrementName(c.number) {
+			return nil
+		}
+	}
+	return removeFile(d.path(incrementName(c.number)))
+}
+
+// setManifest puts m in force. files is held.
+func (d *disk) setManifest(m manifest) error {
+	err := writeManifest(d.dir, &m)
+	if err == nil || errors.Is(err, errUncertain) {
+		d.manifest, d.manifestFound = m, true
+	}
+	return err
+}
+
+// switchTo has what is appended from now on go to a new increment of the log in force. files
+// and turn are held; the current increment is in order.
+func (d *disk) switchTo(at position) (*increment, error) {
+	c := d.current
+	next, err := d.createIncrement(at, fileIncrement)
+	if err != nil {
+		return nil, err
+	}
+	// The file before must be on disk first: a log is not torn but damaged where anything
+	// follows.
+	if err := d.syncCurrent(); err != nil {
+		return nil, errors.Join(err, d.discard(next))
+	}
+	m := d.manifest
+	m.increments = append([]incrementEntry(nil), m.increments...)
+	m.increments[len(m.increments)-1].end = c.end.offset
+	m.increments = append(m.increments, incrementEntry{next.number, openEnd})
+	if err := d.setManifest(m); err != nil {
+		if errors.Is(err, errUncertain) { // either may be in force, so neither can be appended to
+			d.syncFailed(c, err)
+		}
+		return nil, errors.Join(err, d.discard(next))
+	}
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.current = next
+	d.record.closedBytes += c.bytes
+	_ = c.file.Close() // it is on disk
+	return next, nil
+}

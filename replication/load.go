@@ -1,0 +1,114 @@
+package replication
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// loadedState is what load found.
+type loadedState struct {
+	from     source
+	log      loadedLog
+	manifest manifest // in force when it was read
+}
+
+type source int
+
+const (
+	fromNothing source = iota
+	fromLog
+	fromDump
+)
+
+// load hands the state that was kept to apply, record by record: that of the log, if
+// appendOnly and there is one, else that of the snapshot. It says whether there was any, and
+// where in the stream it ends. A torn tail of the log is cut. The change is good until apply
+// returns; an error of apply ends load.
+func (d *disk) load(appendOnly bool, apply func(*engine.Change) error) (found bool, at position, err error) {
+	d.files.Lock()
+	defer d.files.Unlock()
+	if !appendOnly {
+		return d.loadWithoutLog(apply)
+	}
+	if d.manifestErr != nil {
+		return false, at, d.manifestErr
+	}
+	younger, err := d.dumpIsYounger()
+	if err != nil {
+		return false, at, err
+	}
+	if d.manifest.empty() || younger {
+		return d.loadDump(apply)
+	}
+	l, torn, err := readLog(d.dir, &d.manifest, apply)
+	if err != nil {
+		return false, at, err
+	}
+	if torn != nil {
+		if err := d.cutTail(torn, &l); err != nil {
+			return false, at, err
+		}
+	}
+	d.loaded = &loadedState{fromLog, l, d.manifest}
+	return true, l.at, nil
+}
+
+// loadWithoutLog loads the snapshot. A log that is there ends here: what comes now is not
+// appended to it.
+func (d *disk) loadWithoutLog(apply func(*engine.Change) error) (found bool, at position, err error) {
+	found, at, err = d.loadDump(apply)
+	if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
+		err = d.markStopped()
+	}
+	return found, at, err
+}
+
+// dumpIsYounger says whether the log was stopped before the snapshot was made.
+func (d *disk) dumpIsYounger() (bool, error) {
+	if d.manifest.stopped == 0 {
+		return false, nil
+	}
+	h, err := readHeader(d.path(dumpName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && h.created > d.manifest.stopped, err
+}
+
+func (d *disk) loadDump(apply func(*engine.Change) error) (found bool, at position, err error) {
+	s, err := readFile(d.dir, dumpName, true, apply)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.loaded = &loadedState{from: fromNothing, manifest: d.manifest}
+		return false, at, nil
+	case err != nil:
+		return false, at, err
+	}
+	at = position{s.header.at.id, s.end}
+	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}, manifest: d.manifest}
+	return true, at, nil
+}
+
+// cutTail cuts the last increment behind its last whole frame.
+func (d *disk) cutTail(torn *DamageError, l *loadedLog) error {
+	s := &l.increments[len(l.increments)-1].state
+	d.logger.Warn("cut what a crash left of the last write", "file", d.path(torn.File), "offset", torn.Offset, "bytes", s.size-torn.Offset, "problem", torn.Problem)
+	f, err := os.OpenFile(d.path(torn.File), os.O_RDWR, 0)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	crashPoint("before the tail is cut")
+	if err := f.Truncate(torn.Offset); err != nil {
+		return diskError(err)
+	}
+	crashPoint("tail cut")
+	d.mu.Lock()
+	d.record.cutBytes = s.size - torn.Offset
+	d.mu.Unlock()
+	s.size = torn.Offset
+	return diskError(f.Sync())
+}

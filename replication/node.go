@@ -1,0 +1,405 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A Node keeps a store's changes beyond the process: on disk, and on replicas; or it is itself
+// the replica of another.
+type Node struct {
+	Options
+	feed   *feed
+	tuning atomic.Pointer[Tuning]
+	held   atomic.Bool // answers wait for the disk
+	wake   chan struct{}
+	stop   context.CancelFunc
+	ended  context.Context
+	// listening is closed when the server listens.
+	listening chan struct{}
+	loops     sync.WaitGroup // the loop, the link to a primary, waits
+
+	// role is held by whoever changes what this node is.
+	role   sync.Mutex
+	link   atomic.Pointer[primaryLink] // to the primary; nil on a primary
+	loaded bool                        // the feed's position is that of the store
+	// generation counts how often the store's state was replaced, so that a dump that began
+	// before notices.
+	generation atomic.Uint64
+
+	commits  commits
+	replicas replicas
+	refused  atomic.Pointer[string] // what Refuse was told last
+	opening  sync.Mutex             // of the disk
+	saving   saving
+}
+
+// New opens the disk if there is something to load or to write, fills the store, and begins to
+// follow what it was told to. What is on disk and cannot be right is a *DamageError.
+func New(o Options) (*Node, error) {
+	n := &Node{Options: o, wake: make(chan struct{}, 1), listening: make(chan struct{})}
+	n.ended, n.stop = context.WithCancel(context.Background())
+	n.tuning.Store(&o.Tuning)
+	n.feed = newFeed(o.Store, o.Logger, nil)
+	n.feed.backlog.limit = o.Tuning.BacklogBytes
+	n.replicas.changed = make(chan struct{})
+	if err := n.start(); err != nil {
+		n.stop()
+		if d := n.feed.log.disk; d != nil {
+			err = errors.Join(err, d.close())
+		}
+		return nil, err
+	}
+	n.loops.Go(n.run)
+	return n, nil
+}
+
+// Listening tells that the server listens: a replica connects to its primary from now on. It
+// is called once.
+func (n *Node) Listening() { close(n.listening) }
+
+func (n *Node) start() error {
+	t, f := n.tuning.Load(), n.feed
+	wanted := t.AppendOnly || len(t.SavePoints) > 0
+	if wanted || n.hasFiles() {
+		if err := n.load(); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	replica := n.Host != ""
+	if !replica {
+		if n.loaded {
+			f.past = f.at
+		}
+		f.at.id = newID()
+		if wanted {
+			f.track(true)
+		}
+	}
+	f.packer.offset = f.at.offset
+	f.backlog.restart(f.at.offset)
+	if t.AppendOnly {
+		if err := f.log.disk.continueLog(f.at); err != nil {
+			return err
+		}
+		f.log.on = true
+	}
+	n.setHeld()
+	if replica {
+		n.becomeReplica(n.Host, n.Port, n.loaded)
+	}
+	return nil
+}
+
+// hasFiles says whether an earlier process has left something in the directory.
+func (n *Node) hasFiles() bool {
+	for _, name := range []string{dumpName, manifestName} {
+		if _, err := os.Stat(filepath.Join(n.Dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// openDisk opens the disk, if it is not open.
+func (n *Node) openDisk() error {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	if n.feed.log.disk != nil {
+		return nil
+	}
+	d, err := openDisk(diskOptions{dir: n.Dir, fsync: policyOf(n.tuning.Load().Fsync), logger: n.Logger, now: n.Now})
+	if err != nil {
+		return err
+	}
+	n.feed.mu.Lock()
+	defer n.feed.mu.Unlock()
+	n.feed.log.disk = d
+	return nil
+}
+
+// disk is the disk, or nil if none is open.
+func (n *Node) disk() *disk {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	return n.feed.log.disk
+}
+
+// load fills the store from the disk.
+func (n *Node) load() error {
+	if err := n.openDisk(); err != nil {
+		return err
+	}
+	started, keys := time.Now(), int64(0)
+	now := n.Now() - staleMicros
+	found, at, err := n.feed.log.disk.load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
+		keys++
+		return n.Store.Apply(c, now)
+	})
+	if err != nil {
+		return err
+	}
+	if found {
+		n.feed.at, n.loaded = at, true
+		n.Logger.Info("loaded from disk", "dir", n.Dir, "records", keys, "keys", n.Store.Len(),
+			"took", time.Since(started).Round(time.Millisecond), "history", at.id, "offset", at.offset)
+	}
+	return nil
+}
+
+// policyOf is the policy with a name.
+func policyOf(name string) fsyncPolicy {
+	switch name {
+	case "always":
+		return fsyncAlways
+	case "no":
+		return fsyncNo
+	}
+	return fsyncEverySec
+}
+
+// Tune changes what can be changed. What goes wrong is logged, and seen to later.
+func (n *Node) Tune(t Tuning) {
+	before := n.tuning.Swap(&t)
+	if (t.AppendOnly || len(t.SavePoints) > 0) && n.openOrLog() != nil {
+		return
+	}
+	f := n.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.backlog.limit = t.BacklogBytes
+	if d := f.log.disk; d != nil {
+		d.setPolicy(policyOf(t.Fsync))
+	}
+	if len(t.SavePoints) > 0 && n.link.Load() == nil {
+		f.track(false)
+	}
+	if t.AppendOnly != before.AppendOnly {
+		n.turnLog(t.AppendOnly)
+	}
+	n.setHeld()
+	n.judge()
+}
+
+func (n *Node) openOrLog() error {
+	err := n.openDisk()
+	if err != nil {
+		n.Logger.Error("cannot keep changes on disk", "error", err)
+	}
+	return err
+}
+
+// turnLog turns the log on or off. The feed's mu is held.
+func (n *Node) turnLog(on bool) {
+	f := n.feed
+	var err error
+	if on {
+		if n.link.Load() == nil {
+			f.track(false)
+		}
+		f.drain()
+		err = f.log.disk.startLog(f.at, n.dump)
+	} else {
+		err = f.log.disk.stopLog()
+	}
+	if err != nil {
+		n.Logger.Error("cannot turn the append-only file on or off", "error", err)
+	}
+	f.log.on, f.log.pending, f.log.lost = on, nil, on && err != nil
+}
+
+// setHeld notes whether answers wait for the disk.
+func (n *Node) setHeld() {
+	t := n.tuning.Load()
+	n.held.Store(n.feed.log.on && policyOf(t.Fsync) == fsyncAlways)
+}
+
+// dump walks all keys.
+func (n *Node) dump(visit func(*engine.Change) error) error {
+	generation := n.generation.Load()
+	for cursor := uint64(0); ; {
+		var err error
+		cursor = n.Store.Dump(cursor, dumpKeys, n.Now()-staleMicros, func(c *engine.Change) {
+			if err == nil {
+				err = visit(c)
+			}
+		})
+		switch {
+		case err != nil:
+			return err
+		case n.ended.Err() != nil:
+			return errClosing
+		case n.generation.Load() != generation:
+			return errReplaced
+		case cursor == 0:
+			return nil
+		}
+		runtime.Gosched()
+	}
+}
+
+// Errors of a Node.
+var (
+	errClosing  = errors.New("replication: the server is stopping")
+	errReplaced = errors.New("replication: the state was replaced by that of a primary")
+	errDiskOff  = errors.New("replication: nothing is kept on disk")
+)
+
+// run drains, answers who waits for the disk, and looks after the rest.
+func (n *Node) run() {
+	timer := time.NewTimer(n.interval())
+	defer timer.Stop()
+	tended := time.Now()
+	for {
+		select {
+		case <-n.ended.Done():
+			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			return
+		case <-n.wake:
+			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			continue
+		case <-timer.C:
+		}
+		n.feed.mu.Lock()
+		n.feed.drain()
+		n.judge()
+		n.feed.mu.Unlock()
+		if time.Since(tended) >= tendInterval {
+			tended = time.Now()
+			n.tend()
+		}
+		timer.Reset(n.interval())
+	}
+}
+
+func (n *Node) interval() time.Duration {
+	if n.replicas.len() > 0 {
+		return replicaInterval
+	}
+	return diskInterval
+}
+
+// tend does what has to be done now and then.
+func (n *Node) tend() {
+	t := n.tuning.Load()
+	n.feed.mu.Lock()
+	n.feed.log.mend(n.feed.at, n.dump, int64(t.RewritePercentage), t.RewriteMinSize)
+	n.feed.mu.Unlock()
+	n.saveIfDue(t)
+	n.replicas.cutOff(n.feed, t.Timeout)
+}
+
+// judge decides whether writes are refused. The feed's mu is held.
+func (n *Node) judge() {
+	text := ""
+	t := n.tuning.Load()
+	trouble := n.feed.log.trouble()
+	if trouble == nil && len(t.SavePoints) > 0 {
+		trouble = n.saving.failed()
+	}
+	switch {
+	case n.link.Load() != nil:
+		text = "READONLY You can't write against a read only replica."
+	case trouble != nil && !t.MemoryOnFailure:
+		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %v", trouble)
+	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
+		text = "NOREPLICAS Not enough good replicas to write."
+	}
+	before := n.refused.Swap(&text)
+	if before != nil && *before == text {
+		return
+	}
+	n.Refuse(text)
+	switch {
+	case trouble != nil && t.MemoryOnFailure && n.link.Load() == nil:
+		text = trouble.Error()
+		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
+	case text != "" && n.link.Load() == nil:
+		n.Logger.Error("changes are refused", "error", text)
+	case before != nil && *before != "" && n.link.Load() == nil:
+		n.Logger.Info("changes are accepted again")
+	}
+}
+
+// Close appends what is left, gives replicas a moment to take it, writes a snapshot if there
+// is to be one, and closes the disk. Nothing may be changed in the store meanwhile.
+func (n *Node) Close(save bool) error {
+	n.role.Lock()
+	defer n.role.Unlock()
+	if l := n.link.Load(); l != nil {
+		l.end()
+	}
+	end := n.feed.settle()
+	n.replicas.await(end, closeGrace)
+	var err error
+	d := n.disk()
+	if save {
+		err = n.Save()
+		d = n.disk()
+	}
+	n.stop()
+	n.replicas.close()
+	n.loops.Wait()
+	if d != nil {
+		if w := &n.feed.log; w.on && w.trouble() != nil {
+			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", w.trouble()))
+		}
+		err = errors.Join(err, d.close())
+	}
+	return err
+}
+
+// closeGrace is how long replicas have at the end to take the last changes.
+const closeGrace = time.Second
+
+// A commits is who waits for the disk.
+type commits struct {
+	mu      sync.Mutex
+	waiting []func(error)
+}
+
+// Holds says whether answers to changes must wait for Commit.
+func (n *Node) Holds() bool { return n.held.Load() }
+
+// Commit calls done when every change that was made before is on disk.
+func (n *Node) Commit(done func(error)) {
+	n.commits.mu.Lock()
+	n.commits.waiting = append(n.commits.waiting, done)
+	n.commits.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// answer appends what has changed, which is synced then, and answers all who waited before.
+func (c *commits) answer(f *feed, inMemory bool) {
+	c.mu.Lock()
+	waiting := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	if len(waiting) == 0 {
+		return
+	}
+	f.mu.Lock()
+	f.drain()
+	err := f.log.trouble()
+	f.mu.Unlock()
+	if inMemory {
+		err = nil
+	}
+	for _, done := range waiting {
+		done(err)
+	}
+}

@@ -1,0 +1,78 @@
+package replication
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// Options are what a Node is made of.
+type Options struct {
+	Store  *engine.Store
+	Logger *slog.Logger
+	Now    func() int64 // the clock that decisions use, µs since the Unix epoch
+
+	// Dir is where the log and the snapshot are. It must exist.
+	Dir string
+	// Host and Port are the primary to follow; an empty host is none.
+	Host string
+	Port int
+	// Dial connects to a primary.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// ListenPort is where this server listens, for a primary to tell others. It is asked once
+	// Listening was called.
+	ListenPort func() int
+	// Refuse has commands that write refused with an error, empty for none; RoleChanged tells
+	// of becoming a replica or a primary. Neither waits.
+	Refuse      func(text string)
+	RoleChanged func(replica bool)
+
+	Tuning Tuning
+}
+
+// Tuning is what can be changed while a Node runs.
+type Tuning struct {
+	AppendOnly        bool
+	Fsync             string // "always", "everysec" or "no"
+	SavePoints        []SavePoint
+	RewritePercentage int   // growth of the log since its base from which on it is rewritten; 0: never
+	RewriteMinSize    int64 // bytes that it has at least when it is
+	// MemoryOnFailure has changes go on in memory when the disk does not take them; else they
+	// are refused.
+	MemoryOnFailure bool
+	User, Password  string // for a primary
+	Priority        int    // for Sentinel
+	AnnounceIP      string
+	AnnouncePort    int
+	MinReplicas     int           // without so many, heard of within MinReplicasLag, changes are refused
+	MinReplicasLag  time.Duration // at least a second
+	BacklogBytes    int64
+	Timeout         time.Duration // of the link between primary and replica
+}
+
+// A SavePoint has a snapshot written when there were so many changes and the last one is so
+// old.
+type SavePoint struct {
+	After   time.Duration
+	Changes int64
+}
+
+// How often the store is drained: for the disk, so that everysec loses no more than a second,
+// and for replicas, so that a failover loses no more than that and the way to them. A key that
+// changes all the time is one record each time.
+const (
+	diskInterval    = 250 * time.Millisecond
+	replicaInterval = 10 * time.Millisecond
+	// tendInterval is how often savings, rewrites and replicas are looked after.
+	tendInterval = time.Second
+)
+
+// staleMicros is how long a key must have been at rest to be left out: longer than any caller
+// holds a reading of the clock.
+const staleMicros = 2_000_000
+
+// dumpKeys is one step of a dump, some hundred microseconds.
+const dumpKeys = 1000
