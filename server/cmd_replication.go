@@ -22,22 +22,20 @@ func cmdReplicaOf(r *request, replicator Replicator) {
 			return
 		}
 	}
-	role := replicator.Role()
-	if role.Replica && equalFold(primary.Host, role.Host) && primary.Port == role.Port {
-		r.conn.WriteString("OK Already connected to specified master")
-		return
-	}
-	if role.Replica || primary.Host != "" {
-		if err := replicator.Follow(primary.Host, primary.Port); err != nil {
-			r.fail(errReplicator(err))
-			return
+	done := "OK"
+	var err error
+	r.server.changeConfig(func(cfg *Config) bool { // the role and the setting change together
+		role := replicator.Role()
+		switch {
+		case role.Replica && equalFold(primary.Host, role.Host) && primary.Port == role.Port:
+			done = "OK Already connected to specified master"
+		case role.Replica || primary.Host != "":
+			err = replicator.Follow(primary.Host, primary.Port)
 		}
-	}
-	r.server.changeConfig(func(cfg *Config) bool {
-		cfg.Replication.Primary = primary // for CONFIG GET and CONFIG REWRITE
-		return true
+		cfg.Replication.Primary = primary
+		return err == nil
 	})
-	r.writeOK()
+	r.writeOutcome(err, done)
 }
 
 func (s *Server) role() Role {

@@ -65,6 +65,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
+	c.answered = 0 // of what is in out from now on
 	return c.carrier.flush(c)
 }
 

@@ -49,15 +49,25 @@ func (r *request) replyLater(l *later) {
 // if replies to changes do.
 func (r *request) changed() { r.mustWait = r.mustWait || r.holds }
 
-// hold has the reply of the command that has just run wait. It returns whether that must be
-// the last of the batch.
-func (c *client) hold(conn *conn) (last bool) {
+// hold has the reply of the command that has just run wait, which begins at a byte of
+// conn.out. It returns whether that must be the last of the batch.
+func (c *client) hold(conn *conn, from int) (last bool) {
 	c.mustWait = false
 	if conn.pending.later != nil {
 		return true
 	}
-	conn.pending.changes = append(conn.pending.changes, span{conn.answered, len(conn.out)})
+	conn.pending.changes = append(conn.pending.changes, span{from, len(conn.out)})
 	return false
+}
+
+// cut drops the replies from a byte of conn.out on.
+func (c *conn) cut(from int) {
+	c.out = c.out[:min(from, len(c.out))]
+	p := &c.pending
+	p.later = nil
+	for len(p.changes) > 0 && p.changes[len(p.changes)-1].end > len(c.out) {
+		p.changes = p.changes[:len(p.changes)-1]
+	}
 }
 
 // suspend keeps the replies that are there until what they wait for has come.
@@ -153,7 +163,7 @@ func (s *Server) awaitCome(conn *conn) {
 // only when this is answered.
 func (s *Server) awaitAll(c *client, conn *conn) {
 	if c.mustWait {
-		c.hold(conn)
+		c.hold(conn, conn.answered)
 	}
 	for conn.waiting() {
 		s.await(c, conn)

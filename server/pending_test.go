@@ -477,3 +477,51 @@ func selfSigned(t *testing.T) tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+// Of a transaction, too, only the replies that tell of a change wait for it, and become errors;
+// also behind replies that were too long to be kept.
+func TestTransactionsWait(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, loops int) {
+		const keys = 1000 // of half a kilobyte
+		l := newLedger()
+		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		c := s.dial()
+		for i := range keys {
+			c.ask(fmt.Sprintf("RL.CHECK %0500d token_bucket 10 1d", i), "[:1 :10 :9 …")
+		}
+		for _, before := range []string{"PING", "KEYS *"} {
+			l.stick()
+			c.send("PING", "MULTI", before, check, peek, "UNLINK k", "EXEC", "PING")
+			eventually(t, "the commit", func() bool { return l.held() == 1 })
+			l.release(nil)
+			c.expect("+PONG", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED")
+			if got := c.read(); strings.Count(got, ":1 :10 :9 :0") != 2 || !strings.HasSuffix(got, " :1]") {
+				t.Errorf("%s: %.40q … %q", before, got, got[max(0, len(got)-200):])
+			}
+			l.release(errors.New("full"))
+			c.expect("+PONG")
+			c.send("PING", "MULTI", before, check, peek, "UNLINK k", "EXEC", "PING")
+			c.expect("+PONG", "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED")
+			const failure = "-MISCONF Errors writing to the AOF file: full"
+			got := c.read()
+			if strings.Count(got, failure) != 2 || strings.Count(got, ":1 :10 :9 :0") != 1 || !strings.HasSuffix(got, failure+"]") {
+				t.Errorf("%s: %.40q … %q", before, got, got[max(0, len(got)-200):])
+			}
+			c.expect("+PONG")
+			for _, err := range []error{nil, errors.New("full")} {
+				c = s.dial()
+				l.release(err)
+				c.send("PING", "MULTI", before, check, "RL.CHECK panic token_bucket 10 60", "EXEC", "PING")
+				c.expect("+PONG", "+OK", "+QUEUED", "+QUEUED", "+QUEUED")
+				for got := ""; got != "(EOF)"; got = c.read() { // no reply tells of the check
+					if strings.Contains(got, ":1 :10") {
+						t.Errorf("%s, and a panic: %.40q … %q", before, got, got[max(0, len(got)-200):])
+					}
+				}
+				l.release(nil)
+				c = s.dial()
+				c.ask("UNLINK k", ":1")
+			}
+		}
+	})
+}

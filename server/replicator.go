@@ -13,7 +13,8 @@ type Replicator interface {
 	// disk; with an error if it cannot be. It returns at once.
 	Commit(done func(error))
 	// Follow makes this server a replica of another, or with an empty host a primary. It
-	// returns at once, and the new role is visible at once.
+	// returns at once, and the new role is visible at once. The configuration is locked
+	// meanwhile; what it says of the primary follows by itself.
 	Follow(host string, port int) error
 	Role() Role
 	// Wait calls done once, from any goroutine, with how many replicas have acknowledged every

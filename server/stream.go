@@ -79,7 +79,12 @@ func queuedBytes(nc net.Conn) (n int) {
 func (s *Server) serve(c *client, conn *conn) {
 	defer s.forget(c)
 	defer func() { _ = conn.nc.Close() }()
-	defer func() { s.awaitAll(c, conn); _ = conn.flush() }() // what a panic has left
+	defer func() {
+		if conn.waiting() { // what a panic has left
+			s.awaitAll(c, conn)
+			_ = conn.flush()
+		}
+	}()
 	defer s.rescue(c, conn)
 	if err := handshake(conn.nc); err != nil {
 		s.logger.Debug("connection lost", "error", err, "addr", c.addr)

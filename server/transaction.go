@@ -171,7 +171,7 @@ func (r *request) exec(tx *transaction) {
 // runQueued runs a command of a transaction. There is a reply to each, but where the peer
 // does not read them they must not gather without bound.
 func (r *request) runQueued(words [][]byte) {
-	if len(r.wire.out) >= outBytesFlush && !r.mustWait && !r.wire.waiting() && r.wire.flush() != nil {
+	if len(r.wire.out) >= outBytesFlush && !r.wire.waiting() && r.wire.flush() != nil {
 		r.wire.out = r.wire.out[:0]
 		r.hangUp()
 	}
@@ -179,5 +179,9 @@ func (r *request) runQueued(words [][]byte) {
 		r.fail(errExecUnread)
 		return
 	}
+	from := len(r.wire.out)
 	r.server.dispatch(r.client, words)
+	if r.mustWait { // it alone becomes an error if the disk does not take it
+		r.hold(r.wire, from)
+	}
 }

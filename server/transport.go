@@ -108,7 +108,7 @@ serving:
 			break serving
 		case dispatched:
 		}
-		if c.mustWait && c.hold(conn) {
+		if c.mustWait && c.hold(conn, conn.answered) {
 			break
 		}
 		if len(conn.out) < outBytesFlush {
@@ -160,8 +160,8 @@ func (s *Server) rescue(c *client, conn *conn) {
 	if conn.asked != nil {
 		conn.asked.clear() // what it has asked is not asked any more
 	}
-	c.mustWait, conn.pending.later = false, nil
-	conn.out, conn.closed = conn.out[:min(conn.answered, len(conn.out))], true // its reply may be half written
+	c.mustWait, conn.closed = false, true
+	conn.cut(conn.answered) // its reply may be half written
 	conn.WriteError(errPanic)
 	if !conn.waiting() {
 		_ = conn.flush()
