@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,6 +298,36 @@ func TestReplaceLog(t *testing.T) {
 	if got := names(t, dir); strings.Count(got, "appendonly") != 3 {
 		t.Errorf("the directory has %s", got)
 	}
+}
+
+// A rewrite of a state that was replaced comes to nothing, even when all of it is written.
+func TestReplacedAtTheLastMoment(t *testing.T) {
+	dir := t.TempDir()
+	w := newWriter(t, mustOpen(t, dir), newHistory(16, 40, "old"))
+	w.begin()
+	w.append(20)
+	oldAt := w.at
+	gate, replaced := make(chan struct{}), make(chan error, 1)
+	defer func() { crashPoint = func(string) {} }()
+	var once sync.Once
+	crashPoint = func(step string) {
+		if step == "snapshot synced" {
+			once.Do(func() {
+				replaced <- w.d.replaceLog(position{testID(2), 0}, func(func(*engine.Change) error) error { <-gate; return nil })
+			})
+		}
+	}
+	must(t, w.d.rewrite(w.at, w.live.dump))
+	must(t, <-replaced)
+	time.Sleep(50 * time.Millisecond) // for what must not happen
+	if s := w.d.stats(); !s.waiting || !s.rewriting || s.rewrites != 0 {
+		t.Errorf("%+v", s)
+	}
+	expect(t, copyDir(t, dir), true, w.h.states[20], oldAt)
+	close(gate)
+	waitForRewrite(t, w.d)
+	must(t, w.d.close())
+	expect(t, dir, true, oracle{}, position{testID(2), 0})
 }
 
 // The second process is told who has the directory.

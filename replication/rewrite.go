@@ -108,16 +108,6 @@ func (d *disk) run(job *rewriteJob, dump dumper) {
 	if err == nil {
 		err = d.install(job, path, bytes)
 	}
-	if err != nil && !d.wanted(job) {
-		return
-	}
-	d.mu.Lock()
-	if d.job == job {
-		d.job = nil
-	}
-	d.record.rewriteSeconds = (d.now() - job.started) / 1_000_000
-	d.record.rewrites++
-	d.mu.Unlock()
 	if err != nil {
 		d.jobFailed(job, err)
 		return
@@ -164,7 +154,7 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 	}
 	d.record.baseBytes, d.record.closedBytes = bytes, closed
 	d.record.rewriteErr, d.record.rewriteFails = nil, 0
-	d.job = nil
+	d.ended(job)
 	d.mu.Unlock()
 	d.cleanUp()
 	return nil
@@ -188,10 +178,22 @@ func (d *disk) cleanUp() {
 	}
 }
 
+// ended notes that a rewrite is over. mu is held, and kept until all of its outcome is noted.
+func (d *disk) ended(job *rewriteJob) {
+	d.job = nil
+	d.record.rewriteSeconds = (d.now() - job.started) / 1_000_000
+	d.record.rewrites++
+}
+
 // rewriteFailed notes that a rewrite failed.
 func (d *disk) rewriteFailed(err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.noteFailure(err)
+}
+
+// noteFailure is rewriteFailed with mu held.
+func (d *disk) noteFailure(err error) error {
 	d.record.rewriteErr = err
 	d.record.rewriteFails++
 	d.record.rewriteRetry = d.now() + min(rewriteRetryMin<<min(d.record.rewriteFails-1, 10), rewriteRetryMax)
@@ -202,7 +204,14 @@ func (d *disk) rewriteFailed(err error) error {
 // jobFailed takes in that a base could not be made. An increment that was to stand on it
 // counts for nothing.
 func (d *disk) jobFailed(job *rewriteJob, err error) {
-	_ = d.rewriteFailed(err)
+	d.mu.Lock()
+	if d.job != job { // it was abandoned
+		d.mu.Unlock()
+		return
+	}
+	d.ended(job)
+	_ = d.noteFailure(err)
+	d.mu.Unlock()
 	if !job.aside {
 		return
 	}

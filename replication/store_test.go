@@ -1,0 +1,145 @@
+package replication
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// dumpStore walks a store in small steps.
+func dumpStore(s *engine.Store, now int64) dumper {
+	return func(visit func(*engine.Change) error) error {
+		for cursor := uint64(0); ; {
+			var failed error
+			cursor = s.Dump(cursor, 100, now, func(c *engine.Change) {
+				if failed == nil {
+					failed = visit(c)
+				}
+			})
+			if failed != nil || cursor == 0 {
+				return failed
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// A real store that is asked from several goroutines comes back as it was, through rewrites
+// that run meanwhile.
+func TestStoreComesBack(t *testing.T) {
+	const keys, workers = 2000, 3
+	dir := t.TempDir()
+	store, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	limit, err := engine.NewLimit(1000, time.Hour, 1000)
+	must(t, err)
+	start := time.Now().UnixMicro()
+	var clock atomic.Int64
+	clock.Store(start)
+	store.Track(true)
+
+	d := mustOpen(t, dir)
+	_, _, err = d.load(true, func(*engine.Change) error { return nil })
+	must(t, err)
+	at := position{testID(5), 0}
+	must(t, d.continueLog(at))
+
+	var asking sync.WaitGroup
+	var stop atomic.Bool
+	for worker := range workers {
+		asking.Go(func() {
+			random := rand.New(rand.NewPCG(71, uint64(worker)))
+			for !stop.Load() {
+				key := random.IntN(keys)
+				a := engine.Algorithm(1 + key%3)
+				op := engine.OpCheck
+				if random.IntN(10) == 0 {
+					op = engine.OpRefund
+				}
+				var decision engine.Decision
+				name := fmt.Sprint("user:", key)
+				if random.IntN(200) == 0 {
+					store.Reset(name, clock.Add(1))
+				} else if err := store.Ask(op, name, a, &limit, 1+random.Int64N(3), clock.Add(1), &decision); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	p := newPacker(frameChanges, 0, func(frames []byte, end int64) error {
+		at.offset = end
+		return d.append(frames, end)
+	})
+	drain := func() {
+		var failed error
+		store.Drain(func(c *engine.Change) {
+			if failed == nil {
+				failed = p.add(c)
+			}
+		})
+		must(t, failed)
+		must(t, p.flush())
+	}
+	for round := range 150 {
+		drain()
+		if round%30 == 10 {
+			waitForRewrite(t, d)
+			must(t, d.rewrite(at, dumpStore(store, start)))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop.Store(true)
+	asking.Wait()
+	drain()
+	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != 5 {
+		t.Errorf("%+v", s)
+	}
+	must(t, d.close())
+
+	want := oracle{}
+	must(t, dumpStore(store, start)(want.apply))
+	back, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	d = mustOpen(t, dir)
+	loader := back.Load()
+	_, loadedAt, err := d.load(true, func(c *engine.Change) error { return loader.Apply(c, start) })
+	must(t, err)
+	loader.Done()
+	must(t, d.close())
+	got := oracle{}
+	must(t, dumpStore(back, start)(got.apply))
+	if loadedAt != at || len(want) < keys/2 {
+		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, at)
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d keys, want %d", len(got), len(want))
+	}
+	for key, c := range want {
+		if !sameUnits(got[key], c) {
+			t.Fatalf("%s is\n%+v\nwant\n%+v", key, got[key], c)
+		}
+	}
+}
+
+// sameUnits says whether two states decide the same. Units of one instant may be told as one
+// entry or several.
+func sameUnits(a, b engine.Change) bool {
+	if !a.Algorithm.KeepsLog() || a.Algorithm != b.Algorithm {
+		return sameChange(a, b)
+	}
+	merged := func(c engine.Change) map[int64]int64 {
+		m := map[int64]int64{}
+		for _, e := range c.Log.Entries {
+			m[e.At] += e.Units
+		}
+		return m
+	}
+	return a.Log.Period == b.Log.Period && fmt.Sprint(merged(a)) == fmt.Sprint(merged(b))
+}
