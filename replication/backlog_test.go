@@ -17,7 +17,7 @@ func TestBacklog(t *testing.T) {
 		b := backlog{limit: int64(200 + random.IntN(2000))}
 		start := random.Int64N(1000)
 		b.restart(start)
-		var whole []byte             // all frames since the start
+		var whole []byte              // all frames since the start
 		at := map[int64]int{start: 0} // where in whole the frame at an offset begins
 		end := start
 		for range random.IntN(60) {

@@ -254,7 +254,6 @@ func (n *Node) dump(visit func(*engine.Change) error) error {
 var (
 	errClosing  = errors.New("replication: the server is stopping")
 	errReplaced = errors.New("replication: the state was replaced by that of a primary")
-	errDiskOff  = errors.New("replication: nothing is kept on disk")
 )
 
 // run drains, answers who waits for the disk, and looks after the rest.

@@ -10,7 +10,6 @@ import (
 type saving struct {
 	mu    sync.Mutex
 	last  time.Time // when the last one began, or the process
-	begun int       // snapshots
 	err   error     // of the last
 	tried time.Time // when the last that failed began
 }
