@@ -46,6 +46,10 @@
 //	log_cells.go           where logs hang
 //	scan.go                iteration and reclaiming
 //	stats.go               what is counted
+//	change.go              what a key's state has become, for who follows changes
+//	marks.go               which keys have changed
+//	drain.go, drain_log.go what has become of them
+//	apply.go               taking states from elsewhere
 //	question.go            for limiters that keep their keys elsewhere
 //
 // # Invariants
@@ -76,6 +80,10 @@
 //     (log_cells.go; TestCells)
 //  10. A scan returns every key that was there from its first call to its last.
 //     (scan.go; TestScanMissesNothing)
+//  11. What a caller has been told was done is told by a Drain that begins after that.
+//     (marks.go; TestDrainMissesNothing, TestMarksMoveWithTheirSlots)
+//  12. A store that is told of another's changes answers as the other does.
+//     (apply.go; TestMirrorAnswersAsTheStore, TestDrainReadsBusyLogs)
 //
 // Costly checks of these run when the build tag "invariants" is set; the race run sets it.
 //
@@ -86,9 +94,4 @@
 // refers to it, a step writes a fresh one and swaps the reference, which counts how often
 // the cell was given out, and a reader who finds the reference unchanged after reading has
 // read one state. So the slot stays as wide as it is, and a step is still one swap.
-//
-// Whoever follows changes (to disk, to replicas) needs to know which keys have changed
-// since they looked. A bit of the meta word that says so is there for it: a writer who
-// finds it set, as nearly all do on a busy key, does no more; who sets it queues the slot.
-// The meta word is in the cache line that the step has read.
 package engine
