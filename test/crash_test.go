@@ -27,6 +27,8 @@ const (
 	flushKept = everySecond + 300*time.Millisecond
 	// ballastKeys make a rewrite take some time, so that kills meet it.
 	ballastKeys = 60_000
+	// disturbanceMax is about how long it takes to write them.
+	disturbanceMax = 8 * time.Millisecond
 )
 
 // A crashRun kills one server over and over.
@@ -121,7 +123,13 @@ func (r *crashRun) live() {
 		r.ballast()
 	}
 	all := startLoad(r.n, r.l, r.rng, crashWorkers)
-	time.Sleep(max(atLeast, time.Duration(r.rng.Int64N(int64(crashLifeMax)))))
+	life := max(atLeast, time.Duration(r.rng.Int64N(int64(crashLifeMax))))
+	if r.rng.IntN(2) == 0 { // one that is done before the kill
+		time.Sleep(life / 2)
+		_, _ = r.n.try("BGREWRITEAOF")
+		life /= 2
+	}
+	time.Sleep(life)
 	cut := r.always && (r.rng.IntN(8) == 0 || r.count.crashes == 4)
 	if cut {
 		r.count.add(all.finish(r.t))
@@ -175,15 +183,18 @@ func (r *crashRun) ballast() {
 	r.fresh = false
 }
 
-// disturb has files written, so that the kill meets that.
+// disturb has files written, so that the kill meets that. It takes some milliseconds.
 func (r *crashRun) disturb() {
-	switch r.rng.IntN(4) {
-	case 0, 1:
-		r.n.send("BGREWRITEAOF")
-	case 2:
-		r.n.send("BGSAVE")
+	most := 15 * time.Millisecond
+	switch r.rng.IntN(5) {
+	case 0, 1, 2:
+		_, _ = r.n.try("BGREWRITEAOF")
+		most = disturbanceMax
+	case 3:
+		_, _ = r.n.try("BGSAVE")
+		most = disturbanceMax
 	}
-	time.Sleep(time.Duration(r.rng.Int64N(int64(15 * time.Millisecond))))
+	time.Sleep(time.Duration(r.rng.Int64N(int64(most))))
 }
 
 // send sends a command and does not wait for the answer.
