@@ -22,6 +22,8 @@ type node struct {
 	dir   string
 	port  int
 	flags []string
+	// through is what runs the server; empty is nothing.
+	through []string
 	*process
 }
 
@@ -55,8 +57,8 @@ func (n *node) launch(more ...string) {
 	if n.process != nil {
 		n.mustBeSane()
 	}
-	args := slices.Concat([]string{"serve", "--port", strconv.Itoa(n.port), "--dir", n.dir}, n.flags, more)
-	n.process = launchProcess(n.t, binary, args...)
+	words := slices.Concat(n.through, []string{binary, "serve", "--port", strconv.Itoa(n.port), "--dir", n.dir}, n.flags, more)
+	n.process = launchProcess(n.t, words[0], words[1:]...)
 }
 
 // start starts the node and waits until it answers PING.
