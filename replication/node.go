@@ -39,6 +39,7 @@ type Node struct {
 	commits  commits
 	replicas replicas
 	refused  atomic.Pointer[string] // what Refuse was told last
+	alarmed  bool                   // see alarm; guarded by the feed's mu
 	opening  sync.Mutex             // of the disk
 	saving   saving
 }
@@ -264,10 +265,14 @@ func (n *Node) run() {
 	for {
 		select {
 		case <-n.ended.Done():
-			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			_ = n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
 			return
 		case <-n.wake:
-			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			if n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure) != nil {
+				n.feed.mu.Lock()
+				n.judge() // from now on changes are refused before they are made
+				n.feed.mu.Unlock()
+			}
 			continue
 		case <-timer.C:
 		}
@@ -316,20 +321,35 @@ func (n *Node) judge() {
 	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
 		text = "NOREPLICAS Not enough good replicas to write."
 	}
+	if t.MemoryOnFailure || n.link.Load() != nil { // a replica takes what its primary has taken
+		n.alarm(trouble)
+	} else {
+		n.alarmed = false
+	}
 	before := n.refused.Swap(&text)
 	if before != nil && *before == text {
 		return
 	}
 	n.Refuse(text)
 	switch {
-	case trouble != nil && t.MemoryOnFailure && n.link.Load() == nil:
-		text = trouble.Error()
-		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
-	case text != "" && n.link.Load() == nil:
+	case n.link.Load() != nil:
+	case text != "":
 		n.Logger.Error("changes are refused", "error", text)
-	case before != nil && *before != "" && n.link.Load() == nil:
+	case before != nil && *before != "":
 		n.Logger.Info("changes are accepted again")
 	}
+}
+
+// alarm logs when changes begin and cease to be kept in memory only, although they are to be
+// on disk. The feed's mu is held.
+func (n *Node) alarm(trouble error) {
+	switch {
+	case trouble != nil && !n.alarmed:
+		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
+	case trouble == nil && n.alarmed:
+		n.Logger.Info("changes are kept on disk again")
+	}
+	n.alarmed = trouble != nil
 }
 
 // Close appends what is left, gives replicas a moment to take it, writes a snapshot if there
@@ -384,13 +404,14 @@ func (n *Node) Commit(done func(error)) {
 }
 
 // answer appends what has changed, which is synced then, and answers all who waited before.
-func (c *commits) answer(f *feed, inMemory bool) {
+// It returns the error that they were answered with.
+func (c *commits) answer(f *feed, inMemory bool) error {
 	c.mu.Lock()
 	waiting := c.waiting
 	c.waiting = nil
 	c.mu.Unlock()
 	if len(waiting) == 0 {
-		return
+		return nil
 	}
 	f.mu.Lock()
 	f.drain()
@@ -402,4 +423,5 @@ func (c *commits) answer(f *feed, inMemory bool) {
 	for _, done := range waiting {
 		done(err)
 	}
+	return err
 }
