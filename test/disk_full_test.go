@@ -174,9 +174,7 @@ func (n *node) whileFull(failure string) {
 		if err != nil || got[0] != 1 {
 			n.t.Errorf("a change was answered %v %v", got, err)
 		}
-		if !strings.Contains(n.log.String(), "ALARM") {
-			n.t.Errorf("there is no alarm in the log:\n%s", n.log)
-		}
+		n.awaitThat("there is an alarm in the log", time.Second, func() bool { return strings.Contains(n.log.String(), "ALARM") })
 	}
 	for _, words := range [][]string{{"PING"}, {"RL.PEEK", "k", "token_bucket", "10", "60"}, {"TTL", "k"}, {"SCAN", "0"}, {"CONFIG", "GET", "save"}} {
 		if reply := n.ask(words...); reply.kind == '-' {
