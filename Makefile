@@ -12,7 +12,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis parity attack soak-wire fuzz soak clean
+.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis parity attack crash links soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,14 @@ parity: ## compare a million random steps in Redis and in memory, field by field
 attack: ## attack a server by its connections, and see what honest clients notice (8 minutes)
 	test/setup
 	$(GOTEST) ./test -v -timeout 30m -run 'TestAttack$$' -attack
+
+crash: ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
+	test/setup
+	$(GOTEST) ./test -v -timeout 0 -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
+
+links: ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
+	test/setup
+	$(GOTEST) ./test -v -timeout 0 -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
 
 soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	test/setup

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -264,10 +263,10 @@ func (n *Node) run() {
 	for {
 		select {
 		case <-n.ended.Done():
-			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			n.answerCommits()
 			return
 		case <-n.wake:
-			n.commits.answer(n.feed, n.tuning.Load().MemoryOnFailure)
+			n.answerCommits()
 			continue
 		case <-timer.C:
 		}
@@ -300,48 +299,6 @@ func (n *Node) tend() {
 	n.replicas.cutOff(n.feed, t.Timeout)
 }
 
-// judge decides whether writes are refused. The feed's mu is held.
-func (n *Node) judge() {
-	t := n.tuning.Load()
-	trouble := n.feed.log.trouble()
-	if trouble == nil && len(t.SavePoints) > 0 {
-		trouble = n.saving.failed()
-	}
-	n.tellTrouble(trouble, t.MemoryOnFailure)
-	text := ""
-	switch {
-	case n.link.Load() != nil:
-		text = "READONLY You can't write against a read only replica."
-	case trouble != nil && !t.MemoryOnFailure:
-		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %s", strings.TrimPrefix(trouble.Error(), "replication: "))
-	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
-		text = "NOREPLICAS Not enough good replicas to write."
-	}
-	if before := n.refused.Swap(&text); before == nil || *before != text {
-		n.Refuse(text)
-	}
-}
-
-// tellTrouble logs that the disk does not take changes, once, and that it does again.
-func (n *Node) tellTrouble(trouble error, inMemory bool) {
-	text := ""
-	if trouble != nil {
-		text = trouble.Error()
-	}
-	if text == n.troubled {
-		return
-	}
-	n.troubled = text
-	switch {
-	case text == "":
-		n.Logger.Info("changes are kept on disk again")
-	case inMemory:
-		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
-	default:
-		n.Logger.Error("changes are refused, because the disk does not take them", "error", trouble)
-	}
-}
-
 // Close appends what is left, gives replicas a moment to take it, writes a snapshot if there
 // is to be one, and closes the disk. Nothing may be changed in the store meanwhile.
 func (n *Node) Close(save bool) error {
@@ -372,44 +329,3 @@ func (n *Node) Close(save bool) error {
 
 // closeGrace is how long replicas have at the end to take the last changes.
 const closeGrace = time.Second
-
-// A commits is who waits for the disk.
-type commits struct {
-	mu      sync.Mutex
-	waiting []func(error)
-}
-
-// Holds says whether answers to changes must wait for Commit.
-func (n *Node) Holds() bool { return n.held.Load() }
-
-// Commit calls done when every change that was made before is on disk.
-func (n *Node) Commit(done func(error)) {
-	n.commits.mu.Lock()
-	n.commits.waiting = append(n.commits.waiting, done)
-	n.commits.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-}
-
-// answer appends what has changed, which is synced then, and answers all who waited before.
-func (c *commits) answer(f *feed, inMemory bool) {
-	c.mu.Lock()
-	waiting := c.waiting
-	c.waiting = nil
-	c.mu.Unlock()
-	if len(waiting) == 0 {
-		return
-	}
-	f.mu.Lock()
-	f.drain()
-	err := f.log.trouble()
-	f.mu.Unlock()
-	if inMemory {
-		err = nil
-	}
-	for _, done := range waiting {
-		done(err)
-	}
-}

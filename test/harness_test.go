@@ -115,23 +115,7 @@ func startRedis(t testing.TB, flags ...string) *process {
 // startProcess starts a server whose arguments hold "--port N", and waits until it answers.
 func startProcess(t testing.TB, path string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(path, args...), host: "127.0.0.1", log: &lockedBuffer{}, done: make(chan struct{})}
-	for i, arg := range args[:len(args)-1] {
-		if arg == "--port" {
-			p.port, _ = strconv.Atoi(args[i+1])
-		}
-	}
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.Dir = t.TempDir()
-	// Without this a program with the race detector sleeps for a second when it exits.
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
+	p := launchProcess(t, path, args...)
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		nc, err := net.Dial("tcp", p.addr())
@@ -149,6 +133,29 @@ func startProcess(t testing.TB, path string, args ...string) *process {
 			t.Fatalf("%s does not listen on %s\n%s", filepath.Base(path), p.addr(), p.log)
 		}
 	}
+}
+
+// launchProcess starts a server whose arguments hold "--port N", and waits for nothing.
+func launchProcess(t testing.TB, path string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(path, args...), host: "127.0.0.1", log: &lockedBuffer{}, done: make(chan struct{})}
+	for i, arg := range args[:len(args)-1] {
+		if arg == "--port" {
+			p.port, _ = strconv.Atoi(args[i+1])
+		}
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.Dir = t.TempDir()
+	// Without this a program with the race detector sleeps for a second when it exits.
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p
 }
 
 // stop sends a signal, unless the process has ended, and waits for the end.

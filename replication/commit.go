@@ -1,0 +1,97 @@
+package replication
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// judge decides whether writes are refused. The feed's mu is held.
+func (n *Node) judge() {
+	t := n.tuning.Load()
+	trouble := n.feed.log.trouble()
+	if trouble == nil && len(t.SavePoints) > 0 {
+		trouble = n.saving.failed()
+	}
+	n.tellTrouble(trouble, t.MemoryOnFailure)
+	text := ""
+	switch {
+	case n.link.Load() != nil:
+		text = "READONLY You can't write against a read only replica."
+	case trouble != nil && !t.MemoryOnFailure:
+		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %s", strings.TrimPrefix(trouble.Error(), "replication: "))
+	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
+		text = "NOREPLICAS Not enough good replicas to write."
+	}
+	if before := n.refused.Swap(&text); before == nil || *before != text {
+		n.Refuse(text)
+	}
+}
+
+// tellTrouble logs that the disk does not take changes, once, and that it does again.
+func (n *Node) tellTrouble(trouble error, inMemory bool) {
+	text := ""
+	if trouble != nil {
+		text = trouble.Error()
+	}
+	if text == n.troubled {
+		return
+	}
+	n.troubled = text
+	switch {
+	case text == "":
+		n.Logger.Info("changes are kept on disk again")
+	case inMemory:
+		n.Logger.Error("ALARM: changes are kept in memory only, because the disk does not take them", "error", trouble)
+	default:
+		n.Logger.Error("changes are refused, because the disk does not take them", "error", trouble)
+	}
+}
+
+// A commits is who waits for the disk.
+type commits struct {
+	mu      sync.Mutex
+	waiting []func(error)
+}
+
+// Holds says whether answers to changes must wait for Commit.
+func (n *Node) Holds() bool { return n.held.Load() }
+
+// Commit calls done when every change that was made before is on disk.
+func (n *Node) Commit(done func(error)) {
+	n.commits.mu.Lock()
+	n.commits.waiting = append(n.commits.waiting, done)
+	n.commits.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// answerCommits appends what has changed, which is synced then, and answers all who waited
+// before. If they cannot have what they wait for, the next changes are refused before they are
+// made.
+func (n *Node) answerCommits() {
+	c := &n.commits
+	c.mu.Lock()
+	waiting := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	if len(waiting) == 0 {
+		return
+	}
+	f := n.feed
+	f.mu.Lock()
+	f.drain()
+	err := f.log.trouble()
+	if err != nil {
+		n.judge()
+	}
+	f.mu.Unlock()
+	if n.tuning.Load().MemoryOnFailure {
+		err = nil
+	}
+	for _, done := range waiting {
+		done(err)
+	}
+}
