@@ -10,6 +10,9 @@ const (
 // A space is everything that a store holds, so that a flush is one swap of a pointer.
 // Tables are made when their first key comes.
 type space struct {
+	// tracking is whether tables keep marks. It stands where nothing is written, for every
+	// change looks at it.
+	tracking atomic.Bool
 	// shelves hold, for each class and shard, the first table that has not handed all its
 	// keys on.
 	shelves [classCount][shardCount]atomic.Pointer[table]
@@ -19,9 +22,7 @@ type space struct {
 	tableBytes atomic.Int64
 	rebuilt    atomic.Uint64
 	contended  atomic.Uint64
-	// tracking is whether tables keep marks; orphans are changes that no mark tells of.
-	tracking atomic.Bool
-	orphans  atomic.Pointer[orphan]
+	orphans    atomic.Pointer[orphan] // changes that no mark tells of
 	// reclaimed and evicted are the store's: they outlive the space.
 	reclaimed, evicted *atomic.Uint64
 }

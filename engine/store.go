@@ -134,7 +134,7 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 				}
 			} else if x := a.step(o, old, l, now, cost); x.next == old ||
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
-				if x.next != old && t.marks.Load() != nil {
+				if x.next != old && sp.tracking.Load() {
 					sp.mark(t, slot)
 				}
 				a.explain(l, x, d)
@@ -164,7 +164,7 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 				}
 			} else if x := a.step(o, old, l, q.now, cost); x.next == old ||
 				x.next != 0 && slot.state.CompareAndSwap(old, x.next) {
-				if x.next != old && t.marks.Load() != nil {
+				if x.next != old && sp.tracking.Load() {
 					sp.mark(t, slot)
 				}
 				a.explain(l, x, d)

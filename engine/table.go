@@ -66,13 +66,12 @@ func carried(st int64) int64 {
 // slot that was claimed stays claimed; a table that has too few left hands its keys on to
 // a successor (rebuild.go).
 type table struct {
-	// A check reads the first three.
-	marks  atomic.Pointer[marks] // of slots that have changed, while somebody follows changes
-	n      uint64                // slots
 	words  []uint64
+	n      uint64 // slots
 	stride uint64 // words of a slot
 	limit  int64  // claimed slots from which on a successor is needed
 	next   atomic.Pointer[table]
+	marks  atomic.Pointer[marks]  // of slots that have changed, while somebody follows changes
 	shelf  *atomic.Pointer[table] // where the shard's first table is found
 
 	used atomic.Int64 // claimed slots

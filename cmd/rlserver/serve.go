@@ -59,6 +59,9 @@ func serve(cmd *cobra.Command, env environment) error {
 		return err
 	}
 	srv := server.New(c.cfg, store, logger, level, programVersion())
+	tuning, end := context.WithCancel(cmd.Context())
+	defer end()
+	go srv.TuneCollector(tuning) // before the store is filled from disk
 	remote, err := decideElsewhere(srv, &c.cfg, store, logger)
 	if err != nil {
 		return err
@@ -73,10 +76,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
 	ctx, save := wire(ctx, srv, file, &c, logger)
-	err = serveAndClose(ctx, srv, k, save, func() {
-		announce(logger, c, srv.Addrs())
-		go srv.TuneCollector(ctx)
-	})
+	err = serveAndClose(ctx, srv, k, save, func() { announce(logger, c, srv.Addrs()) })
 	if err != nil {
 		return err
 	}
