@@ -42,11 +42,14 @@ type ReplicaLink struct {
 // A replicaLink is a replica that is being served.
 type replicaLink struct {
 	ReplicaLink
-	gone   chan struct{} // closed when nothing can be read any more
-	place  atomic.Int64  // up to where the stream was sent to it
-	acked  atomic.Int64  // up to where it has the stream
-	heard  atomic.Int64  // when it was heard of, ms since the Unix epoch
-	online atomic.Bool   // it has what came before the stream
+	gone  chan struct{} // closed when nothing can be read any more
+	place atomic.Int64  // up to where the stream was sent to it
+	// offered is up to where it may have the stream: what is being sent can be acknowledged
+	// before Write has returned.
+	offered atomic.Int64
+	acked   atomic.Int64 // up to where it has the stream
+	heard   atomic.Int64 // when it was heard of, ms since the Unix epoch
+	online  atomic.Bool  // it has what came before the stream
 }
 
 // replicas are those that are being served.
@@ -243,6 +246,7 @@ func (n *Node) admit(l *replicaLink) (at position, full bool) {
 		l.acked.Store(l.Offset)
 	}
 	l.place.Store(at.offset)
+	l.offered.Store(at.offset)
 	return at, full
 }
 
@@ -310,6 +314,7 @@ func (n *Node) sendSome(l *replicaLink, id string) (grown <-chan struct{}, err e
 		case len(frames) == 0:
 			return grown, nil
 		}
+		l.offered.Store(end)
 		if err := n.send(l, frames); err != nil {
 			return nil, err
 		}
@@ -331,7 +336,7 @@ func (l *replicaLink) listen(r *replicas) {
 		}
 		l.heard.Store(time.Now().UnixMilli())
 		offset := int64(binary.LittleEndian.Uint64(word[:]))
-		if offset > l.place.Load() {
+		if offset > l.offered.Load() {
 			return // it cannot have what it was not sent
 		}
 		if offset > l.acked.Load() {
