@@ -65,7 +65,7 @@ type SavePoint struct {
 // changes all the time is one record each time.
 const (
 	diskInterval    = 250 * time.Millisecond
-	replicaInterval = 10 * time.Millisecond
+	replicaInterval = 2 * time.Millisecond
 	// tendInterval is how often savings, rewrites and replicas are looked after.
 	tendInterval = time.Second
 )
