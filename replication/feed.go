@@ -200,12 +200,6 @@ func (w *logWriter) mend(at position, dump dumper, percent, bytes int64) {
 			return
 		}
 	}
-	if w.lost && !w.disk.stats().on { // it could not be turned on
-		if w.disk.startLog(at, dump) == nil {
-			w.remaking, w.lost = true, false
-		}
-		return
-	}
 	if (w.lost && w.disk.rewriteDue() || w.disk.needsRewrite(percent, bytes)) && w.disk.rewrite(at, dump) == nil {
 		w.remaking, w.lost = w.lost, false
 	}

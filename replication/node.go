@@ -169,15 +169,24 @@ func policyOf(name string) fsyncPolicy {
 	return fsyncEverySec
 }
 
-// Tune changes what can be changed. What goes wrong is logged, and seen to later.
-func (n *Node) Tune(t Tuning) {
+// Tune changes what can be changed. If the disk does not let it, nothing is changed.
+func (n *Node) Tune(t Tuning) error {
 	before := n.tuning.Swap(&t)
-	if (t.AppendOnly || len(t.SavePoints) > 0) && n.openOrLog() != nil {
-		return
+	if t.AppendOnly || len(t.SavePoints) > 0 {
+		if err := n.openDisk(); err != nil {
+			n.tuning.Store(before)
+			return err
+		}
 	}
 	f := n.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if t.AppendOnly != f.log.on {
+		if err := n.turnLog(t.AppendOnly); err != nil {
+			n.tuning.Store(before)
+			return err
+		}
+	}
 	f.backlog.limit = t.BacklogBytes
 	if d := f.log.disk; d != nil {
 		d.setPolicy(policyOf(t.Fsync))
@@ -185,38 +194,31 @@ func (n *Node) Tune(t Tuning) {
 	if len(t.SavePoints) > 0 && n.link.Load() == nil {
 		f.track(false)
 	}
-	if t.AppendOnly != before.AppendOnly {
-		n.turnLog(t.AppendOnly)
-	}
 	n.setHeld()
 	n.judge()
-}
-
-func (n *Node) openOrLog() error {
-	err := n.openDisk()
-	if err != nil {
-		n.Logger.Error("cannot keep changes on disk", "error", err)
-	}
-	return err
+	return nil
 }
 
 // turnLog turns the log on or off. The feed's mu is held.
-func (n *Node) turnLog(on bool) {
-	f := n.feed
+func (n *Node) turnLog(on bool) error {
+	w := &n.feed.log
 	var err error
 	if on {
 		if n.link.Load() == nil {
-			f.track(false)
+			n.feed.track(false)
 		}
-		f.drain()
-		err = f.log.disk.startLog(f.at, n.dump)
+		n.feed.drain()
+		err = w.disk.startLog(n.feed.at, n.dump)
 	} else {
-		err = f.log.disk.stopLog()
+		err = w.disk.stopLog()
+	}
+	if err == nil || !on {
+		w.on, w.pending, w.lost, w.remaking = on, nil, false, false
 	}
 	if err != nil {
 		n.Logger.Error("cannot turn the append-only file on or off", "error", err)
 	}
-	f.log.on, f.log.pending, f.log.lost = on, nil, on && err != nil
+	return err
 }
 
 // setHeld notes whether answers wait for the disk.

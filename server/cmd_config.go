@@ -49,21 +49,29 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	problem := ""
-	r.server.changeConfig(func(cfg *Config) bool {
-		if problem = r.server.applySettings(cfg, r.args[2:]); problem != "" {
-			return false
-		}
-		for i := 2; i < len(r.args); i += 2 {
-			r.server.changed[lower(r.args[i])] = true
-		}
-		return true
+	err := r.server.changeConfig(func(cfg *Config) bool {
+		problem = r.server.applySettings(cfg, r.args[2:])
+		return problem == ""
 	})
+	if err != nil { // only what is about the disk can be refused then
+		problem = errConfig(settingAppendOnly, plainly(err))
+	}
 	if problem != "" {
 		r.fail(problem)
 		return
 	}
+	r.server.noteChanged(r.args[2:])
 	r.holds = r.server.holds() // for what comes behind it
 	r.writeOK()
+}
+
+// noteChanged notes settings that CONFIG REWRITE has to write.
+func (s *Server) noteChanged(pairs [][]byte) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for i := 0; i < len(pairs); i += 2 {
+		s.changed[lower(pairs[i])] = true
+	}
 }
 
 func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {

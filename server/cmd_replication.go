@@ -24,7 +24,7 @@ func cmdReplicaOf(r *request, replicator Replicator) {
 	}
 	done := "OK"
 	var err error
-	r.server.changeConfig(func(cfg *Config) bool { // the role and the setting change together
+	_ = r.server.changeConfig(func(cfg *Config) bool { // the role and the setting change together
 		role := replicator.Role()
 		switch {
 		case role.Replica && equalFold(primary.Host, role.Host) && primary.Port == role.Port:

@@ -24,7 +24,7 @@ func (s *Server) Listen() error {
 		s.listeners = append(s.listeners, listener)
 		port = listener.Addr().(*net.TCPAddr).Port
 	}
-	s.changeConfig(func(c *Config) bool { c.Port = port; return true })
+	_ = s.changeConfig(func(c *Config) bool { c.Port = port; return true }) // about which nobody has a say
 	if err := s.listenTLS(); err != nil {
 		s.closeListeners()
 		return err

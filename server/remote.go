@@ -24,8 +24,9 @@ type Remote interface {
 // remote uses it for. tune is told of the configuration, now and whenever it has changed. It
 // comes before Serve.
 func (s *Server) DecideElsewhere(remote Remote, tune func(*Config)) {
-	s.remote, s.tune, s.prefetch = remote, tune, nil
-	s.changeConfig(func(*Config) bool { return true })
+	s.remote, s.prefetch = remote, nil
+	s.tune = func(cfg *Config) error { tune(cfg); return nil }
+	_ = s.changeConfig(func(*Config) bool { return true })
 }
 
 // askedMax is how many questions of a connection are under way at a time. One command may

@@ -66,11 +66,11 @@ type ReplicaLink struct {
 }
 
 // Replicate has a replicator keep the changes that the limiter makes. tune is told of the
-// configuration, now and whenever it has changed. It comes before Serve, and instead of
-// DecideElsewhere: changes that are made elsewhere are kept there.
-func (s *Server) Replicate(r Replicator, tune func(*Config)) {
+// configuration, now and whenever it has changed, and may refuse a change. It comes before
+// Serve, and instead of DecideElsewhere: changes that are made elsewhere are kept there.
+func (s *Server) Replicate(r Replicator, tune func(*Config) error) error {
 	s.replicator, s.tune = r, tune
-	s.changeConfig(func(*Config) bool { return true })
+	return s.changeConfig(func(*Config) bool { return true })
 }
 
 // Now is the clock that decisions use, in microseconds since the Unix epoch.

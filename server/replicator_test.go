@@ -154,11 +154,15 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 	cfg.Port, cfg.EventLoops = 0, loops
 	s := New(cfg, limiter, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
 	if l != nil {
-		s.Replicate(l, func(cfg *Config) {
+		err := s.Replicate(l, func(cfg *Config) error {
 			if cfg.Replication.AppendOnly {
 				l.holds.Store(cfg.Replication.AppendFsync == FsyncAlways)
 			}
+			return nil
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, one := range prepare {
 		one(s)

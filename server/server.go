@@ -20,7 +20,7 @@ type Server struct {
 	version  string
 	limiter  Limiter
 	remote   Remote        // who decides in place of the limiter, or nil
-	tune     func(*Config) // tells the remote or the replicator what it is configured to
+	tune     func(*Config) error // tells the remote or the replicator what it is configured to
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -74,31 +74,38 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
 	}
-	s.changeConfigTo(cfg)
+	_ = s.changeConfigTo(cfg) // there is nobody yet who could refuse
 	return s
 }
 
 func (s *Server) config() *Config { return s.settings.Load() }
 
 // changeConfig makes a change to a copy of the configuration, and the copy the
-// configuration if change returns true.
-func (s *Server) changeConfig(change func(*Config) bool) {
+// configuration if change returns true. With an error everything is as it was.
+func (s *Server) changeConfig(change func(*Config) bool) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	cfg := *s.config()
-	if change(&cfg) {
-		s.changeConfigTo(cfg)
+	before := s.config()
+	cfg := *before
+	if !change(&cfg) {
+		return nil
 	}
+	err := s.changeConfigTo(cfg)
+	if err != nil {
+		_ = s.changeConfigTo(*before) // which was in force
+	}
+	return err
 }
 
 // changeConfigTo makes cfg the configuration, and tells those who do not look there.
-func (s *Server) changeConfigTo(cfg Config) {
+func (s *Server) changeConfigTo(cfg Config) error {
 	s.settings.Store(&cfg)
 	s.level.Set(cfg.LogLevel)
 	s.boundMemory()
 	if s.tune != nil {
-		s.tune(&cfg)
+		return s.tune(&cfg)
 	}
+	return nil
 }
 
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.

@@ -47,8 +47,7 @@ func replicate(srv *server.Server, cfg *server.Config, store *engine.Store, logg
 		return nil, err
 	}
 	k := &keeper{node}
-	srv.Replicate(k, func(cfg *server.Config) { node.Tune(replicationTuning(cfg)) })
-	return k, nil
+	return k, srv.Replicate(k, func(cfg *server.Config) error { return node.Tune(replicationTuning(cfg)) })
 }
 
 // listenPort is the port that this server is to be reached at by who speaks with it as it
