@@ -12,7 +12,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis parity attack crash links soak-wire fuzz soak clean
+.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memor
 bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	test/setup
 	$(GOTEST) ./test -v -timeout 20m -run TestRedisBackendCompare -redisspeed
+
+bench-durability: ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
+	test/setup
+	$(GOTEST) ./test -v -timeout 20m -run 'TestDurabilityCost|TestRestartWithTenMillionKeys' -durability
 
 parity: ## compare a million random steps in Redis and in memory, field by field
 	test/setup

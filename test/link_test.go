@@ -55,14 +55,30 @@ func startLink(t testing.TB, to string) *link {
 		t.Fatal(err)
 	}
 	l := &link{to: to, port: port, listener: listener, pairs: map[*linkPair]struct{}{}}
-	go l.accept()
+	go l.accept(listener)
 	t.Cleanup(l.close)
 	return l
 }
 
-func (l *link) accept() {
+// down has the link refuse connections as the host of a dead server does, until up.
+func (l *link) down() {
+	_ = l.listener.Close()
+	l.cut()
+}
+
+func (l *link) up(t testing.TB) {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.listener = listener
+	go l.accept(listener)
+}
+
+func (l *link) accept(listener net.Listener) {
 	for {
-		near, err := l.listener.Accept()
+		near, err := listener.Accept()
 		if err != nil {
 			return
 		}
