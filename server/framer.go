@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 )
 
 // A framer cuts a stream of bytes into commands: bytes in, whole commands out, or "more",
@@ -310,13 +312,18 @@ func (f *framer) header(expected byte, kind, invalid string) (n int, found bool,
 }
 
 // decimal reads a strict decimal: an optional minus, then digits without a needless zero
-// in front. Numbers too large to matter here are not accepted.
+// in front, of a number of 64 bits, as in Redis. Of one too large for an int the sign is right.
 func decimal(digits []byte) (int, bool) {
+	if len(digits) > 10 {
+		n, err := strconv.ParseInt(unsafeString(digits), 10, 64)
+		first := bytes.TrimPrefix(digits, []byte("-"))[0]
+		return int(max(min(n, math.MaxInt32), math.MinInt32)), err == nil && '1' <= first && first <= '9'
+	}
 	negative := len(digits) > 0 && digits[0] == '-'
 	if negative {
 		digits = digits[1:]
 	}
-	if len(digits) == 0 || len(digits) > 10 || digits[0] == '0' && (len(digits) > 1 || negative) {
+	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || negative) {
 		return 0, false
 	}
 	n := 0

@@ -95,7 +95,7 @@ func naiveCommand(s []byte, trusted bool) (words []string, used int, err error) 
 // into a buffer of the framer's own or into one that is lent and overwritten in between.
 func FuzzFramer(f *testing.F) {
 	for _, seed := range append(hostileStreams,
-		"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n", "PING\r\n", "*-1\r\n*0\r\n\r\n", "ECHO \"\\x4", "*1\r\n$1\r\na",
+		"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n", "PING\r\n", "*-10000000000\r0", "*-9223372036854775808\r\nPING\r\n", "*-9223372036854775809\r\n", "*12345678901\r\n", "*-1\r\n*0\r\n\r\n", "ECHO \"\\x4", "*1\r\n$1\r\na",
 		"*6\r\n$8\r\nRL.CHECK\r\n$1\r\nk\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n$0\r\n\r\n",
 		"*5\r\n$8\r\nRL.CHECK\r\n$8\r\nuser:123\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n*1\r\n$4\r\nPING\r\n",
 	) {

@@ -19,7 +19,7 @@ const redisVersion = "7.2.0"
 type Server struct {
 	version  string
 	limiter  Limiter
-	remote   Remote        // who decides in place of the limiter, or nil
+	remote   Remote              // who decides in place of the limiter, or nil
 	tune     func(*Config) error // tells the remote or the replicator what it is configured to
 	logger   *slog.Logger
 	level    *slog.LevelVar
