@@ -41,13 +41,15 @@ func (n *Node) Save() error {
 	n.saving.mu.Lock()
 	if n.saving.err = err; err == nil {
 		n.saving.last = started
-		f.mu.Lock()
-		f.changes -= changes
-		f.mu.Unlock()
 	} else {
 		n.saving.tried = started
 	}
 	n.saving.mu.Unlock()
+	if err == nil {
+		f.mu.Lock() // not within saving's, which whoever judges takes within this one
+		f.changes -= changes
+		f.mu.Unlock()
+	}
 	if err != nil {
 		n.Logger.Error("could not write a snapshot", "error", err)
 	} else {

@@ -1,0 +1,68 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// startNode starts a node of a new store, which is closed at the test's end.
+func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
+	t.Helper()
+	store, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	o := Options{
+		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Dir: dir,
+		ListenPort: func() int { return 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
+		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, Timeout: time.Minute, MinReplicasLag: time.Second},
+	}
+	tune(&o)
+	n, err := New(o)
+	must(t, err)
+	t.Cleanup(func() { _ = n.Close(false) })
+	return n
+}
+
+// take takes a unit of a key.
+func (n *Node) take(t *testing.T, key string) {
+	t.Helper()
+	limit, err := engine.NewLimit(1000, time.Hour, 1000)
+	must(t, err)
+	if d, err := n.Store.Check(key, engine.TokenBucket, limit, 1, n.Now()); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+}
+
+// A snapshot that ends does not stand in the way of who waits for the disk.
+func TestSaveWhileCommitting(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) {
+		o.Tuning.AppendOnly, o.Tuning.Fsync = true, "always"
+		o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1 << 40}}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 60 {
+			if err := n.Save(); err != nil {
+				t.Error(err)
+			}
+			n.take(t, fmt.Sprint("key:", i))
+		}
+	}()
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = n.Tune(*n.tuning.Load()) // as whoever judges
+			}
+		}
+	}()
+	// Not in the test's goroutine, whose end would wait for the node's.
+	defer time.AfterFunc(30*time.Second, func() { panic("saving and judging wait for each other") }).Stop()
+	<-done
+}
