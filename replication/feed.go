@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"sync"
@@ -215,7 +216,7 @@ func (w *logWriter) trouble() error {
 	case s.trouble != nil:
 		return s.trouble
 	case len(w.pending) > 0:
-		return s.appendErr
+		return cmp.Or(s.appendErr, errIncomplete)
 	case w.lost, w.remaking && s.waiting:
 		return errIncomplete
 	}

@@ -22,7 +22,11 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	tune(&o)
 	n, err := New(o)
 	must(t, err)
-	t.Cleanup(func() { _ = n.Close(false) })
+	t.Cleanup(func() {
+		if n.ended.Err() == nil {
+			_ = n.Close(false)
+		}
+	})
 	return n
 }
 
@@ -65,4 +69,44 @@ func TestSaveWhileCommitting(t *testing.T) {
 	// Not in the test's goroutine, whose end would wait for the node's.
 	defer time.AfterFunc(30*time.Second, func() { panic("saving and judging wait for each other") }).Stop()
 	<-done
+}
+
+// What a snapshot has may be younger than the place in the history that it names, so a replica
+// that was started from one cannot say that it has that history up to there, and no more.
+func TestSnapshotContinuesNothing(t *testing.T) {
+	dir := t.TempDir()
+	n := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
+	n.take(t, "before")
+	visits := 0
+	must(t, n.disk().save(position{n.feed.at.id, n.feed.settle()}, func(visit func(*engine.Change) error) error {
+		if visits++; visits == 1 {
+			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
+		}
+		return n.dump(visit)
+	}))
+	must(t, n.Close(false))
+
+	again := startNode(t, dir, func(o *Options) { o.Host, o.Port = "127.0.0.1", 1 })
+	if _, ok := again.Store.Lookup("meanwhile", again.Now()); !ok {
+		t.Fatal("the snapshot has nothing that is younger than its place")
+	}
+	if l := again.link.Load(); l.continued {
+		t.Error("the replica asks to continue from the snapshot's place, and has what came behind it")
+	}
+}
+
+// A snapshot that failed is tried again, whether or not the next one is due, because changes
+// are refused until it is well.
+func TestFailedSnapshotIsTriedAgain(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1000}} })
+	n.saving.mu.Lock()
+	n.saving.err, n.saving.tried = errClosing, time.Now().Add(-saveRetry)
+	n.saving.mu.Unlock()
+	for range 50 {
+		if n.saving.failed() == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("changes are refused for ever, for want of changes")
 }

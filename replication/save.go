@@ -35,7 +35,11 @@ func (n *Node) Save() error {
 	f.mu.Unlock()
 	started := time.Now()
 	err := n.disk().save(at, n.dump)
-	if errors.Is(err, errAlreadyRunning) {
+	switch {
+	case errors.Is(err, errAlreadyRunning):
+		return err
+	case errors.Is(err, errReplaced), errors.Is(err, errClosing): // which is not the disk's fault
+		n.Logger.Warn("gave up a snapshot", "reason", err)
 		return err
 	}
 	n.saving.mu.Lock()
@@ -105,10 +109,14 @@ func (n *Node) saveIfDue(t *Tuning) {
 	if n.saving.last.IsZero() {
 		n.saving.last = time.Now()
 	}
-	since, waits := time.Since(n.saving.last), n.saving.err != nil && time.Since(n.saving.tried) < saveRetry
+	since, failed, tried := time.Since(n.saving.last), n.saving.err != nil, n.saving.tried
 	n.saving.mu.Unlock()
+	if failed && time.Since(tried) < saveRetry {
+		return
+	}
 	for _, p := range t.SavePoints {
-		if changes >= p.Changes && since >= p.After && !waits {
+		// After one that failed changes are refused, so there may never be enough of them.
+		if failed || changes >= p.Changes && since >= p.After {
 			_ = n.BackgroundSave() // one that runs is as good
 			return
 		}
