@@ -47,3 +47,19 @@ func TestLateReaderHasLogsOfLongerPeriods(t *testing.T) {
 		t.Errorf("a minute later the store answers %+v, and one that was read from what it told %+v", want, got)
 	}
 }
+
+// A table that was made before somebody began to follow changes, and is found by others before
+// whoever made it goes on, misses none.
+func TestTableOfStalledMakerKeepsMarks(t *testing.T) {
+	s := mustStore()
+	sp, p := s.space.Load(), newProbe(s.hasher.hash("key"), "key")
+	made := sp.newTable(&sp.shelves[p.class][p.shard], p.class, slotsMin)
+	s.Track(true)
+	sp.shelves[p.class][p.shard].Store(made) // and here they stall, before joined
+	if d, err := ask(s, OpCheck, "key", TokenBucket, mustLimit(5, time.Hour, 0), 1, noon); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+	if n := s.Drain(func(*Change) {}); n != 1 {
+		t.Errorf("%d changes are told, of 1", n)
+	}
+}
