@@ -225,7 +225,7 @@ func (w *logWriter) trouble() error {
 
 // continueAs goes on in the log under another history's name, with the same state.
 func (w *logWriter) continueAs(at position) {
-	if !w.on {
+	if !w.on || w.lost { // what lacks changes is made anew, not gone on with
 		return
 	}
 	if len(w.pending) > 0 || w.disk.continueLog(at) != nil {

@@ -110,3 +110,28 @@ func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	}
 	t.Error("changes are refused for ever, for want of changes")
 }
+
+// A log that lacks changes is in order again when it has been written anew, and no sooner; nor
+// because the history has got another name meanwhile.
+func TestForkOfAnIncompleteLog(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.AppendOnly = true })
+	f := n.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log.giveUp() // as when the disk has been full for long
+	n.take(t, "lost")
+	f.drain()
+	f.fork()
+	written := make(chan struct{})
+	defer close(written)
+	f.log.mend(f.at, func(visit func(*engine.Change) error) error {
+		<-written
+		return n.dump(visit)
+	}, 0, 0)
+	if f.log.lost {
+		t.Fatal("the log is not written anew")
+	}
+	if f.log.trouble() == nil {
+		t.Error("changes that the files in force lack are said to be on disk")
+	}
+}
