@@ -289,7 +289,11 @@ func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
 		w.Store(w.Load()&^logUnitsMask | uint64(left))
 	}
 	to.end.Store(uint32(live))
-	to.told.Store(v.toldAfter(base, to))
+	if l.period <= v.period {
+		to.told.Store(v.toldAfter(base, to))
+	}
+	// Else all is told again: a late reader, for whom the log was at rest by the period that it
+	// had, has dropped what was told of it, and now it counts for longer.
 	return to
 }
 

@@ -72,7 +72,13 @@ func (m *marks) has(bit uintptr) bool { return m.bits[bit/64].Load()>>(bit%64)&1
 func (sp *space) mark(t *table, s *slot) {
 	m := t.marks.Load()
 	if m == nil {
-		return
+		if !sp.tracking.Load() {
+			return
+		}
+		t.track(true) // whoever made the table has not come to it yet
+		if m = t.marks.Load(); m == nil {
+			return // nobody follows any more
+		}
 	}
 	m.set(t.markOf(s))
 	if s.state.Load() < 0 { // whoever closed it may have looked at the bit before

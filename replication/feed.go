@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"sync"
@@ -215,7 +216,7 @@ func (w *logWriter) trouble() error {
 	case s.trouble != nil:
 		return s.trouble
 	case len(w.pending) > 0:
-		return s.appendErr
+		return cmp.Or(s.appendErr, errIncomplete)
 	case w.lost, w.remaking && s.waiting:
 		return errIncomplete
 	}
@@ -224,7 +225,7 @@ func (w *logWriter) trouble() error {
 
 // continueAs goes on in the log under another history's name, with the same state.
 func (w *logWriter) continueAs(at position) {
-	if !w.on {
+	if !w.on || w.lost { // what lacks changes is made anew, not gone on with
 		return
 	}
 	if len(w.pending) > 0 || w.disk.continueLog(at) != nil {

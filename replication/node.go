@@ -151,7 +151,9 @@ func (n *Node) load() error {
 		return err
 	}
 	if found {
-		n.feed.at, n.loaded = at, true
+		// What a snapshot has may be younger than the place that it names, and be in nobody's
+		// history: only a log is read up to where it ends.
+		n.feed.at, n.loaded = at, n.feed.log.disk.loaded.from == fromLog
 		n.Logger.Info("loaded from disk", "dir", n.Dir, "records", keys, "keys", n.Store.Len(),
 			"took", time.Since(started).Round(time.Millisecond), "history", at.id, "offset", at.offset)
 	}

@@ -338,6 +338,7 @@ func (l *primaryLink) loadAll(p *primaryConn, frames *frameReader, at position) 
 				return fmt.Errorf("%w: a snapshot that lacks keys", errFrame)
 			}
 			l.continued = false // until the feed knows
+			n.generation.Add(1) // on both sides, or a dump could begin or end between the two
 			loader.Done()
 			n.generation.Add(1)
 			n.feed.replace(at, n.dump)

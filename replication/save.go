@@ -35,19 +35,25 @@ func (n *Node) Save() error {
 	f.mu.Unlock()
 	started := time.Now()
 	err := n.disk().save(at, n.dump)
-	if errors.Is(err, errAlreadyRunning) {
+	switch {
+	case errors.Is(err, errAlreadyRunning):
+		return err
+	case errors.Is(err, errReplaced), errors.Is(err, errClosing): // which is not the disk's fault
+		n.Logger.Warn("gave up a snapshot", "reason", err)
 		return err
 	}
 	n.saving.mu.Lock()
 	if n.saving.err = err; err == nil {
 		n.saving.last = started
-		f.mu.Lock()
-		f.changes -= changes
-		f.mu.Unlock()
 	} else {
 		n.saving.tried = started
 	}
 	n.saving.mu.Unlock()
+	if err == nil {
+		f.mu.Lock() // not within saving's, which whoever judges takes within this one
+		f.changes -= changes
+		f.mu.Unlock()
+	}
 	if err != nil {
 		n.Logger.Error("could not write a snapshot", "error", err)
 	} else {
@@ -103,10 +109,14 @@ func (n *Node) saveIfDue(t *Tuning) {
 	if n.saving.last.IsZero() {
 		n.saving.last = time.Now()
 	}
-	since, waits := time.Since(n.saving.last), n.saving.err != nil && time.Since(n.saving.tried) < saveRetry
+	since, failed, tried := time.Since(n.saving.last), n.saving.err != nil, n.saving.tried
 	n.saving.mu.Unlock()
+	if failed && time.Since(tried) < saveRetry {
+		return
+	}
 	for _, p := range t.SavePoints {
-		if changes >= p.Changes && since >= p.After && !waits {
+		// After one that failed changes are refused, so there may never be enough of them.
+		if failed || changes >= p.Changes && since >= p.After {
 			_ = n.BackgroundSave() // one that runs is as good
 			return
 		}

@@ -1,0 +1,137 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// startNode starts a node of a new store, which is closed at the test's end.
+func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
+	t.Helper()
+	store, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	o := Options{
+		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Dir: dir,
+		ListenPort: func() int { return 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
+		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, Timeout: time.Minute, MinReplicasLag: time.Second},
+	}
+	tune(&o)
+	n, err := New(o)
+	must(t, err)
+	t.Cleanup(func() {
+		if n.ended.Err() == nil {
+			_ = n.Close(false)
+		}
+	})
+	return n
+}
+
+// take takes a unit of a key.
+func (n *Node) take(t *testing.T, key string) {
+	t.Helper()
+	limit, err := engine.NewLimit(1000, time.Hour, 1000)
+	must(t, err)
+	if d, err := n.Store.Check(key, engine.TokenBucket, limit, 1, n.Now()); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+}
+
+// A snapshot that ends does not stand in the way of who waits for the disk.
+func TestSaveWhileCommitting(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) {
+		o.Tuning.AppendOnly, o.Tuning.Fsync = true, "always"
+		o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1 << 40}}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 60 {
+			if err := n.Save(); err != nil {
+				t.Error(err)
+			}
+			n.take(t, fmt.Sprint("key:", i))
+		}
+	}()
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = n.Tune(*n.tuning.Load()) // as whoever judges
+			}
+		}
+	}()
+	// Not in the test's goroutine, whose end would wait for the node's.
+	defer time.AfterFunc(30*time.Second, func() { panic("saving and judging wait for each other") }).Stop()
+	<-done
+}
+
+// What a snapshot has may be younger than the place in the history that it names, so a replica
+// that was started from one cannot say that it has that history up to there, and no more.
+func TestSnapshotContinuesNothing(t *testing.T) {
+	dir := t.TempDir()
+	n := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
+	n.take(t, "before")
+	visits := 0
+	must(t, n.disk().save(position{n.feed.at.id, n.feed.settle()}, func(visit func(*engine.Change) error) error {
+		if visits++; visits == 1 {
+			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
+		}
+		return n.dump(visit)
+	}))
+	must(t, n.Close(false))
+
+	again := startNode(t, dir, func(o *Options) { o.Host, o.Port = "127.0.0.1", 1 })
+	if _, ok := again.Store.Lookup("meanwhile", again.Now()); !ok {
+		t.Fatal("the snapshot has nothing that is younger than its place")
+	}
+	if l := again.link.Load(); l.continued {
+		t.Error("the replica asks to continue from the snapshot's place, and has what came behind it")
+	}
+}
+
+// A snapshot that failed is tried again, whether or not the next one is due, because changes
+// are refused until it is well.
+func TestFailedSnapshotIsTriedAgain(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1000}} })
+	n.saving.mu.Lock()
+	n.saving.err, n.saving.tried = errClosing, time.Now().Add(-saveRetry)
+	n.saving.mu.Unlock()
+	for range 50 {
+		if n.saving.failed() == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("changes are refused for ever, for want of changes")
+}
+
+// A log that lacks changes is in order again when it has been written anew, and no sooner; nor
+// because the history has got another name meanwhile.
+func TestForkOfAnIncompleteLog(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.AppendOnly = true })
+	f := n.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log.giveUp() // as when the disk has been full for long
+	n.take(t, "lost")
+	f.drain()
+	f.fork()
+	written := make(chan struct{})
+	defer close(written)
+	f.log.mend(f.at, func(visit func(*engine.Change) error) error {
+		<-written
+		return n.dump(visit)
+	}, 0, 0)
+	if f.log.lost {
+		t.Fatal("the log is not written anew")
+	}
+	if f.log.trouble() == nil {
+		t.Error("changes that the files in force lack are said to be on disk")
+	}
+}
