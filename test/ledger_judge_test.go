@@ -138,7 +138,7 @@ func (l *ledger) flushed(n *node) (happened bool) {
 	n.t.Helper()
 	kept, gone := 0, 0
 	for i, taken := range l.found(n) {
-		known := int64(0)
+		var known int64
 		if i < len(l.counted) {
 			known = l.counted[i].known
 		} else {

@@ -75,7 +75,7 @@ func TestLinks(t *testing.T) {
 		l, own := []*link{toDisk, toMemory}[i], rand.New(rand.NewPCG(seed, uint64(i+1)))
 		troubles.Go(func() {
 			for time.Now().Before(until) {
-				what := ""
+				var what string
 				if own.IntN(6) == 0 {
 					if own.IntN(2) == 0 {
 						what = "killed and started again"
