@@ -177,7 +177,11 @@ func (r *crashRun) ballast() {
 	r.t.Helper()
 	c := dialQuietly(r.t, r.n.addr())
 	defer func() { _ = c.Close() }()
-	for i := 0; i < ballastKeys; i += 2000 {
+	keys := ballastKeys
+	if raceEnabled { // where everything takes longer, these do as well
+		keys /= 10
+	}
+	for i := 0; i < keys; i += 2000 {
 		c.fill(fmt.Sprintf("ballast:%d:", i), "token_bucket", 2000)
 	}
 	r.fresh = false

@@ -20,10 +20,9 @@ type link struct {
 	mu      sync.Mutex
 	weather weather
 	cuts    int // how often it has been cut
-	lost    int // of these, connections cut in the middle of what was on its way
+	lost    int // packets that were cut by that
 	pairs   map[*linkPair]struct{}
 	closed  bool
-	carried int64 // bytes
 }
 
 // The weather on a link.
@@ -126,7 +125,6 @@ func (l *link) carry(p *linkPair, from, to net.Conn) {
 			l.await()
 			l.mu.Lock()
 			cut := p.cut
-			l.carried += int64(n)
 			if cut {
 				l.lost++
 			}
@@ -189,6 +187,13 @@ func (l *link) cut() {
 	for _, p := range list {
 		l.end(p)
 	}
+}
+
+// counted is how often it was cut, and how many packets were cut by that.
+func (l *link) counted() (cuts, packets int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cuts, l.lost
 }
 
 func (l *link) close() {

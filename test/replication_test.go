@@ -104,8 +104,10 @@ func TestLinks(t *testing.T) {
 	awaitSync(primary, onDisk, inMemory)
 	keys := mustEqual(t, primary, onDisk, inMemory)
 	full, partial := primary.count("sync_full"), primary.count("sync_partial_ok")
-	t.Logf("%d commands, %d of them FLUSHALL; %d keys at the end, equal on all three; %d full syncs, %d partial; %d + %d cuts, %d of them within a packet; %d bytes of the stream",
-		load.commands.Load(), load.flushes.Load(), keys, full, partial, toDisk.cuts, toMemory.cuts, toDisk.lost+toMemory.lost, primary.count("master_repl_offset"))
+	cuts, packets := toDisk.counted()
+	more, morePackets := toMemory.counted()
+	t.Logf("%d commands, %d of them FLUSHALL; %d keys at the end, equal on all three; %d full syncs, %d partial; %d + %d cuts, of %d packets; %d bytes of the stream",
+		load.commands.Load(), load.flushes.Load(), keys, full, partial, cuts, more, packets+morePackets, primary.count("master_repl_offset"))
 	if full < 2 || partial < 1 || keys < 1000 || load.flushes.Load() == 0 {
 		t.Error("nothing has been shown: no partial sync, no full sync but the first, few keys, or no FLUSHALL")
 	}
