@@ -51,7 +51,7 @@ func startPeer(t *testing.T, dir string, primary int, appendOnly bool) *peer {
 // stop stops the node as a server does.
 func (p *peer) stop() error {
 	_ = p.listener.Close()
-	return p.Node.Close(false)
+	return p.Close(false)
 }
 
 func (p *peer) serve() {
