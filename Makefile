@@ -5,7 +5,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Tests of the built binary depend on code that go test does not see them use, so a cached
 # result would be worth nothing.
-GOTEST  := $(GO) test -count=1
+GOTEST  := $(GO) test -count=1 -timeout 30m
 LINT    := build/golangci-lint-v2.15.0
 BENCHTIME ?= 1s
 SOAKTIME  ?= 10m

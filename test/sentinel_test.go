@@ -45,6 +45,9 @@ const (
 	// demotionMax is how long a primary that returns may go on: Sentinel gives it eight seconds,
 	// and looks at INFO every ten.
 	demotionMax = 60 * time.Second
+	// failoverMax is how long Sentinels may take: on a busy machine an election can fail, and
+	// the next one waits for twice the failover-timeout.
+	failoverMax = 2 * time.Minute
 )
 
 // Three Sentinels of Redis fail over from a primary that is killed, stopped or cut off, while
@@ -82,10 +85,10 @@ func (o outage) play(t *testing.T) {
 		local = w.direct(old)
 	}
 	now := 0
-	old.awaitUnlessGone(t, "the Sentinels have another primary", 30*time.Second, func() bool { now = w.primaryNow(); return now > 0 })
+	old.awaitUnlessGone(t, "the Sentinels have another primary", failoverMax, func() bool { now = w.primaryNow(); return now > 0 })
 	switched := time.Since(began)
 	var again time.Time
-	old.awaitUnlessGone(t, "clients are served again", 30*time.Second, func() bool {
+	old.awaitUnlessGone(t, "clients are served again", failoverMax, func() bool {
 		again = clients.first(began.Add(2 * nap))
 		return !again.IsZero()
 	})
