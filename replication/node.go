@@ -231,6 +231,11 @@ func (n *Node) setHeld() {
 
 // dump walks all keys.
 func (n *Node) dump(visit func(*engine.Change) error) error {
+	return n.dumpSteps(visit, func() error { return nil })
+}
+
+// dumpSteps is dump, and calls between after each step.
+func (n *Node) dumpSteps(visit func(*engine.Change) error, between func() error) error {
 	generation := n.generation.Load()
 	for cursor := uint64(0); ; {
 		var err error
@@ -246,8 +251,9 @@ func (n *Node) dump(visit func(*engine.Change) error) error {
 			return errClosing
 		case n.generation.Load() != generation:
 			return errReplaced
-		case cursor == 0:
-			return nil
+		}
+		if err := between(); err != nil || cursor == 0 {
+			return err
 		}
 		runtime.Gosched()
 	}

@@ -3,6 +3,8 @@ package replication
 import (
 	"fmt"
 	"log/slog"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,5 +135,37 @@ func TestForkOfAnIncompleteLog(t *testing.T) {
 	}
 	if f.log.trouble() == nil {
 		t.Error("changes that the files in force lack are said to be on disk")
+	}
+}
+
+// A key that is forgotten while everything is sent to a replica does not come back there,
+// however slowly the replica takes it.
+func TestFlushDuringFullSync(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(*Options) {})
+	for i := range 3000 {
+		n.take(t, fmt.Sprint(strings.Repeat("long ", 200), i))
+	}
+	near, far := net.Pipe()
+	go n.ServeReplica(ReplicaLink{Conn: far, IP: "127.0.0.1", Port: 1, Version: SyncVersion, ID: "?", Offset: -1})
+	defer func() { _ = near.Close() }()
+	for b := make([]byte, 1); b[0] != '\n'; {
+		_, err := near.Read(b)
+		must(t, err)
+	}
+	store, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	frames, place, ended := newFrameReader(near), int64(0), false
+	for first := true; !ended || place < n.feed.settle(); first = false {
+		f, err := frames.next()
+		must(t, err)
+		must(t, readChanges(f.payload[:len(f.payload)*bit(f.kind != frameEnd)], func(c *engine.Change) error { return store.Apply(c, 0) }))
+		ended, place = ended || f.kind == frameEnd, max(place, f.end())
+		if first { // the primary is in the middle of sending
+			n.Store.Flush()
+			n.feed.settle()
+		}
+	}
+	if keys := store.Len(); keys != n.Store.Len() {
+		t.Errorf("the replica has %d keys, and the primary %d", keys, n.Store.Len())
 	}
 }

@@ -19,8 +19,9 @@ import (
 //
 // A full sync is a dump of the store in snapshot frames, with frames of the stream between
 // them, and an end. A dump takes its time, and a state that is told in the stream meanwhile
-// may be older or younger than the dump's of the same key. It does not matter which comes
-// last: whatever has changed since is told in the stream.
+// may be older than the dump's of the same key: whatever has changed since is told in the
+// stream. It must not be younger than what the dump tells later, so the stream is sent between
+// two steps of the dump only.
 
 // SyncVersion is the version of what is spoken between primary and replica.
 const SyncVersion = 1
@@ -260,14 +261,16 @@ func (n *Node) send(l *replicaLink, b []byte) error {
 // sendDump sends the state of the store, and the stream as far as it comes meanwhile.
 func (n *Node) sendDump(l *replicaLink, at position) error {
 	started := time.Now()
-	p := newPacker(frameSnapshot, at.offset, func(frames []byte, _ int64) error {
-		if err := n.send(l, frames); err != nil {
+	p := newPacker(frameSnapshot, at.offset, func(frames []byte, _ int64) error { return n.send(l, frames) })
+	// The stream is sent between two steps of the dump, behind all that was read so far. Within
+	// a step states can be older than when it began: of keys that have moved, or were flushed.
+	err := n.dumpSteps(p.add, func() error {
+		if err := p.flush(); err != nil {
 			return err
 		}
 		_, err := n.sendSome(l, at.id)
 		return err
 	})
-	err := n.dump(p.add)
 	if err == nil {
 		err = p.end()
 	}

@@ -181,7 +181,10 @@ func TestRolesInAnyOrder(t *testing.T) {
 				p.Commit(func(error) {})
 				p.Wait(1, time.Millisecond, func(int) {})
 			case 10:
-				must(t, p.stop())
+				// A history that changed its name while the log was made anew leaves it incomplete.
+				if err := p.stop(); err != nil && !errors.Is(err, errIncomplete) {
+					t.Fatal(err)
+				}
 				primary := 0
 				if random.IntN(2) == 0 && i != j {
 					primary = all[j].port
