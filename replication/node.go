@@ -231,15 +231,16 @@ func (n *Node) setHeld() {
 
 // dump walks all keys.
 func (n *Node) dump(visit func(*engine.Change) error) error {
-	return n.dumpSteps(visit, func() error { return nil })
+	return n.dumpSteps(visit, dumpKeys, func() (int, error) { return dumpKeys, nil })
 }
 
-// dumpSteps is dump, and calls between after each step.
-func (n *Node) dumpSteps(visit func(*engine.Change) error, between func() error) error {
+// dumpSteps is dump with a first step of so many keys. between is called after each step and
+// tells how many the next one is to have.
+func (n *Node) dumpSteps(visit func(*engine.Change) error, keys int, between func() (keys int, err error)) error {
 	generation := n.generation.Load()
 	for cursor := uint64(0); ; {
 		var err error
-		cursor = n.Store.Dump(cursor, dumpKeys, n.Now()-staleMicros, func(c *engine.Change) {
+		cursor = n.Store.Dump(cursor, keys, n.Now()-staleMicros, func(c *engine.Change) {
 			if err == nil {
 				err = visit(c)
 			}
@@ -252,7 +253,7 @@ func (n *Node) dumpSteps(visit func(*engine.Change) error, between func() error)
 		case n.generation.Load() != generation:
 			return errReplaced
 		}
-		if err := between(); err != nil || cursor == 0 {
+		if keys, err = between(); err != nil || cursor == 0 {
 			return err
 		}
 		runtime.Gosched()

@@ -142,7 +142,7 @@ func TestForkOfAnIncompleteLog(t *testing.T) {
 // however slowly the replica takes it.
 func TestFlushDuringFullSync(t *testing.T) {
 	n := startNode(t, t.TempDir(), func(*Options) {})
-	for i := range 3000 {
+	for i := range 20000 {
 		n.take(t, fmt.Sprint(strings.Repeat("long ", 200), i))
 	}
 	near, far := net.Pipe()
@@ -155,12 +155,12 @@ func TestFlushDuringFullSync(t *testing.T) {
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
 	frames, place, ended := newFrameReader(near), int64(0), false
-	for first := true; !ended || place < n.feed.settle(); first = false {
+	for i := 0; !ended || place < n.feed.settle(); i++ {
 		f, err := frames.next()
 		must(t, err)
 		must(t, readChanges(f.payload[:len(f.payload)*bit(f.kind != frameEnd)], func(c *engine.Change) error { return store.Apply(c, 0) }))
 		ended, place = ended || f.kind == frameEnd, max(place, f.end())
-		if first { // the primary is in the middle of sending
+		if i == 20 { // the primary is in the middle of a step
 			n.Store.Flush()
 			n.feed.settle()
 		}

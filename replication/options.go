@@ -76,3 +76,6 @@ const staleMicros = 2_000_000
 
 // dumpKeys is one step of a dump, some hundred microseconds.
 const dumpKeys = 1000
+
+// dumpKeysMin is the smallest step of a dump that is sent to a replica.
+const dumpKeysMin = 16

@@ -261,15 +261,24 @@ func (n *Node) send(l *replicaLink, b []byte) error {
 // sendDump sends the state of the store, and the stream as far as it comes meanwhile.
 func (n *Node) sendDump(l *replicaLink, at position) error {
 	started := time.Now()
-	p := newPacker(frameSnapshot, at.offset, func(frames []byte, _ int64) error { return n.send(l, frames) })
+	keys, bytes := dumpKeysMin, 0 // of a step
+	p := newPacker(frameSnapshot, at.offset, func(frames []byte, _ int64) error {
+		bytes += len(frames)
+		return n.send(l, frames)
+	})
 	// The stream is sent between two steps of the dump, behind all that was read so far. Within
 	// a step states can be older than when it began: of keys that have moved, or were flushed.
-	err := n.dumpSteps(p.add, func() error {
-		if err := p.flush(); err != nil {
-			return err
+	// The steps are as small as large logs need, for the stream waits for them.
+	err := n.dumpSteps(p.add, keys, func() (int, error) {
+		err := p.flush()
+		if err == nil {
+			_, err = n.sendSome(l, at.id)
 		}
-		_, err := n.sendSome(l, at.id)
-		return err
+		if keys = min(2*keys, dumpKeys); bytes > emitBytes {
+			keys = max(keys/4, dumpKeysMin)
+		}
+		bytes = 0
+		return keys, err
 	})
 	if err == nil {
 		err = p.end()
