@@ -141,8 +141,16 @@ func TestForkOfAnIncompleteLog(t *testing.T) {
 // A key that is forgotten while everything is sent to a replica does not come back there,
 // however slowly the replica takes it.
 func TestFlushDuringFullSync(t *testing.T) {
+	for at := range 15 {
+		flushDuringFullSync(t, at*4)
+	}
+}
+
+// flushDuringFullSync flushes when the replica has so many frames.
+func flushDuringFullSync(t *testing.T, at int) {
+	t.Helper()
 	n := startNode(t, t.TempDir(), func(*Options) {})
-	for i := range 20000 {
+	for i := range 8000 {
 		n.take(t, fmt.Sprint(strings.Repeat("long ", 200), i))
 	}
 	near, far := net.Pipe()
@@ -160,12 +168,12 @@ func TestFlushDuringFullSync(t *testing.T) {
 		must(t, err)
 		must(t, readChanges(f.payload[:len(f.payload)*bit(f.kind != frameEnd)], func(c *engine.Change) error { return store.Apply(c, 0) }))
 		ended, place = ended || f.kind == frameEnd, max(place, f.end())
-		if i == 20 { // the primary is in the middle of a step
+		if i == at { // the primary may be in the middle of a step
 			n.Store.Flush()
 			n.feed.settle()
 		}
 	}
 	if keys := store.Len(); keys != n.Store.Len() {
-		t.Errorf("the replica has %d keys, and the primary %d", keys, n.Store.Len())
+		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, keys, n.Store.Len())
 	}
 }
