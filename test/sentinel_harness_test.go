@@ -33,13 +33,10 @@ const (
 	watchedSize = 3
 )
 
-// watchedDown is how long a server may be silent before a Sentinel takes it for dead.
-func watchedDown() time.Duration {
-	if raceEnabled {
-		return 3 * time.Second
-	}
-	return time.Second
-}
+// watchedDown is how long a server may be silent before a Sentinel takes it for dead. A failover
+// closes the connections of the other Sentinels (CLIENT KILL TYPE normal), and they connect again
+// once a second at most: with no more than that they take the new primary for dead at once.
+const watchedDown = 3 * time.Second
 
 // startWatched starts servers with these flags, the first of them the primary, and Sentinels,
 // and waits until all know each other.
@@ -84,7 +81,7 @@ func (w *watched) startSentinel() *process {
 	dir := w.t.TempDir()
 	config := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\nsentinel down-after-milliseconds %[3]s %[5]d\nsentinel failover-timeout %[3]s 6000\n",
-		port, dir, watchedName, w.fronts[0].port, watchedDown().Milliseconds())
+		port, dir, watchedName, w.fronts[0].port, watchedDown.Milliseconds())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
