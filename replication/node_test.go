@@ -177,3 +177,24 @@ func flushDuringFullSync(t *testing.T, at int) {
 		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, keys, n.Store.Len())
 	}
 }
+
+// A WAIT that nobody waits for any more ends, though there never are so many replicas.
+func TestAbandonedWaitEnds(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(*Options) {})
+	ended := make(chan int, 1)
+	abandon := n.Wait(1, 0, func(acknowledged int) { ended <- acknowledged })
+	select {
+	case <-ended:
+		t.Fatal("it ended by itself")
+	case <-time.After(20 * time.Millisecond):
+	}
+	abandon()
+	select {
+	case got := <-ended:
+		if got != 0 {
+			t.Errorf("%d replicas, of none", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on for nobody")
+	}
+}

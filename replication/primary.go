@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -361,9 +362,11 @@ func (l *replicaLink) listen(r *replicas) {
 }
 
 // Wait calls done with how many replicas have all changes that were made before: when there
-// are so many, or after the timeout, which is none if it is 0.
-func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int)) {
+// are so many, or after the timeout, which is none if it is 0, or when it is abandoned.
+func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int)) (abandon func()) {
+	wanted, abandon := context.WithCancel(n.ended)
 	n.loops.Go(func() {
+		defer abandon()
 		offset := n.feed.settle()
 		var over <-chan time.Time
 		if timeout > 0 {
@@ -376,7 +379,7 @@ func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int
 				case <-changed:
 					continue
 				case <-over:
-				case <-n.ended.Done():
+				case <-wanted.Done():
 				}
 				acknowledged, _ = n.replicas.acknowledged(offset)
 			}
@@ -384,4 +387,5 @@ func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int
 			return
 		}
 	})
+	return abandon
 }

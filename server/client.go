@@ -48,6 +48,9 @@ type client struct {
 	// topics are what the client has subscribed to. Only its goroutine changes them, under
 	// the lock of pubsub.
 	topics [2]map[string]struct{}
+	// abandon says that nobody waits for the reply that is being found elsewhere; nil: there is
+	// nobody to say it to.
+	abandon func()
 	// running and runs count commands until they are added to the server's statistics: a
 	// counter that every connection shares must not be touched for every command.
 	running *command

@@ -87,9 +87,10 @@ func cmdWait(r *request, replicator Replicator) {
 		r.fail(errWaitReplica)
 		return
 	}
+	c := r.client
 	r.replyLater(&later{
 		find: func(done func(func(*client))) {
-			replicator.Wait(int(min(replicas, math.MaxInt32)), time.Duration(millis)*time.Millisecond, func(n int) {
+			c.abandon = replicator.Wait(int(min(replicas, math.MaxInt32)), time.Duration(millis)*time.Millisecond, func(n int) {
 				done(func(c *client) { c.conn.WriteInt(n) })
 			})
 		},

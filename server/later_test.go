@@ -70,6 +70,9 @@ func TestWaitEnds(t *testing.T) {
 		if err := <-s.ended; err != nil {
 			t.Errorf("the server ended with %v", err)
 		}
+		if n := l.abandoned.Load(); n != 3 {
+			t.Errorf("%d of 3 WAITs were abandoned", n)
+		}
 		l.acknowledge(1)
 		s.ended <- nil
 	})

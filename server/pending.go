@@ -87,12 +87,21 @@ func (c *client) answerPending(conn *conn) {
 		conn.WriteRaw(p.early)
 		p.reply(c)
 		p.later, p.reply = nil, nil
+		c.abandonLater()
 		c.blocked.Store(false)
 	default:
 		c.answerChanges(conn)
 	}
 	if p.early = p.early[:0]; cap(p.early) > earlyBytesKept {
 		p.early = nil
+	}
+}
+
+// abandonLater has a reply no more looked for that nobody waits for.
+func (c *client) abandonLater() {
+	if c.abandon != nil {
+		c.abandon()
+		c.abandon = nil
 	}
 }
 

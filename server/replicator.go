@@ -19,8 +19,8 @@ type Replicator interface {
 	Role() Role
 	// Wait calls done once, from any goroutine, with how many replicas have acknowledged every
 	// change made before the call: when there are so many, or after the timeout. 0 is for ever.
-	// It returns at once.
-	Wait(replicas int, timeout time.Duration, done func(acknowledged int))
+	// It returns at once, with what calls done sooner because nobody listens any more.
+	Wait(replicas int, timeout time.Duration, done func(acknowledged int)) (abandon func())
 	// ServeReplica serves a connection that has sent RL.SYNC, until it ends, and closes it.
 	ServeReplica(link ReplicaLink)
 	// Save writes a snapshot and returns when it is on disk; BackgroundSave and Rewrite begin to

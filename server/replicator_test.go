@@ -18,18 +18,19 @@ import (
 
 // A ledger is a Replicator whose disk and replicas do what a test says, when it says so.
 type ledger struct {
-	holds    atomic.Bool
-	commits  atomic.Int64
-	links    chan ReplicaLink // that ServeReplica has got; it returns when the link's peer leaves
-	mu       sync.Mutex
-	stuck    bool // commits wait for release
-	err      error
-	waiting  []func(error)
-	waits    []func(int) // callbacks of WAIT
-	role     Role
-	saveErr  error
-	saved    time.Duration // that SAVE takes
-	lastWait [2]int64      // replicas and timeout (ms)
+	holds     atomic.Bool
+	commits   atomic.Int64
+	abandoned atomic.Int32     // WAITs
+	links     chan ReplicaLink // that ServeReplica has got; it returns when the link's peer leaves
+	mu        sync.Mutex
+	stuck     bool // commits wait for release
+	err       error
+	waiting   []func(error)
+	waits     []func(int) // callbacks of WAIT
+	role      Role
+	saveErr   error
+	saved     time.Duration // that SAVE takes
+	lastWait  [2]int64      // replicas and timeout (ms)
 }
 
 func newLedger() *ledger {
@@ -91,11 +92,12 @@ func (l *ledger) Role() Role {
 	return l.role
 }
 
-func (l *ledger) Wait(replicas int, timeout time.Duration, done func(int)) {
+func (l *ledger) Wait(replicas int, timeout time.Duration, done func(int)) (abandon func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastWait = [2]int64{int64(replicas), timeout.Milliseconds()}
 	l.waits = append(l.waits, done)
+	return func() { l.abandoned.Add(1) }
 }
 
 // acknowledge ends every WAIT.

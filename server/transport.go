@@ -171,6 +171,7 @@ func (s *Server) rescue(c *client, conn *conn) {
 // forget takes leave of a connection that has ended.
 func (s *Server) forget(c *client) {
 	c.flushRuns()
+	c.abandonLater()
 	s.monitors.remove(c)
 	s.pubsub.forget(c)
 	s.clients.remove(c)
