@@ -1,8 +1,6 @@
 package engine
 
-import (
-	"math"
-)
+import "math"
 
 // Apply makes a key's state what a change says, whatever it was. It may be done twice, and is
 // not told by Drain. A key whose state is at rest at instant now (µs) is forgotten, so now
@@ -39,12 +37,7 @@ func (l *Loader) Apply(c *Change, now int64) error {
 
 // Done makes what was loaded the store's. Drain tells of it as a Flush only, so whoever follows
 // changes reads all keys anew.
-func (l *Loader) Done() {
-	l.store.whole.Lock()
-	defer l.store.whole.Unlock()
-	l.space.track(l.store.tracking.Load())
-	l.store.space.Store(l.space)
-}
+func (l *Loader) Done() { l.store.put(l.space) }
 
 // apply is Apply within a space, at instant now (ns).
 func (s *Store) apply(sp *space, c *Change, now int64) error {
@@ -53,7 +46,7 @@ func (s *Store) apply(sp *space, c *Change, now int64) error {
 	}
 	p := newProbe(s.hasher.hash(c.Key), c.Key)
 	if c.Algorithm == 0 || c.restAt() <= now {
-		sp.drop(&p, now)
+		sp.drop(&p, stateDead, now)
 		return nil
 	}
 	q := query{algorithm: c.Algorithm, now: now}
@@ -77,21 +70,6 @@ func (s *Store) apply(sp *space, c *Change, now int64) error {
 	}
 }
 
-// drop forgets a key.
-func (sp *space) drop(p *probe, now int64) {
-	for t := sp.first(p); t != nil; {
-		var slot *slot
-		var st int64
-		var what finding
-		if t, slot, st, what = sp.settle(p, t, now); what == absent || !held(st) {
-			return
-		}
-		if _, ok := sp.forget(t, slot, st, stateDead, math.MaxInt64); ok {
-			return
-		}
-	}
-}
-
 // restAt is the instant (ns) at which the key of a change is at rest.
 func (c *Change) restAt() int64 {
 	if !c.Algorithm.KeepsLog() {
@@ -99,9 +77,6 @@ func (c *Change) restAt() int64 {
 	}
 	return c.Log.Entries[len(c.Log.Entries)-1].At*1000 + c.Log.Period
 }
-
-// instantMax is the last instant (µs) of a logged unit.
-const instantMax = NowMicrosMax
 
 // check finds what is wrong with a change, so that what came from a damaged disk or a strange
 // network breaks nothing.
@@ -132,7 +107,7 @@ func (l *LogChange) check() error {
 	}
 	before, units := max(l.Oldest, l.From), int64(0)
 	for _, e := range l.Entries {
-		if e.At < max(before, 0) || e.At > instantMax {
+		if e.At < max(before, 0) || e.At > NowMicrosMax {
 			return &ArgumentError{"log", "is not in the order of time"}
 		}
 		if e.Units < 1 || e.Units > LogLimitMax {
@@ -151,7 +126,7 @@ func (l *LogChange) check() error {
 // something has changed meanwhile.
 func (sp *space) applyLog(t *table, slot *slot, st int64, c *LogChange) bool {
 	if !held(st) {
-		return sp.applyFirst(t, slot, st, c)
+		return sp.start(t, slot, st, ringWith(0, nil, c))
 	}
 	r := sp.logs.load(st)
 	if r == nil {
@@ -179,19 +154,6 @@ func (r *ring) extend(entries []LogEntry, c *LogChange) bool {
 		}
 	}
 	return len(entries) > 0
-}
-
-// applyFirst puts a log into a slot that has none.
-func (sp *space) applyFirst(t *table, slot *slot, st int64, c *LogChange) bool {
-	ref := sp.logs.take()
-	r := ringWith(ref, nil, c)
-	sp.logs.hang(r)
-	if t.swap(slot, st, ref) {
-		return true
-	}
-	sp.logs.swap(r, nil)
-	sp.logs.give(ref)
-	return false
 }
 
 // behind are the entries of a change that come behind those that are there, if these are the

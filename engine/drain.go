@@ -10,7 +10,6 @@ import (
 func (s *Store) Track(on bool) {
 	s.whole.Lock()
 	defer s.whole.Unlock()
-	s.tracking.Store(on)
 	s.drained = s.space.Load()
 	s.drained.track(on)
 }

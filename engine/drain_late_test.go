@@ -53,9 +53,9 @@ func TestLateReaderHasLogsOfLongerPeriods(t *testing.T) {
 func TestTableOfStalledMakerKeepsMarks(t *testing.T) {
 	s := mustStore()
 	sp, p := s.space.Load(), newProbe(s.hasher.hash("key"), "key")
-	made := sp.newTable(&sp.shelves[p.class][p.shard], p.class, slotsMin)
+	made := newTable(&sp.shelves[p.class][p.shard], p.class, slotsMin)
 	s.Track(true)
-	sp.shelves[p.class][p.shard].Store(made) // and here they stall, before joined
+	sp.shelves[p.class][p.shard].Store(made) // and here they stall
 	if d, err := ask(s, OpCheck, "key", TokenBucket, mustLimit(5, time.Hour, 0), 1, noon); err != nil || !d.Allowed {
 		t.Fatal(d, err)
 	}

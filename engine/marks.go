@@ -32,15 +32,17 @@ type orphan struct {
 	next *orphan
 }
 
-// track begins or ends keeping marks for the table.
-func (t *table) track(on bool) {
-	switch {
-	case !on:
-		t.marks.Store(nil)
-	case t.marks.Load() == nil:
-		n := (uintptr(len(t.words))*8 + markBytes - 1) / markBytes
-		t.marks.CompareAndSwap(nil, &marks{bits: make([]atomic.Uint64, (n+63)/64)})
+// marked is the table's marks, which are made for the first key that changes in it.
+func (t *table) marked() *marks {
+	if m := t.marks.Load(); m != nil {
+		return m
 	}
+	n := (uintptr(len(t.words))*8 + markBytes - 1) / markBytes
+	m := &marks{bits: make([]atomic.Uint64, (n+63)/64)}
+	if t.marks.CompareAndSwap(nil, m) {
+		return m
+	}
+	return t.marked()
 }
 
 // markOf is the number of a slot's bit.
@@ -67,20 +69,13 @@ func (m *marks) set(bit uintptr) {
 
 func (m *marks) has(bit uintptr) bool { return m.bits[bit/64].Load()>>(bit%64)&1 != 0 }
 
-// mark notes that the key of a slot has changed. It comes after the change, and before the
-// caller is told of it.
+// mark notes that the key of a slot has changed, if somebody follows changes. It comes after
+// the change, and before the caller is told of it.
 func (sp *space) mark(t *table, s *slot) {
-	m := t.marks.Load()
-	if m == nil {
-		if !sp.tracking.Load() {
-			return
-		}
-		t.track(true) // whoever made the table has not come to it yet
-		if m = t.marks.Load(); m == nil {
-			return // nobody follows any more
-		}
+	if !sp.tracking.Load() {
+		return
 	}
-	m.set(t.markOf(s))
+	t.marked().set(t.markOf(s))
 	if s.state.Load() < 0 { // whoever closed it may have looked at the bit before
 		sp.orphan(s)
 	}
@@ -95,7 +90,7 @@ func (sp *space) carryMark(t *table, s *slot, next *table, to *slot) {
 	}
 	// The bit stays, for others who move the slot at the same time: only whoever has seen to
 	// it may say that the table is moved.
-	if to == nil || next.marks.Load() == nil {
+	if to == nil {
 		sp.orphan(s)
 	} else {
 		sp.mark(next, to)
@@ -113,16 +108,17 @@ func (sp *space) orphan(s *slot) {
 	}
 }
 
-// track begins or ends keeping marks. A table that is being made meanwhile is seen to by
-// who makes it.
+// track begins or ends marking changes. What is marked late, by who was under way when it
+// ended, is told should it begin again, and does no harm.
 func (sp *space) track(on bool) {
 	sp.tracking.Store(on)
-	if !on {
-		sp.orphans.Store(nil)
+	if on {
+		return
 	}
+	sp.orphans.Store(nil)
 	sp.each(func(_ uint16, t *table) {
 		for ; t != nil; t = t.next.Load() {
-			t.track(on)
+			t.marks.Store(nil)
 		}
 	})
 }

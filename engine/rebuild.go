@@ -68,11 +68,11 @@ func (sp *space) successor(t *table, shard uint16, slots uint64) *table {
 		}
 		slots = slotsFor(live, shard)
 	}
-	next := sp.newTable(t.shelf, t.class, slots)
+	next := newTable(t.shelf, t.class, slots)
 	if !t.next.CompareAndSwap(nil, next) {
 		return t.next.Load()
 	}
-	sp.joined(next)
+	sp.tableBytes.Add(next.bytes())
 	return next
 }
 

@@ -1,6 +1,9 @@
 package engine
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 const (
 	shardBits  = 8
@@ -10,7 +13,7 @@ const (
 // A space is everything that a store holds, so that a flush is one swap of a pointer.
 // Tables are made when their first key comes.
 type space struct {
-	// tracking is whether tables keep marks. It stands where nothing is written, for every
+	// tracking is whether changes are marked. It stands where nothing is written, for every
 	// change looks at it.
 	tracking atomic.Bool
 	// shelves hold, for each class and shard, the first table that has not handed all its
@@ -42,29 +45,11 @@ func (sp *space) firstMade(p *probe) *table {
 	if t := shelf.Load(); t != nil {
 		return t
 	}
-	t := sp.newTable(shelf, p.class, slotsFor(0, p.shard))
+	t := newTable(shelf, p.class, slotsFor(0, p.shard))
 	if shelf.CompareAndSwap(nil, t) {
-		sp.joined(t)
+		sp.tableBytes.Add(t.bytes())
 	}
 	return shelf.Load()
-}
-
-// newTable makes a table that tells of changes if that is wanted.
-func (sp *space) newTable(shelf *atomic.Pointer[table], class uint8, slots uint64) *table {
-	t := newTable(shelf, class, slots)
-	if sp.tracking.Load() {
-		t.track(true)
-	}
-	return t
-}
-
-// joined counts a table that others can find from now on. Whoever began to follow changes
-// before that may not have found it.
-func (sp *space) joined(t *table) {
-	sp.tableBytes.Add(t.bytes())
-	if sp.tracking.Load() {
-		t.track(true)
-	}
 }
 
 // each calls visit for the first table of every shard that has one.
@@ -164,6 +149,23 @@ func (sp *space) forget(t *table, s *slot, st, to, by int64) (rest int64, ok boo
 	}
 	sp.release(t, s, st, to)
 	return rest, ok
+}
+
+// drop ends the state of a key, whatever it is, at instant now (ns): to becomes its slot's, as in
+// forget. It returns the slot and when the key would have been at rest; ok is false if there
+// was no state.
+func (sp *space) drop(p *probe, to, now int64) (t *table, s *slot, rest int64, ok bool) {
+	for t = sp.first(p); t != nil; {
+		var st int64
+		var what finding
+		if t, s, st, what = sp.settle(p, t, now); what == absent || !held(st) {
+			return t, s, 0, false
+		}
+		if rest, ok = sp.forget(t, s, st, to, math.MaxInt64); ok {
+			return t, s, rest, true
+		}
+	}
+	return nil, nil, 0, false
 }
 
 // release takes back the cell of a log that has ended.

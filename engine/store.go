@@ -37,7 +37,6 @@ type Store struct {
 	logLimitMax int64
 	space       atomic.Pointer[space]
 	maxMemory   atomic.Int64
-	tracking    atomic.Bool
 	sweepCursor atomic.Uint64
 	reclaimed   atomic.Uint64
 	evicted     atomic.Uint64
@@ -254,36 +253,26 @@ func (s *Store) Reset(key string, now int64) bool {
 		return false
 	}
 	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()
-	t := sp.first(&p)
-	if t == nil {
-		return false
+	t, slot, rest, ok := sp.drop(&p, stateRested, now*1000)
+	if ok {
+		sp.mark(t, slot)
 	}
-	for {
-		var slot *slot
-		var old int64
-		var what finding
-		if t, slot, old, what = sp.settle(&p, t, now*1000); what == absent || !held(old) {
-			return false
-		}
-		if rest, ok := sp.forget(t, slot, old, stateRested, math.MaxInt64); ok {
-			sp.mark(t, slot)
-			return rest > now*1000
-		}
-	}
+	return ok && rest > now*1000
 }
 
 // Flush forgets every key. A decision that is under way meanwhile counts as made before.
-func (s *Store) Flush() {
+func (s *Store) Flush() { s.put(s.newSpace()) }
+
+func (s *Store) newSpace() *space { return newSpace(&s.reclaimed, &s.evicted) }
+
+// put puts another space in the place of the store's. Whoever follows changes goes on to.
+func (s *Store) put(sp *space) {
 	s.whole.Lock()
 	defer s.whole.Unlock()
-	s.space.Store(s.newSpace())
-}
-
-// newSpace makes an empty space. The caller holds whole if it is to be the store's.
-func (s *Store) newSpace() *space {
-	sp := newSpace(&s.reclaimed, &s.evicted)
-	sp.tracking.Store(s.tracking.Load())
-	return sp
+	if before := s.space.Load(); before != nil {
+		sp.tracking.Store(before.tracking.Load())
+	}
+	s.space.Store(sp)
 }
 
 // Len is the number of keys in memory, those at rest that are not reclaimed yet included.

@@ -82,15 +82,20 @@ func (s *Store) begin(sp *space, t *table, slot *slot, st int64, seed uint64, c 
 	if err := s.roomForLog(sp, seed, 0, firstRingBytes, q.now); err != nil {
 		return true, err
 	}
-	ref := sp.logs.take()
-	r := firstRing(ref, c, q.limit)
+	return sp.start(t, slot, st, firstRing(0, c, q.limit)), nil
+}
+
+// start puts a log's first ring, which is nobody else's yet, into a slot with state st, unless
+// that is no longer its state.
+func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
+	r.ref = sp.logs.take()
 	sp.logs.hang(r)
-	if t.swap(slot, st, ref) {
-		return true, nil
+	if t.swap(slot, st, r.ref) {
+		return true
 	}
 	sp.logs.swap(r, nil)
-	sp.logs.give(ref)
-	return false, nil
+	sp.logs.give(r.ref)
+	return false
 }
 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.

@@ -71,7 +71,7 @@ type table struct {
 	stride uint64 // words of a slot
 	limit  int64  // claimed slots from which on a successor is needed
 	next   atomic.Pointer[table]
-	marks  atomic.Pointer[marks]  // of slots that have changed, while somebody follows changes
+	marks  atomic.Pointer[marks]  // of slots that have changed; nil if none has while somebody followed changes
 	shelf  *atomic.Pointer[table] // where the shard's first table is found
 
 	used atomic.Int64 // claimed slots
