@@ -35,7 +35,7 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 		return notYet
 	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax) && !cmd.isBriefNow(c):
 		return tooLong
-	case cmd.isLater && c.conn.(*conn).waiting():
+	case cmd.isLater && c.wire.waiting():
 		return notYet
 	}
 	c.count(cmd)

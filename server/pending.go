@@ -168,12 +168,8 @@ func (s *Server) awaitCome(conn *conn) {
 	}
 }
 
-// awaitAll is what remains to be done after a command of a connection that reads its next one
-// only when this is answered.
+// awaitAll waits until no reply waits any more.
 func (s *Server) awaitAll(c *client, conn *conn) {
-	if c.mustWait {
-		c.hold(conn, conn.answered)
-	}
 	for conn.waiting() {
 		s.await(c, conn)
 	}

@@ -290,6 +290,23 @@ func TestPanicWhileHeld(t *testing.T) {
 	})
 }
 
+// Neither does one in a connection that has been a monitor.
+func TestPanicWhileHeldBehindMonitor(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, loops int) {
+		l := newLedger()
+		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		c := s.dial()
+		c.ask("MONITOR", "+OK")
+		c.ask("RESET", "+RESET")
+		l.stick()
+		c.send(check, "RL.CHECK panic token_bucket 10 60", "PING")
+		eventually(t, "the commit", func() bool { return l.held() == 1 })
+		c.expectNothing()
+		l.release(errors.New("full"))
+		c.expect("-MISCONF …", "-"+errPanic, "(EOF)")
+	})
+}
+
 // A connection that has been a monitor waits too.
 func TestMonitorWaits(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {

@@ -174,6 +174,7 @@ func (s *Server) serveBetweenPushes(c *client, conn *conn) (more bool) {
 	defer c.pushes.writing.Unlock()
 	defer func() {
 		if !more {
+			s.awaitAll(c, conn) // what a panic has left
 			c.pushes.end()
 			s.part(conn)
 		}
