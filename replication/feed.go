@@ -33,8 +33,8 @@ type feed struct {
 	log logWriter
 }
 
-func newFeed(store *engine.Store, logger *slog.Logger, disk *disk) *feed {
-	f := &feed{store: store, logger: logger, grown: make(chan struct{}), log: logWriter{disk: disk, logger: logger}}
+func newFeed(store *engine.Store, logger *slog.Logger) *feed {
+	f := &feed{store: store, logger: logger, grown: make(chan struct{})}
 	f.at = position{id: newID()}
 	f.packer = newPacker(frameChanges, 0, f.publish)
 	return f
@@ -58,9 +58,14 @@ func (f *feed) publish(frames []byte, end int64) error {
 	f.at.offset = end
 	f.end.Store(end)
 	f.log.append(frames, end)
+	f.signal()
+	return nil
+}
+
+// signal tells who waits for more of the stream. mu is held.
+func (f *feed) signal() {
 	close(f.grown)
 	f.grown = make(chan struct{})
-	return nil
 }
 
 // accept is publish for frames that come from a primary, each with so many records.
@@ -101,7 +106,7 @@ func (f *feed) untrack() {
 	f.tracking = false
 }
 
-// serve keeps a backlog from now on, and tells where the stream ends. mu is held.
+// serve keeps a backlog from now on. mu is held.
 func (f *feed) serve() {
 	if !f.serving {
 		f.serving = true
@@ -134,8 +139,7 @@ func (f *feed) replace(at position, dump dumper) {
 	f.end.Store(at.offset)
 	f.backlog.restart(at.offset)
 	f.log.replace(at, dump)
-	close(f.grown)
-	f.grown = make(chan struct{})
+	f.signal()
 }
 
 // continues says whether a replica that has a history up to an offset lacks nothing but what
@@ -150,9 +154,8 @@ func (f *feed) continues(id string, offset int64) bool {
 // A logWriter gives the stream to the disk, and sees to it when the disk does not take it.
 // Guarded by the feed's mu.
 type logWriter struct {
-	disk   *disk // nil: none is open
-	logger *slog.Logger
-	on     bool
+	disk *disk // nil: none is open
+	on   bool
 	// pending are frames that the disk has not taken, in order, up to pendingBytesMax; end is
 	// the offset behind them.
 	pending []byte

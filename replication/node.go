@@ -50,7 +50,7 @@ func New(o Options) (*Node, error) {
 	n := &Node{Options: o, wake: make(chan struct{}, 1), listening: make(chan struct{})}
 	n.ended, n.stop = context.WithCancel(context.Background())
 	n.tuning.Store(&o.Tuning)
-	n.feed = newFeed(o.Store, o.Logger, nil)
+	n.feed = newFeed(o.Store, o.Logger)
 	n.feed.backlog.limit = o.Tuning.BacklogBytes
 	n.replicas.changed = make(chan struct{})
 	if err := n.start(); err != nil {
@@ -318,18 +318,15 @@ func (n *Node) Close(save bool) error {
 	if l := n.link.Load(); l != nil {
 		l.end()
 	}
-	end := n.feed.settle()
-	n.replicas.await(end, closeGrace)
+	n.replicas.await(n.feed.settle(), closeGrace)
 	var err error
-	d := n.disk()
 	if save {
 		err = n.Save()
-		d = n.disk()
 	}
 	n.stop()
 	n.replicas.close()
 	n.loops.Wait()
-	if d != nil {
+	if d := n.disk(); d != nil {
 		if w := &n.feed.log; w.on && w.trouble() != nil {
 			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", w.trouble()))
 		}

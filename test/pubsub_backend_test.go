@@ -25,21 +25,9 @@ func TestPubsubWithABackend(t *testing.T) {
 	if v := c.value(); v.kind != '>' || v.parts[0].text != "subscribe" {
 		t.Fatalf("SUBSCRIBE: %c%q", v.kind, v.texts())
 	}
-	decisions, messages := 1, 0
 	go c.send(strings.Repeat(check, n-2))
 	go publisher.send(strings.Repeat(command("PUBLISH", "a", "x"), n))
-	for decisions < n || messages < n {
-		switch v := c.value(); {
-		case v.kind == '>':
-			messages++
-		case v.kind == '*' && len(v.parts) == 6:
-			if decisions++; v.parts[0].text != "1" || v.parts[2].text != strconv.Itoa(n-decisions) {
-				t.Fatalf("decision %d is %q", decisions, v.texts())
-			}
-		default:
-			t.Fatalf("neither message nor decision: %c%q", v.kind, v.texts())
-		}
-	}
+	expectMixed(t, c, n, 1)
 	monitor := p.dial()
 	monitor.mustSay("OK", "MONITOR")
 	monitor.send(command("RL.CHECK", "other", "token_bucket", "1", "1h"))

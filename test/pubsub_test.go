@@ -219,7 +219,14 @@ func TestASubscriberInRESP3AsksOn(t *testing.T) {
 	const n = 3000
 	go publisher.send(strings.Repeat(command("PUBLISH", "a", "x"), n))
 	go c.send(strings.Repeat(command("RL.CHECK", "k", "token_bucket", strconv.Itoa(n), "1h"), n))
-	messages, decisions := 0, 0
+	expectMixed(t, c, n, 0)
+}
+
+// expectMixed reads n messages and, in any mixture with them, the decisions on n single units
+// of a limit of n, of which some have been read before.
+func expectMixed(t *testing.T, c *rawConn, n, decisions int) {
+	t.Helper()
+	messages := 0
 	for messages < n || decisions < n {
 		switch v := c.value(); {
 		case v.kind == '>':
