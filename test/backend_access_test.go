@@ -108,12 +108,12 @@ func TestRedisOverTLS(t *testing.T) {
 	certFile, keyFile := ca.sign(t, folder, 2)
 	port := strconv.Itoa(freePort(t))
 	startRedis(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", ca.file)
-	c := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes",
+	c := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes", "--redis-timeout", "10s",
 		"--redis-tls-ca-cert-file", ca.file, "--redis-tls-cert-file", certFile, "--redis-tls-key-file", keyFile).client()
 	if got := integers(t, c, "RL.CHECK", "k", "token_bucket", 10, 60); got[2] != 9 {
 		t.Errorf("over TLS: %v", got)
 	}
-	stranger := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes",
+	stranger := startServer(t, "--backend", "redis", "--redis-addr", "127.0.0.1:"+port, "--redis-tls", "yes", "--redis-timeout", "10s",
 		"--redis-tls-cert-file", certFile, "--redis-tls-key-file", keyFile).client()
 	if err := stranger.Do(t.Context(), "RL.CHECK", "k", "token_bucket", 10, 60).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with an authority that is not known: %v", err)
