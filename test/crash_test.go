@@ -20,6 +20,9 @@ const (
 	crashWorkers = 40
 	// crashLifeMax is how long a server lives at most between two kills.
 	crashLifeMax = 400 * time.Millisecond
+	// crashTriesMax is how many times as often a server is killed where what the test is about
+	// has not been met before.
+	crashTriesMax = 10
 	// everySecond is what may be forgotten with appendfsync everysec.
 	everySecond = time.Second
 	// flushKept is how long a server lives after a FLUSHALL with everysec: for longer than what
@@ -53,6 +56,11 @@ type crashCounts struct {
 	full                                 int // keys that had reached their limit, the most at a time
 }
 
+// shown says whether everything was met that the test is about.
+func (c *crashCounts) shown() bool {
+	return c.admitted > 0 && c.unanswered > 0 && c.full > 0 && c.rewriting > 0 && c.flushes > 0
+}
+
 // A server is killed at random moments under load and started again. With appendfsync always
 // nothing that it has acknowledged is ever forgotten, so that over all its lives no key is
 // over its limit; with everysec no more than the last second.
@@ -73,7 +81,7 @@ func TestCrash(t *testing.T) {
 			r.n = newNode(t, "--appendonly", "yes", "--appendfsync", fsync, "--save", "1 1",
 				"--auto-aof-rewrite-min-size", "64kb", "--auto-aof-rewrite-percentage", "30", "--max-log-limit", strconv.Itoa(hotMost))
 			r.start()
-			for r.count.crashes < crashes && !t.Failed() {
+			for !t.Failed() && (r.count.crashes < crashes || !r.count.shown() && r.count.crashes < crashes*crashTriesMax) {
 				r.live()
 				r.tear()
 				r.start()
@@ -266,7 +274,7 @@ func (r *crashRun) report() {
 	if r.t.Failed() {
 		return
 	}
-	if c.admitted == 0 || c.unanswered == 0 || c.full == 0 || c.rewriting == 0 || c.flushes == 0 {
+	if !c.shown() {
 		r.t.Error("nothing has been shown: no unit was admitted, no question cut off, no key at its limit, no rewrite under way at a kill, or no FLUSHALL")
 	}
 	if c.tailsCut < c.tails-c.starting {
