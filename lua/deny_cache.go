@@ -16,8 +16,11 @@ import (
 // sooner. Only a refund or a reset forgives. Those made through this server are known; those
 // made elsewhere are seen when the entry has become too old.
 //
-// An answer from here is what Redis would have found had nobody else asked since, and time
-// gone as it did here.
+// When Redis decided lies between when the question was sent and when its answer came. What is
+// sure to be denied is counted from the former; what a caller is told to wait is counted from
+// the latter, as it is by a caller whom Redis answers, so that it is never too short. So an
+// answer from here is what Redis would have found had nobody else asked since, and time gone as
+// it did here, or told a caller to wait longer by what the question was on its way.
 type denyCache struct {
 	seed   maphash.Seed
 	shards [denyShards]denyShard
@@ -39,8 +42,9 @@ type denyShard struct {
 // A denial is what was learned from one.
 type denial struct {
 	sent      time.Duration // by the limiter's clock
+	way       time.Duration // from then until the answer came
 	algorithm engine.Algorithm
-	debt      time.Duration // of a meter, when the question was sent, or less
+	debt      time.Duration // of a meter, between the two
 	// Of a log the decision, for the same limit and cost, and until when after being sent it
 	// stays so.
 	limit    engine.Limit
@@ -85,28 +89,31 @@ func (c *denyCache) answer(q *engine.Question, now, longest time.Duration) bool 
 
 // decide decides a question from a denial of some age, if that is enough.
 func (d *denial) decide(q *engine.Question, age time.Duration) bool {
+	here := age - d.way
 	if !q.Algorithm.KeepsLog() {
 		if age >= d.debt {
 			return false
 		}
-		q.Algorithm.ExplainDebt(engine.OpCheck, &q.Limit, int64(d.debt-age), q.Cost, &q.Decision)
-		return !q.Decision.Allowed
+		q.Algorithm.ExplainDebt(engine.OpCheck, &q.Limit, int64(d.debt-here), q.Cost, &q.Decision)
+		// The wait is as much shorter as the debt may be.
+		return q.Decision.RetryAfter == engine.Never || q.Decision.RetryAfter > d.way
 	}
 	if age >= d.holds || q.Limit != d.limit || q.Cost != d.cost {
 		return false
 	}
 	q.Decision = d.decision
-	q.Decision.RetryAfter -= age
-	q.Decision.ResetAfter -= age
+	q.Decision.RetryAfter -= here
+	q.Decision.ResetAfter -= here
 	return true
 }
 
-// learn remembers a denial of a question that was sent at an instant. holds is as in denial.
-func (c *denyCache) learn(q *engine.Question, sent, holds time.Duration) {
+// learn remembers a denial of a question that was sent at one instant and answered at another.
+// holds is as in denial.
+func (c *denyCache) learn(q *engine.Question, sent, answered, holds time.Duration) {
 	if q.Decision.RetryAfter == engine.Never || c.most == 0 {
 		return
 	}
-	d := &denial{sent: sent, algorithm: q.Algorithm, debt: q.Decision.ResetAfter}
+	d := &denial{sent: sent, way: answered - sent, algorithm: q.Algorithm, debt: q.Decision.ResetAfter}
 	if q.Algorithm.KeepsLog() {
 		d.limit, d.cost, d.decision, d.holds = q.Limit, q.Cost, q.Decision, min(holds, q.Decision.RetryAfter)
 	}

@@ -30,8 +30,10 @@ type node struct {
 	closed bool
 
 	// outage is nil while the circuit is closed.
-	outage     atomic.Pointer[outage]
-	losing     atomic.Int64 // since when every pipeline has been lost (ns of the limiter's clock), or 0
+	outage atomic.Pointer[outage]
+	// losing is since when pipelines have been lost and none was decided (ns of the limiter's
+	// clock), or 0.
+	losing     atomic.Int64
 	complaints complaints
 }
 
@@ -200,14 +202,15 @@ func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
 	}
 	sent := l.now()
 	_, err := pipeline.Exec(ctx)
-	l.stats.took(l.now() - sent)
+	answered := l.now()
+	l.stats.took(answered - sent)
 	for _, c := range commands {
 		// Where a connection is not let in, the commands are left without reply and error.
 		if c.Err() == nil && c.Val() == nil {
 			c.SetErr(cmp.Or(err, errNoReply))
 		}
 	}
-	return n.settle(list, commands, sent, how)
+	return n.settle(list, commands, sent, answered, how)
 }
 
 var errNoReply = errors.New("there was no reply")
@@ -223,17 +226,21 @@ func earliest(list []inquiry) time.Time {
 }
 
 // settle sees to the answers of a pipeline.
-func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent time.Duration, how sending) (undecided []inquiry) {
+func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent, answered time.Duration, how sending) (undecided []inquiry) {
 	l := n.limiter
 	var unscripted, lost []inquiry
 	var loss error
+	decides := false // or would, if it had the script, or the key
 	for at, i := range list {
 		reply, err := commands[at].Result()
 		if err == nil {
-			n.answer(i, reply, sent)
+			decides = true
+			n.answer(i, reply, sent, answered)
 			continue
 		}
-		switch kindOf(err, l.options.Mode) {
+		failure := kindOf(err, l.options.Mode)
+		decides = decides || failure != notNow
+		switch failure {
 		case foreignKey:
 			i.Err = refusal(i.Question, err.Error())
 			l.done(i)
@@ -256,7 +263,7 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent time.Duration,
 	}
 	if len(lost) > 0 {
 		n.lose(lost, loss, l.now()-sent)
-	} else {
+	} else if decides {
 		n.losing.Store(0)
 	}
 	if len(unscripted) > 0 && !how.scripts {
@@ -271,7 +278,7 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent time.Duration,
 var errNoScript = errors.New("it does not keep the scripts that it is given")
 
 // answer turns a script's reply into the question's answer.
-func (n *node) answer(i inquiry, reply any, sent time.Duration) {
+func (n *node) answer(i inquiry, reply any, sent, answered time.Duration) {
 	l := n.limiter
 	i.Err = nil
 	if err := explain(i.Question, reply); err != nil {
@@ -286,7 +293,7 @@ func (n *node) answer(i inquiry, reply any, sent time.Duration) {
 			_, _, oldest, _ := readLog(i.Question, reply)
 			holds = time.Duration(oldest) * time.Microsecond
 		}
-		l.denials.learn(i.Question, sent, holds)
+		l.denials.learn(i.Question, sent, answered, holds)
 	}
 	l.done(i)
 }
@@ -294,8 +301,9 @@ func (n *node) answer(i inquiry, reply any, sent time.Duration) {
 // lose sees to questions that got no answer: it is not known whether they were decided, so
 // they are not asked again. The circuit opens when Redis has said nothing for half of the time
 // that callers wait (one that was given less than that may merely have too much to do), or when
-// every connection has been lost for as long as they wait. One that is lost may be a primary
-// that has died, whose replica is about to take over.
+// pipelines have been lost for as long as they wait, and none decided. One that is lost may be of
+// a primary that has died, whose replica is about to take over; a Redis that loads may say so in
+// time now and then, and is as little use.
 func (n *node) lose(list []inquiry, err error, waited time.Duration) {
 	l := n.limiter
 	timeout := l.tuning.Load().Timeout

@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,6 +57,7 @@ var faults = []fault{
 	{"stopped", true, func(r *faultyRedis) { _ = r.cmd.Process.Signal(syscall.SIGSTOP) }, func(r *faultyRedis) { _ = r.cmd.Process.Signal(syscall.SIGCONT) }},
 	{"killed, started empty", true, func(r *faultyRedis) { r.kill() }, (*faultyRedis).again},
 	{"loading", true, (*faultyRedis).loadLong, func(*faultyRedis) {}},
+	{"loading, and answering seldom", true, (*faultyRedis).loadSlowly, func(*faultyRedis) {}},
 	{"demoted", true, func(r *faultyRedis) { r.do("replicaof", "127.0.0.1", "1") }, func(r *faultyRedis) { r.do("replicaof", "no", "one") }},
 	{"another password", true, func(r *faultyRedis) {
 		r.do("config", "set", "requirepass", "secret")
@@ -65,8 +67,18 @@ var faults = []fault{
 }
 
 // loadLong restarts it with so many keys that it loads for some seconds.
-func (r *faultyRedis) loadLong() {
-	const keys = 4000 // of a millisecond each, see startFaultyRedis
+func (r *faultyRedis) loadLong() { r.load(4000) } // keys of a millisecond each, see startFaultyRedis
+
+// loadSlowly restarts it so that it says that it loads, and then nothing for longer than half
+// of the timeout.
+func (r *faultyRedis) loadSlowly() {
+	delay := slices.Index(r.cmd.Args, "--key-load-delay") + 1
+	r.cmd.Args[delay] = "1200"
+	r.load(4000)
+}
+
+// load restarts it with so many keys.
+func (r *faultyRedis) load(keys int) {
 	pipeline := r.c.Pipeline()
 	for i := range keys {
 		pipeline.Set(context.Background(), fmt.Sprint("old:", i), "value", 0)
