@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/rlserver/rlserver/engine"
 )
 
 // A child process of these tests ends itself at a step of what it does.
@@ -143,6 +145,31 @@ var crashScripts = map[string]script{
 		s.counted(3)
 		must(s.t, s.d.close())
 	}},
+	"replaced, and taken over": {35, func(s *scriptRun) {
+		s.open()
+		s.begin()
+		s.counted(5)
+		s.at = position{testID(2), 1 << 40}
+		for range scriptEra {
+			_, s.at.offset = s.change()
+		}
+		written := make(chan struct{})
+		must(s.t, s.d.replaceLog(s.at, func(visit func(*engine.Change) error) error {
+			<-written
+			return s.live.dump(visit)
+		}))
+		s.step(3)
+		for id := 3; id < 5; id++ { // before the base is there
+			s.at.id = testID(id)
+			must(s.t, s.d.continueLog(s.at))
+			s.step(3)
+		}
+		close(written)
+		waitForRewrite(s.t, s.d)
+		s.say("kept", s.done)
+		s.counted(3)
+		must(s.t, s.d.close())
+	}},
 }
 
 // scriptEra is how many changes a full sync brings at once.
@@ -150,7 +177,7 @@ const scriptEra = 6
 
 func (s script) history(name string) *history {
 	h := newHistory(s.seed, scriptChanges, "k")
-	if name == "replaced" { // the sixth change forgets all, and the keys after it have other names
+	if strings.HasPrefix(name, "replaced") { // the sixth change forgets all, and the keys after it have other names
 		h = newHistory(s.seed, 5, "old")
 		after := newHistory(s.seed+1, scriptChanges, "new")
 		h.changes = append(append(h.changes, h.changes[0]), after.changes...)

@@ -99,7 +99,9 @@ type increment struct {
 	bytes int64    // of the file, up to there
 
 	// Guarded by mu.
-	aside    bool  // it is in no manifest: its base is being written
+	aside bool // it is in no manifest: its base is being written
+	// before are those that come into force with an increment that is aside, and before it.
+	before   []incrementEntry
 	unsynced bool  // something was appended since the last sync began
 	failed   error // of a sync
 }

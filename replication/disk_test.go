@@ -300,6 +300,50 @@ func TestReplaceLog(t *testing.T) {
 	}
 }
 
+// A history that gets another name while the base after a full sync is being written goes on,
+// and comes into force with that base; if there is none, none of it is left.
+func TestContinueAside(t *testing.T) {
+	for _, failure := range []error{nil, errors.New("made up")} {
+		dir := t.TempDir()
+		w := newWriter(t, mustOpen(t, dir), newHistory(17, 40, "k"))
+		w.begin()
+		w.append(10)
+		old := w.at
+		gate := make(chan struct{})
+		w.at = position{testID(2), 1 << 40}
+		must(t, w.d.replaceLog(w.at, func(visit func(*engine.Change) error) error {
+			<-gate
+			return errors.Join(failure, w.live.dump(visit))
+		}))
+		for id := 3; id < 6; id++ {
+			w.append(2)
+			w.at.id = testID(id)
+			must(t, w.d.continueLog(w.at))
+		}
+		w.append(2)
+		expect(t, copyDir(t, dir), true, w.h.states[10], old)
+		close(gate)
+		s, want := waitForRewrite(t, w.d), 6 // a manifest, a base, and four increments
+		if failure != nil {
+			waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+			want = 2 // a manifest, and the increment from before
+		} else if s.waiting || s.rewriteErr != nil {
+			t.Errorf("%+v", s)
+		}
+		if got := names(t, dir); strings.Count(got, "appendonly") != want {
+			t.Errorf("the directory has %s", got)
+		}
+		if failure != nil {
+			must(t, w.d.close())
+			expect(t, dir, true, w.h.states[10], old)
+			continue
+		}
+		w.append(2)
+		must(t, w.d.close())
+		expect(t, dir, true, w.h.states[w.done], w.at)
+	}
+}
+
 // A rewrite of a state that was replaced comes to nothing, even when all of it is written.
 func TestReplacedAtTheLastMoment(t *testing.T) {
 	dir := t.TempDir()

@@ -162,7 +162,8 @@ type logWriter struct {
 	end     int64
 	// lost says that frames were given up, so that only a rewrite makes the log whole.
 	lost bool
-	// remaking says that such a rewrite runs, or has run.
+	// remaking says that what is appended is worth nothing until a rewrite is done that runs, or
+	// has run.
 	remaking bool
 }
 
@@ -233,7 +234,11 @@ func (w *logWriter) continueAs(at position) {
 	}
 	if len(w.pending) > 0 || w.disk.continueLog(at) != nil {
 		w.giveUp()
+		return
 	}
+	// Who takes over while the base after a full sync is being written keeps nothing that it
+	// acknowledges before that is there.
+	w.remaking = w.disk.stats().waiting
 }
 
 // replace begins the log anew, because the state was replaced.

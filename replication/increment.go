@@ -2,6 +2,7 @@ package replication
 
 import (
 	"errors"
+	"slices"
 )
 
 // closeCurrent syncs and closes what is appended to, and removes it if it counts for nothing.
@@ -59,16 +60,18 @@ func (d *disk) createIncrement(at position, kind fileKind) (*increment, error) {
 	return c, nil
 }
 
-// discard closes and removes an increment.
+// discard closes and removes an increment, and those that were to come into force with it.
 func (d *disk) discard(c *increment) error {
 	_ = c.file.Close()
-	// If it came into force and nobody knows, it stays: it is empty, but it is named.
-	for _, name := range d.manifest.files() {
-		if name == incrementName(c.number) {
-			return nil
+	// What came into force and nobody knows stays: it may be empty, but it is named.
+	named := d.manifest.files()
+	var failed []error
+	for _, e := range append(c.before, incrementEntry{number: c.number}) {
+		if name := incrementName(e.number); !slices.Contains(named, name) {
+			failed = append(failed, removeFile(d.path(name)))
 		}
 	}
-	return removeFile(d.path(incrementName(c.number)))
+	return errors.Join(failed...)
 }
 
 // setManifest puts m in force. files is held.
@@ -80,8 +83,8 @@ func (d *disk) setManifest(m manifest) error {
 	return err
 }
 
-// switchTo has what is appended from now on go to a new increment of the log in force. files
-// and turn are held; the current increment is in order.
+// switchTo has what is appended from now on go to a new increment of the same log. files and
+// turn are held; the current increment takes what is appended.
 func (d *disk) switchTo(at position) (*increment, error) {
 	c := d.current
 	next, err := d.createIncrement(at, fileIncrement)
@@ -93,14 +96,9 @@ func (d *disk) switchTo(at position) (*increment, error) {
 	if err := d.syncCurrent(); err != nil {
 		return nil, errors.Join(err, d.discard(next))
 	}
-	m := d.manifest
-	m.increments = append([]incrementEntry(nil), m.increments...)
-	m.increments[len(m.increments)-1].end = c.end.offset
-	m.increments = append(m.increments, incrementEntry{next.number, openEnd})
-	if err := d.setManifest(m); err != nil {
-		if errors.Is(err, errUncertain) { // either may be in force, so neither can be appended to
-			d.syncFailed(c, err)
-		}
+	if c.aside {
+		next.aside, next.before = true, append(slices.Clip(c.before), incrementEntry{c.number, c.end.offset})
+	} else if err := d.nameNext(c, next); err != nil {
 		return nil, errors.Join(err, d.discard(next))
 	}
 	d.syncing.Lock()
@@ -111,4 +109,17 @@ func (d *disk) switchTo(at position) (*increment, error) {
 	d.record.closedBytes += c.bytes
 	_ = c.file.Close() // it is on disk
 	return next, nil
+}
+
+// nameNext puts an increment in force behind the current one. files and turn are held.
+func (d *disk) nameNext(c, next *increment) error {
+	m := d.manifest
+	m.increments = slices.Clone(m.increments)
+	m.increments[len(m.increments)-1].end = c.end.offset
+	m.increments = append(m.increments, incrementEntry{next.number, openEnd})
+	err := d.setManifest(m)
+	if errors.Is(err, errUncertain) { // either may be in force, so neither can be appended to
+		d.syncFailed(c, err)
+	}
+	return err
 }

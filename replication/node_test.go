@@ -138,6 +138,42 @@ func TestForkOfAnIncompleteLog(t *testing.T) {
 	}
 }
 
+// Who takes over while the base after a full sync is being written says that changes are not
+// on disk until that base is, and no longer.
+func TestForkWhileTheBaseIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	n := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
+	f, written := n.feed, make(chan struct{})
+	trouble := func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.drain()
+		return f.log.trouble()
+	}
+	f.replace(position{newID(), 1000}, func(visit func(*engine.Change) error) error {
+		<-written
+		return n.dump(visit)
+	})
+	f.mu.Lock()
+	f.fork()
+	f.mu.Unlock()
+	n.take(t, "early")
+	if trouble() == nil {
+		t.Error("changes that no file in force has are said to be on disk")
+	}
+	close(written)
+	waitUntil(t, func() bool { return trouble() == nil })
+	if s := n.disk().stats(); s.rewrites != 1 {
+		t.Errorf("%d bases were written, want 1", s.rewrites)
+	}
+	n.take(t, "late")
+	must(t, n.Close(false))
+	again := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
+	if keys := again.Store.Len(); keys != 2 {
+		t.Errorf("%d keys after a restart, want 2", keys)
+	}
+}
+
 // A key that is forgotten while everything is sent to a replica does not come back there,
 // however slowly the replica takes it.
 func TestFlushDuringFullSync(t *testing.T) {

@@ -22,7 +22,8 @@ func (d *disk) startLog(at position, dump dumper) error {
 // continueLog goes on at a position with the state that is there: where the stream ended, or
 // another history, which begins with that state. It turns the log on after load, without a
 // moment in which what is appended does not count; or it begins a new increment while the
-// log is on, unless that is in trouble or waits for its base, when it is to be replaced.
+// log is on, unless that is in trouble, when it is to be replaced. Where the increment waits
+// for its base, the new one does too.
 func (d *disk) continueLog(at position) error {
 	d.files.Lock()
 	defer d.files.Unlock()
@@ -30,7 +31,7 @@ func (d *disk) continueLog(at position) error {
 	defer d.turn.Unlock()
 	was := d.loaded
 	switch {
-	case d.on && !d.inOrder():
+	case d.on && !d.inOrder() && !d.takesAside():
 		return fmt.Errorf("%w: it is to be replaced", errLogOn)
 	case d.on:
 		_, err := d.switchTo(at)

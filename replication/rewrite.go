@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 const (
@@ -76,6 +77,23 @@ func (d *disk) beginAside(at position, dump dumper) error {
 	return nil
 }
 
+// takesAside says whether what is appended waits for its base, and is as good as that.
+// turn is held.
+func (d *disk) takesAside() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.current
+	return d.job != nil && c != nil && c.aside && c.failed == nil && !c.ragged
+}
+
+// first is the number of the first increment that comes into force with one that is aside.
+func (c *increment) first() int {
+	if len(c.before) > 0 {
+		return c.before[0].number
+	}
+	return c.number
+}
+
 // beginJob writes the base that goes with an increment. files and turn are held.
 func (d *disk) beginJob(c *increment, at position, dump dumper) {
 	job := &rewriteJob{number: c.number, at: at, aside: c.aside, started: d.now()}
@@ -130,13 +148,10 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 		return errors.Join(err, removeFile(path+temporary), removeFile(path))
 	}
 	m := manifest{last: d.manifest.last, base: job.number}
-	for _, i := range d.manifest.increments {
-		if i.number >= job.number {
-			m.increments = append(m.increments, i)
-		}
-	}
 	if job.aside {
-		m.increments = []incrementEntry{{job.number, openEnd}}
+		m.increments = d.aside()
+	} else {
+		m.increments = slices.DeleteFunc(slices.Clone(d.manifest.increments), func(i incrementEntry) bool { return i.number < job.number })
 	}
 	if err := d.setManifest(m); err != nil {
 		if errors.Is(err, errUncertain) { // either may be in force, so both must stay
@@ -147,7 +162,7 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 	closed := d.closedBytes(&m)
 	d.mu.Lock()
 	if job.aside {
-		d.current.aside = false
+		d.current.aside, d.current.before = false, nil
 		if d.current.failed == nil {
 			d.failed = nil
 		}
@@ -158,6 +173,13 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 	d.mu.Unlock()
 	d.cleanUp()
 	return nil
+}
+
+// aside are the increments that come into force with the base. files is held.
+func (d *disk) aside() []incrementEntry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append(slices.Clip(d.current.before), incrementEntry{d.current.number, openEnd})
 }
 
 // closedBytes is what the increments of a manifest but the last take.
@@ -220,7 +242,7 @@ func (d *disk) jobFailed(job *rewriteJob, err error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	d.mu.Lock()
-	stale := d.current == nil || d.current.number != job.number
+	stale := d.current == nil || d.current.first() != job.number
 	d.mu.Unlock()
 	if stale {
 		return
