@@ -66,7 +66,7 @@ func (d *disk) discard(c *increment) error {
 	// What came into force and nobody knows stays: it may be empty, but it is named.
 	named := d.manifest.files()
 	var failed []error
-	for _, e := range append(c.before, incrementEntry{number: c.number}) {
+	for _, e := range append(slices.Clip(c.before), incrementEntry{number: c.number}) {
 		if name := incrementName(e.number); !slices.Contains(named, name) {
 			failed = append(failed, removeFile(d.path(name)))
 		}
