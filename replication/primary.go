@@ -27,8 +27,9 @@ import (
 // SyncVersion is the version of what is spoken between primary and replica.
 const SyncVersion = 1
 
-// pingInterval is how often a replica hears of a primary that has nothing to tell.
-const pingInterval = time.Second
+// pingInterval is how often a replica hears of a primary that has nothing to tell, and
+// acknowledges that: well below a second, the least that min-replicas-max-lag can be.
+const pingInterval = 300 * time.Millisecond
 
 // A ReplicaLink is the connection of a replica that has sent RL.SYNC. IP and Port are where it
 // says it listens.
@@ -110,14 +111,14 @@ func (r *replicas) close() {
 	defer r.mu.Unlock()
 	r.closed = true
 	for _, l := range r.list {
-		_ = l.Conn.Close()
+		l.end()
 	}
 }
 
 // dropAll ends all links. The replicas come back and are answered by what is so then.
 func (r *replicas) dropAll() {
 	for _, l := range r.all() {
-		_ = l.Conn.Close()
+		l.end()
 	}
 }
 
@@ -177,9 +178,13 @@ func (r *replicas) cutOff(f *feed, timeout time.Duration) {
 		default:
 			continue
 		}
-		_ = l.Conn.Close()
+		l.end()
 	}
 }
+
+// end closes the connection, and does not wait for that: over TLS there is a last word to say,
+// for which a replica that reads nothing has five seconds.
+func (l *replicaLink) end() { go func() { _ = l.Conn.Close() }() }
 
 func (l *replicaLink) name() string { return net.JoinHostPort(l.IP, fmt.Sprint(l.Port)) }
 
