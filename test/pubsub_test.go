@@ -348,8 +348,8 @@ func TestHostilePubsub(t *testing.T) {
 }
 
 func TestPubsubWithGoRedis(t *testing.T) {
-	p := startServer(t)
 	for _, protocol := range []int{2, 3} {
+		p := startServer(t) // one whose subscribers are all known
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		c := redis.NewClient(&redis.Options{Addr: p.addr(), Protocol: protocol})
 		sub := c.Subscribe(ctx, "a", "b")
