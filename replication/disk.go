@@ -203,11 +203,18 @@ func (d *disk) appendTo() (*increment, error) {
 	switch {
 	case !d.on:
 		return nil, errLogOff
-	case c == nil || c.failed != nil || d.failed != nil && !c.aside:
+	case !d.takes():
 		d.record.appendErr = d.failed
 		return nil, d.failed
 	}
 	return c, nil
+}
+
+// takes says whether what is appended is in force, or comes into force with its base. mu is
+// held.
+func (d *disk) takes() bool {
+	c := d.current
+	return c != nil && c.failed == nil && (d.failed == nil || c.aside)
 }
 
 // follows checks that frames begin where those before ended: a log with a gap in it is

@@ -60,13 +60,18 @@ func (d *disk) createIncrement(at position, kind fileKind) (*increment, error) {
 	return c, nil
 }
 
+// chain are the increments that come into force together, of which c is the last and ends there.
+func (c *increment) chain(end int64) []incrementEntry {
+	return append(slices.Clip(c.before), incrementEntry{c.number, end})
+}
+
 // discard closes and removes an increment, and those that were to come into force with it.
 func (d *disk) discard(c *increment) error {
 	_ = c.file.Close()
 	// What came into force and nobody knows stays: it may be empty, but it is named.
 	named := d.manifest.files()
 	var failed []error
-	for _, e := range append(slices.Clip(c.before), incrementEntry{number: c.number}) {
+	for _, e := range c.chain(openEnd) {
 		if name := incrementName(e.number); !slices.Contains(named, name) {
 			failed = append(failed, removeFile(d.path(name)))
 		}
@@ -97,7 +102,7 @@ func (d *disk) switchTo(at position) (*increment, error) {
 		return nil, errors.Join(err, d.discard(next))
 	}
 	if c.aside {
-		next.aside, next.before = true, append(slices.Clip(c.before), incrementEntry{c.number, c.end.offset})
+		next.aside, next.before = true, c.chain(c.end.offset)
 	} else if err := d.nameNext(c, next); err != nil {
 		return nil, errors.Join(err, d.discard(next))
 	}

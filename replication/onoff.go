@@ -31,7 +31,7 @@ func (d *disk) continueLog(at position) error {
 	defer d.turn.Unlock()
 	was := d.loaded
 	switch {
-	case d.on && !d.inOrder() && !d.takesAside():
+	case d.on && !d.canSwitch():
 		return fmt.Errorf("%w: it is to be replaced", errLogOn)
 	case d.on:
 		_, err := d.switchTo(at)
@@ -77,6 +77,13 @@ func (d *disk) continueLog(at position) error {
 	d.mu.Unlock()
 	d.cleanUp()
 	return nil
+}
+
+// canSwitch says whether another increment can follow the one that is appended to. turn is held.
+func (d *disk) canSwitch() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.takes() && !d.current.ragged
 }
 
 // replaceLog begins a new log because the state was replaced: as startLog, but with the log

@@ -52,8 +52,7 @@ func (d *disk) rewrite(at position, dump dumper) error {
 func (d *disk) inOrder() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := d.current
-	return d.failed == nil && c != nil && !c.aside && c.failed == nil && !c.ragged
+	return d.takes() && !d.current.aside && !d.current.ragged
 }
 
 // beginAside makes an increment that is appended to from now on, and counts when its base is
@@ -75,23 +74,6 @@ func (d *disk) beginAside(at position, dump dumper) error {
 	d.mu.Unlock()
 	d.beginJob(next, at, dump)
 	return nil
-}
-
-// takesAside says whether what is appended waits for its base, and is as good as that.
-// turn is held.
-func (d *disk) takesAside() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := d.current
-	return d.job != nil && c != nil && c.aside && c.failed == nil && !c.ragged
-}
-
-// first is the number of the first increment that comes into force with one that is aside.
-func (c *increment) first() int {
-	if len(c.before) > 0 {
-		return c.before[0].number
-	}
-	return c.number
 }
 
 // beginJob writes the base that goes with an increment. files and turn are held.
@@ -149,7 +131,9 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 	}
 	m := manifest{last: d.manifest.last, base: job.number}
 	if job.aside {
-		m.increments = d.aside()
+		d.mu.Lock()
+		m.increments = d.current.chain(openEnd)
+		d.mu.Unlock()
 	} else {
 		m.increments = slices.DeleteFunc(slices.Clone(d.manifest.increments), func(i incrementEntry) bool { return i.number < job.number })
 	}
@@ -173,13 +157,6 @@ func (d *disk) install(job *rewriteJob, path string, bytes int64) error {
 	d.mu.Unlock()
 	d.cleanUp()
 	return nil
-}
-
-// aside are the increments that come into force with the base. files is held.
-func (d *disk) aside() []incrementEntry {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return append(slices.Clip(d.current.before), incrementEntry{d.current.number, openEnd})
 }
 
 // closedBytes is what the increments of a manifest but the last take.
@@ -242,7 +219,7 @@ func (d *disk) jobFailed(job *rewriteJob, err error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	d.mu.Lock()
-	stale := d.current == nil || d.current.first() != job.number
+	stale := d.current == nil || d.current.chain(openEnd)[0].number != job.number
 	d.mu.Unlock()
 	if stale {
 		return
