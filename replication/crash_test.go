@@ -64,6 +64,26 @@ func (s *scriptRun) only(n int) {
 	}
 }
 
+// replaced begins a log, and then all keys go and others come, as by a full sync.
+func (s *scriptRun) replaced() {
+	s.open()
+	s.begin()
+	s.counted(5)
+	s.at = position{testID(2), 1 << 40}
+	for range scriptEra {
+		_, s.at.offset = s.change()
+	}
+}
+
+// endRewritten waits until what was appended counts, and goes on to the end.
+func (s *scriptRun) endRewritten() {
+	waitForRewrite(s.t, s.d)
+	must(s.t, s.d.trouble())
+	s.say("kept", s.done)
+	s.counted(3)
+	must(s.t, s.d.close())
+}
+
 func (s *scriptRun) open() {
 	s.d = mustOpen(s.t, s.dir)
 	s.d.setPolicy(fsyncAlways)
@@ -123,36 +143,16 @@ var crashScripts = map[string]script{
 		s.d.syncFailed(s.d.current, errors.New("made up"))
 		must(s.t, s.d.rewrite(s.at, s.live.dump))
 		s.step(4)
-		waitForRewrite(s.t, s.d)
-		must(s.t, s.d.trouble())
-		s.say("kept", s.done)
-		s.counted(3)
-		must(s.t, s.d.close())
+		s.endRewritten()
 	}},
 	"replaced": {34, func(s *scriptRun) {
-		s.open()
-		s.begin()
-		s.counted(5)
-		// All keys go and others come, as by a full sync.
-		s.at = position{testID(2), 1 << 40}
-		for range scriptEra {
-			_, s.at.offset = s.change()
-		}
+		s.replaced()
 		must(s.t, s.d.replaceLog(s.at, s.live.dump))
 		s.step(4)
-		waitForRewrite(s.t, s.d)
-		s.say("kept", s.done)
-		s.counted(3)
-		must(s.t, s.d.close())
+		s.endRewritten()
 	}},
 	"replaced, and taken over": {35, func(s *scriptRun) {
-		s.open()
-		s.begin()
-		s.counted(5)
-		s.at = position{testID(2), 1 << 40}
-		for range scriptEra {
-			_, s.at.offset = s.change()
-		}
+		s.replaced()
 		written := make(chan struct{})
 		must(s.t, s.d.replaceLog(s.at, func(visit func(*engine.Change) error) error {
 			<-written
@@ -165,10 +165,7 @@ var crashScripts = map[string]script{
 			s.step(3)
 		}
 		close(written)
-		waitForRewrite(s.t, s.d)
-		s.say("kept", s.done)
-		s.counted(3)
-		must(s.t, s.d.close())
+		s.endRewritten()
 	}},
 }
 
