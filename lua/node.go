@@ -262,7 +262,7 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent, answered time
 		}
 	}
 	if len(lost) > 0 {
-		n.lose(lost, loss, l.now()-sent)
+		n.lose(lost, loss, answered-sent)
 	} else if decides {
 		n.losing.Store(0)
 	}
