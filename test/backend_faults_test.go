@@ -3,7 +3,6 @@ package test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,15 +26,13 @@ type fault struct {
 // A faultyRedis is a Redis that a test puts out of order and in order again.
 type faultyRedis struct {
 	*process
-	t     testing.TB
-	c     *redis.Client
-	flags []string
+	t testing.TB
+	c *redis.Client
 }
 
 func startFaultyRedis(t testing.TB) *faultyRedis {
 	// Keys take their time to load, so that a restart with keys is noticed.
-	r := &faultyRedis{t: t, flags: []string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", "--dbfilename", "dump.rdb"}}
-	r.process = startRedis(t, r.flags...)
+	r := &faultyRedis{t: t, process: startRedis(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024", "--dbfilename", "dump.rdb")}
 	r.c = r.client()
 	return r
 }
@@ -69,11 +66,10 @@ var faults = []fault{
 // loadLong restarts it with so many keys that it loads for some seconds.
 func (r *faultyRedis) loadLong() { r.load(4000) } // keys of a millisecond each, see startFaultyRedis
 
-// loadSlowly restarts it so that it says that it loads, and then nothing for longer than half
-// of the timeout.
+// loadSlowly restarts it so that it says about three times in a timeout that it loads: what is
+// left of the timeout after the last is too short to tell by it that Redis is silent.
 func (r *faultyRedis) loadSlowly() {
-	delay := slices.Index(r.cmd.Args, "--key-load-delay") + 1
-	r.cmd.Args[delay] = "1200"
+	r.cmd.Args = append(r.cmd.Args, "--key-load-delay", "1200") // the last one counts
 	r.load(4000)
 }
 

@@ -198,10 +198,11 @@ func TestDiskFullKilled(t *testing.T) {
 	l := newLedger(rng, 0)
 	var refused atomic.Bool
 	all := startLoadThat(n, l, rng, workers, func(reply value) bool {
-		if isMisconf(reply) {
+		misconf := isMisconf(reply)
+		if misconf {
 			refused.Store(true)
 		}
-		return isMisconf(reply)
+		return misconf
 	})
 	time.Sleep(100 * time.Millisecond)
 	disk.fill()
