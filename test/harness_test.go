@@ -193,19 +193,28 @@ var nextPort atomic.Int64
 
 func init() { nextPort.Store(int64(os.Getpid()) * 200) }
 
-// freePort finds a port that nobody listens on, another one each time.
+// freePort finds a port that nobody listens on, another one each time, for a process that will.
+// Who listens in this process takes listenFree: a child that is being started has all that is
+// open until it is another program, so for a moment the port may not be free yet.
 func freePort(t testing.TB) int {
+	t.Helper()
+	l, port := listenFree(t)
+	_ = l.Close()
+	return port
+}
+
+// listenFree listens on a port that nobody listens on, another one each time.
+func listenFree(t testing.TB) (l net.Listener, port int) {
 	t.Helper()
 	for range portMax - portMin {
 		port := portMin + int(nextPort.Add(1)%(portMax-portMin))
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
-			_ = l.Close()
-			return port
+			return l, port
 		}
 	}
 	t.Fatal("no port is free")
-	return 0
+	return nil, 0
 }
 
 // client is a go-redis client of the server, closed when the test ends.

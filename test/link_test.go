@@ -48,11 +48,7 @@ const cutPatience = 30 * time.Millisecond
 // startLink makes a link to an address, on a port of its own.
 func startLink(t testing.TB, to string) *link {
 	t.Helper()
-	port := freePort(t)
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener, port := listenFree(t)
 	l := &link{to: to, port: port, listener: listener, pairs: map[*linkPair]struct{}{}}
 	go l.accept(listener)
 	t.Cleanup(l.close)
