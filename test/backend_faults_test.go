@@ -53,8 +53,10 @@ func (r *faultyRedis) again() {
 var faults = []fault{
 	{"stopped", true, func(r *faultyRedis) { _ = r.cmd.Process.Signal(syscall.SIGSTOP) }, func(r *faultyRedis) { _ = r.cmd.Process.Signal(syscall.SIGCONT) }},
 	{"killed, started empty", true, func(r *faultyRedis) { r.kill() }, (*faultyRedis).again},
-	{"loading", true, (*faultyRedis).loadLong, func(*faultyRedis) {}},
-	{"loading, and answering seldom", true, (*faultyRedis).loadSlowly, func(*faultyRedis) {}},
+	{"loading", true, func(r *faultyRedis) { r.load() }, (*faultyRedis).loadFast},
+	// It says about three times in a timeout that it loads: what is left of the timeout after
+	// the last is too short to tell by it that Redis is silent.
+	{"loading, and answering seldom", true, func(r *faultyRedis) { r.load("--key-load-delay", "1200") }, (*faultyRedis).loadFast},
 	{"demoted", true, func(r *faultyRedis) { r.do("replicaof", "127.0.0.1", "1") }, func(r *faultyRedis) { r.do("replicaof", "no", "one") }},
 	{"another password", true, func(r *faultyRedis) {
 		r.do("config", "set", "requirepass", "secret")
@@ -63,29 +65,17 @@ var faults = []fault{
 	{"out of memory", false, func(r *faultyRedis) { r.do("config", "set", "maxmemory", "1") }, func(r *faultyRedis) { r.do("config", "set", "maxmemory", "0") }},
 }
 
-// loadLong restarts it with so many keys that it loads for some seconds.
-func (r *faultyRedis) loadLong() { r.load(4000) } // keys of a millisecond each, see startFaultyRedis
-
-// loadSlowly restarts it so that it says about three times in a timeout that it loads: what is
-// left of the timeout after the last is too short to tell by it that Redis is silent.
-func (r *faultyRedis) loadSlowly() {
-	r.cmd.Args = append(r.cmd.Args, "--key-load-delay", "1200") // the last one counts
-	r.load(4000)
-}
-
-// load restarts it with so many keys.
-func (r *faultyRedis) load(keys int) {
-	pipeline := r.c.Pipeline()
-	for i := range keys {
-		pipeline.Set(context.Background(), fmt.Sprint("old:", i), "value", 0)
-	}
-	if _, err := pipeline.Exec(context.Background()); err != nil {
-		r.t.Fatal(err)
-	}
+// load restarts it, with settings, and with so many keys that it loads until loadFast.
+func (r *faultyRedis) load(settings ...string) {
+	r.do("eval", "for i = 1, 100000 do redis.call('SET', 'old:' .. i, 'value') end return 1", 0)
 	r.do("save")
 	r.kill()
+	r.cmd.Args = append(r.cmd.Args, settings...) // of what is said twice the last counts
 	r.again()
 }
+
+// loadFast lets it finish loading.
+func (r *faultyRedis) loadFast() { r.do("config", "set", "key-load-delay", "0") }
 
 const (
 	faultTimeout = 300 * time.Millisecond

@@ -33,7 +33,7 @@ func TestPrimaryRestarts(t *testing.T) {
 				load.running.Wait() // with connections that have ended
 				primary.start()
 				time.Sleep(stirShort * time.Millisecond)
-				drained()
+				drained(primary)
 				awaitSync(primary, replica)
 				t.Logf("round %d: %d keys, equal on both", round, mustEqual(t, primary, replica))
 			}
@@ -64,7 +64,7 @@ func TestRareStates(t *testing.T) {
 			c.ask("RL.CHECK", name, "leaky_bucket", "100", "300d")
 		}
 	}
-	drained()
+	drained(primary)
 	late := startNode(t, "--max-log-limit", "500000", "--appendonly", "yes", "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.port))
 	awaitSync(primary, early, late)
 	look := func(n *node) string {
@@ -115,7 +115,7 @@ func TestForgottenForMemory(t *testing.T) {
 	for i := 0; i < keys; i += 1000 {
 		c.fill(fmt.Sprint(longPrefix, i, ":"), "token_bucket", 1000)
 	}
-	drained()
+	drained(primary)
 	awaitSync(primary, replica)
 	forgotten := primary.count("evicted_live_keys")
 	kept, copied := primary.ask("DBSIZE").text, replica.ask("DBSIZE").text

@@ -49,8 +49,13 @@ func awaitSync(primary *node, replicas ...*node) {
 	}
 }
 
-// drained waits until what was changed is in the stream.
-func drained() { time.Sleep(300 * time.Millisecond) }
+// drained has what was changed put into the stream, which awaitSync compares.
+func drained(primary *node) {
+	primary.t.Helper()
+	if got := primary.ask("WAIT", "0", "1"); got.kind != ':' {
+		primary.t.Fatalf("WAIT answered %+v", got)
+	}
+}
 
 // A primary and two replicas under load, over links that are cut in the middle of frames, are
 // slow, hold everything back, and flap, while the replicas are killed and started again. When
@@ -113,7 +118,7 @@ func TestLinks(t *testing.T) {
 		t.Logf("%s was started again %d times; its link: %s", name, restarts[i], strings.Join(lists[i], ", "))
 	}
 	time.Sleep(stirShort * time.Millisecond) // keys that are soon at rest are at rest
-	drained()
+	drained(primary)
 	awaitSync(primary, onDisk, inMemory)
 	keys := mustEqual(t, primary, onDisk, inMemory)
 	full, partial := primary.count("sync_full"), primary.count("sync_partial_ok")
@@ -173,7 +178,7 @@ func TestSlowReplica(t *testing.T) {
 	l.set(weather{})
 	l.cut()
 	time.Sleep(stirShort * time.Millisecond)
-	drained()
+	drained(primary)
 	awaitSync(primary, replica)
 	mustEqual(t, primary, replica)
 }
@@ -188,7 +193,7 @@ func TestChainOfReplicas(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	load.end(t)
 	time.Sleep(stirShort * time.Millisecond)
-	drained()
+	drained(first)
 	awaitSync(first, second, third)
 	mustEqual(t, first, second, third)
 	full := second.count("sync_full")
@@ -196,7 +201,7 @@ func TestChainOfReplicas(t *testing.T) {
 	if got, err := second.check("new", "token_bucket", 10, 1); err != nil || got[0] != 1 {
 		t.Errorf("the second is a primary and answers %v %v", got, err)
 	}
-	drained()
+	drained(second)
 	awaitSync(second, third)
 	if got := third.remaining("new", "token_bucket", 10); got != 9 {
 		t.Errorf("the third has %d left of a key that the second has taken one of", got)

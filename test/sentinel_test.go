@@ -112,7 +112,7 @@ func (o outage) play(t *testing.T) {
 	o.judge(t, clients, local, began, demoted)
 
 	awaitSync(w.nodes[now], old)
-	drained()
+	drained(w.nodes[now])
 	awaitSync(w.nodes[now], w.others(now)...)
 	keys := mustEqual(t, w.nodes[now], w.others(now)...)
 	t.Logf("%d keys, equal on all three", keys)
