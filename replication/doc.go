@@ -41,7 +41,8 @@
 //  5. Frames in the files in force follow each other without a gap. (increment.go)
 //  6. A replica that continues lacks nothing: it has the history up to where it asks from, and
 //     the backlog holds the rest. Whoever was a primary asks for everything, for what it
-//     admitted last may be in nobody's history. (feed.go, replica.go; ../test's link tests)
+//     admitted last may be in nobody's history; but who starts with a log has what is in it
+//     and no more. (feed.go, replica.go, Node.dumpBase; ../test's link tests, node_test.go)
 //  7. Nobody who checks waits for a disk or a replica, and what waits for these is bounded: a
 //     bit for each key, pendingBytesMax, the backlog. (feed.go, backlog.go)
 //  8. A replica's state is replaced as a whole, when the new one is all there. (replica.go;

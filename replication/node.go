@@ -35,6 +35,7 @@ type Node struct {
 	// generation counts how often the store's state was replaced, so that a dump that began
 	// before notices.
 	generation atomic.Uint64
+	applying   sync.Mutex // held while a primary's frame is in the store and not in the feed
 
 	commits  commits
 	replicas replicas
@@ -210,7 +211,7 @@ func (n *Node) turnLog(on bool) error {
 			n.feed.track(false)
 		}
 		n.feed.drain()
-		err = w.disk.startLog(n.feed.at, n.dump)
+		err = w.disk.startLog(n.feed.at, n.dumpBase)
 	} else {
 		err = w.disk.stopLog()
 	}
@@ -232,6 +233,19 @@ func (n *Node) setHeld() {
 // dump walks all keys.
 func (n *Node) dump(visit func(*engine.Change) error) error {
 	return n.dumpSteps(visit, dumpKeys, func() (int, error) { return dumpKeys, nil })
+}
+
+// dumpBase is dump for a base of the log. What it has seen is in the stream when it returns, and
+// so in the increment that goes with the base: a log that is read to its end is the state at
+// that place of the history, and nothing younger.
+func (n *Node) dumpBase(visit func(*engine.Change) error) error {
+	if err := n.dump(visit); err != nil {
+		return err
+	}
+	n.applying.Lock() // a frame that is applied in part is in the stream when it is applied
+	defer n.applying.Unlock()
+	n.feed.settle()
+	return nil
 }
 
 // dumpSteps is dump with a first step of so many keys. between is called after each step and
@@ -304,7 +318,7 @@ func (n *Node) interval() time.Duration {
 func (n *Node) tend() {
 	t := n.tuning.Load()
 	n.feed.mu.Lock()
-	n.feed.log.mend(n.feed.at, n.dump, int64(t.RewritePercentage), t.RewriteMinSize)
+	n.feed.log.mend(n.feed.at, n.dumpBase, int64(t.RewritePercentage), t.RewriteMinSize)
 	n.feed.mu.Unlock()
 	n.saveIfDue(t)
 	n.replicas.cutOff(n.feed, t.Timeout)

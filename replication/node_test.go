@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,6 +95,56 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 	}
 	if l := again.link.Load(); l.continued {
 		t.Error("the replica asks to continue from the snapshot's place, and has what came behind it")
+	}
+}
+
+// A base may be younger than the place in the history at which it stands. The log has, when the
+// base is in force, what it has seen: who starts with the log is where the log ends.
+func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
+	var n *Node
+	var meanwhile atomic.Bool // the next reading of the clock, by a dump, comes with a change
+	dir := t.TempDir()
+	n = startNode(t, dir, func(o *Options) {
+		clock := o.Now
+		o.Now = func() int64 {
+			if meanwhile.CompareAndSwap(true, false) {
+				n.take(t, "meanwhile")
+			}
+			return clock()
+		}
+		o.Tuning.AppendOnly = true
+	})
+	n.take(t, "before")
+	n.feed.mu.Lock()
+	n.feed.drain()
+	before := n.feed.at.offset
+	meanwhile.Store(true)
+	err := n.feed.log.disk.rewrite(n.feed.at, n.dumpBase)
+	n.feed.mu.Unlock()
+	must(t, err)
+	waitForRewrite(t, n.disk())
+
+	again := startNode(t, copyDir(t, dir), func(o *Options) { o.Host, o.Port, o.Tuning.AppendOnly = "127.0.0.1", 1, true })
+	if _, ok := again.Store.Lookup("meanwhile", again.Now()); !ok {
+		t.Fatal("the base has nothing that is younger than its place")
+	}
+	if l := again.link.Load(); !l.continued || again.feed.at.offset <= before {
+		t.Errorf("it continues (%v) at %d, where the base stands, and has what came behind it", l.continued, before)
+	}
+}
+
+// A base that has seen a part of what a primary has sent waits for the rest.
+func TestBaseWaitsForTheWholeFrame(t *testing.T) {
+	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.AppendOnly = true })
+	n.applying.Lock()
+	must(t, n.Rewrite())
+	time.Sleep(50 * time.Millisecond) // for what must not happen
+	if s := n.disk().stats(); s.rewrites > 0 {
+		t.Error("the base was put in force within a frame")
+	}
+	n.applying.Unlock()
+	if s := waitForRewrite(t, n.disk()); s.rewrites != 1 || s.rewriteErr != nil {
+		t.Errorf("%+v", s)
 	}
 }
 

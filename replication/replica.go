@@ -341,7 +341,7 @@ func (l *primaryLink) loadAll(p *primaryConn, frames *frameReader, at position) 
 			n.generation.Add(1) // on both sides, or a dump could begin or end between the two
 			loader.Done()
 			n.generation.Add(1)
-			n.feed.replace(at, n.dump)
+			n.feed.replace(at, n.dumpBase)
 			l.continued = true
 			n.Logger.Info("full sync done", "primary", l.addr(), "keys", loaded, "took", time.Since(started).Round(time.Millisecond))
 			return p.acknowledge(at.offset)
@@ -353,6 +353,25 @@ func (l *primaryLink) loadAll(p *primaryConn, frames *frameReader, at position) 
 			}
 		}
 	}
+}
+
+// take applies a frame, and has it in this server's stream as well.
+func (l *primaryLink) take(f frame, whole []byte) error {
+	n := l.node
+	n.applying.Lock()
+	defer n.applying.Unlock()
+	records, now := 0, n.Now()-staleMicros
+	l.continued = false // while only a part is applied
+	err := readChanges(f.payload, func(c *engine.Change) error {
+		records++
+		return n.Store.Apply(c, now)
+	})
+	if err != nil {
+		return err
+	}
+	n.feed.accept(whole, f.end(), records)
+	l.continued = true
+	return nil
 }
 
 // apply applies the stream.
@@ -373,19 +392,11 @@ func (l *primaryLink) apply(p *primaryConn, frames *frameReader) error {
 			l.continued = false
 			return fmt.Errorf("%w: %v at %d, expected changes at %d", errGap, f.kind, f.offset, at)
 		default:
-			records, now := 0, n.Now()-staleMicros
-			l.continued = false // while only a part is applied
-			err := readChanges(f.payload, func(c *engine.Change) error {
-				records++
-				return n.Store.Apply(c, now)
-			})
-			if err != nil {
+			whole = appendFrame(whole[:0], f.kind, f.offset, f.payload)
+			if err := l.take(f, whole); err != nil {
 				return err
 			}
 			at = f.end()
-			whole = appendFrame(whole[:0], f.kind, f.offset, f.payload)
-			n.feed.accept(whole, at, records)
-			l.continued = true
 		}
 		if !frames.buffered() {
 			if err := p.acknowledge(at); err != nil {

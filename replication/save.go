@@ -94,7 +94,7 @@ func (n *Node) Rewrite() error {
 		return errLogOff
 	}
 	f.drain()
-	return f.log.disk.rewrite(f.at, n.dump)
+	return f.log.disk.rewrite(f.at, n.dumpBase)
 }
 
 // saveIfDue begins a snapshot if one of the save points says so.
