@@ -75,9 +75,9 @@ parity: ## compare a million random steps in Redis and in memory, field by field
 	test/setup
 	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000)
 
-attack: ## attack a server by its connections, and see what honest clients notice (8 minutes)
+attack: ## attack a server by its connections, and see what honest clients notice (half an hour)
 	test/setup
-	$(GOTEST) ./test -v -timeout 30m -run 'TestAttack$$' -attack
+	$(GOTEST) ./test -v -timeout 60m -run 'TestAttack$$' -attack
 
 crash: ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
 	test/setup
