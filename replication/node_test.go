@@ -115,13 +115,9 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 		o.Tuning.AppendOnly = true
 	})
 	n.take(t, "before")
-	n.feed.mu.Lock()
-	n.feed.drain()
-	before := n.feed.at.offset
+	before := n.feed.settle()
 	meanwhile.Store(true)
-	err := n.feed.log.disk.rewrite(n.feed.at, n.dumpBase)
-	n.feed.mu.Unlock()
-	must(t, err)
+	must(t, n.Rewrite())
 	waitForRewrite(t, n.disk())
 
 	again := startNode(t, copyDir(t, dir), func(o *Options) { o.Host, o.Port, o.Tuning.AppendOnly = "127.0.0.1", 1, true })

@@ -79,10 +79,9 @@ const (
 	// attackMax is the longest that an attack may take.
 	attackMax = 3 * time.Minute
 	// recoveryMax is how long a server may take to become what it was, but for its memory: a
-	// process that has nothing to do collects its garbage once in two minutes, and then gives
-	// it back with a hundredth of the processor's time.
+	// process that has nothing to do collects its garbage once in two minutes.
 	recoveryMax       = 15 * time.Second
-	memoryRecoveryMax = 4 * time.Minute
+	memoryRecoveryMax = 150 * time.Second
 	recoverySoon      = time.Second
 )
 

@@ -122,7 +122,7 @@ func (r *durableRow) measure(t *testing.T) (m durableRound) {
 	run := runBenchmarkOn(t, r.process, r.keys, r.words(), wireConnections, wireDeep, r.requests)
 	server = processTime(t, pid) - server
 	m.cores = max(0, (machineTime(t)-machine-server-run.cpu).Seconds()/time.Since(begin).Seconds())
-	time.Sleep(300 * time.Millisecond) // the last changes are drained and written
+	drained(r.node) // the last changes are written
 	m.benchmarkReport = run.benchmarkReport
 	m.cpu = float64(server) / float64(time.Microsecond) / float64(r.requests)
 	m.bytes = float64(r.logBytes()-files) / float64(r.requests) * 1e6
