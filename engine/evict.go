@@ -65,8 +65,9 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 	// Two for one, so that tables that are too large when the bound is lowered get fewer
 	// keys, and a smaller successor.
 	seed := p.meta ^ uint64(t.used.Load())*0x9e37_79b9_7f4a_7c15
-	for i := range uint64(2) {
-		s.evict(sp, t, victims{now: now, most: 1}, seed+i<<32)
+	for i, forgot := uint64(0), 0; i < 2 && forgot < 2; i++ {
+		_, n := s.evict(sp, t, victims{now: now, most: 1}, seed+i<<32)
+		forgot += n
 	}
 	if smaller := slotsFor(t.live.Load(), p.shard); bytes > most && smaller < t.n*3/4 {
 		return smaller
@@ -107,7 +108,8 @@ func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error 
 			slots += t.n
 		}
 		for ; t != nil; t = t.next.Load() {
-			slots += s.evict(sp, t, from, seed+i<<32)
+			n, _ := s.evict(sp, t, from, seed+i<<32)
+			slots += n
 		}
 		if sp.bytes()+more <= most || before-sp.logs.bytes.Load() >= 2*more {
 			return nil
@@ -127,14 +129,14 @@ type victims struct {
 
 // evict looks at a sample of the table's keys, from a place on that seed tells, and forgets
 // those at rest, or else so many of the others, nearest to rest first. It returns how many
-// slots it looked at.
-func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64) {
+// slots it looked at and how many keys it forgot.
+func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64, forgot int) {
 	type key struct {
 		slot     *slot
 		st, rest int64
 	}
 	var sample [evictSample]key
-	keys, forgot := 0, false
+	keys := 0
 	i, _ := bits.Mul64(seed*0x9e37_79b9_7f4a_7c15, t.n)
 	for ; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
 		slot := t.slot((i + slots) % t.n)
@@ -148,21 +150,22 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 		case rest <= from.now-restLag:
 			if _, ok := sp.forget(t, slot, st, stateDead, rest); ok {
 				s.reclaimed.Add(1)
-				forgot = true
+				forgot++
 			}
 		default:
 			sample[keys] = key{slot, st, rest}
 			keys++
 		}
 	}
-	if forgot && from.most == 1 {
-		return slots
+	if forgot > 0 && from.most == 1 {
+		return slots, forgot
 	}
 	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.rest, b.rest) })
 	for _, k := range sample[:min(keys, from.most)] {
 		if _, ok := sp.forget(t, k.slot, k.st, stateDead, k.rest); !ok {
 			continue
 		}
+		forgot++
 		if k.rest <= from.now {
 			s.reclaimed.Add(1)
 		} else {
@@ -170,5 +173,5 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 			sp.mark(t, k.slot)
 		}
 	}
-	return slots
+	return slots, forgot
 }
