@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -179,11 +180,12 @@ func difference(a, b *big.Int) *big.Int    { return new(big.Int).Sub(a, b) }
 func span(to, from *big.Int) time.Duration { return time.Duration(difference(to, from).Int64()) }
 
 // TestStoreAnswersAsTheOracle puts the same questions to both: any operation on a few keys,
-// with limits that change, algorithms that meet on one key, sweeps and resets between, and
-// a clock that stands, jumps and steps back.
+// with limits that change, algorithms that meet on one key, sweeps and resets between, a
+// clock that stands, jumps and steps back, and tables that are shared or not.
 func TestStoreAnswersAsTheOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, o := mustStore(), oracle{}
+		keys := keysOf(s, rapid.Bool().Draw(t, "together"))
 		limits := map[Algorithm][]Limit{}
 		for _, a := range Algorithms() {
 			limits[a] = []Limit{drawLimit(t, a), drawLimit(t, a)}
@@ -201,12 +203,31 @@ func TestStoreAnswersAsTheOracle(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(t, "changed") == 0 {
 				l = limits[a][1]
 			}
-			last = sameAnswer(t, s, o, drawOp(t), home.String(), a, l, drawCost(t, l), now)
+			reclaimed := s.Stats().Reclaimed
+			last = sameAnswer(t, s, o, drawOp(t), keys[home], a, l, drawCost(t, l), now)
 			lastLimit = l
-			sameContents(t, s, o, now)
-			forgetSome(t, s, o, now)
+			if s.Stats().Reclaimed > reclaimed {
+				forgetMoved(s, o, now)
+			}
+			sameContents(t, s, o, keys, now)
+			forgetSome(t, s, o, keys, now)
 		}
 	})
+}
+
+// keysOf names a key for each algorithm, all of one shard if they are to share a table.
+func keysOf(s *Store, together bool) map[Algorithm]string {
+	keys, shard := map[Algorithm]string{}, -1
+	for _, a := range Algorithms() {
+		for i := 0; ; i++ {
+			keys[a] = fmt.Sprint(a, i)
+			if p := newProbe(s.hasher.hash(keys[a]), keys[a]); !together || shard < 0 || shard == int(p.shard) {
+				shard = int(p.shard)
+				break
+			}
+		}
+	}
+	return keys
 }
 
 func sameAnswer(t *rapid.T, s *Store, o oracle, op Op, key string, a Algorithm, l Limit, cost, now int64) Decision {
@@ -228,11 +249,11 @@ func sameAnswer(t *rapid.T, s *Store, o oracle, op Op, key string, a Algorithm, 
 }
 
 // sameContents compares which keys are there and when they will be at rest.
-func sameContents(t *rapid.T, s *Store, o oracle, now int64) {
+func sameContents(t *rapid.T, s *Store, o oracle, keys map[Algorithm]string, now int64) {
 	t.Helper()
-	for _, a := range Algorithms() {
-		info, found := s.Lookup(a.String(), now)
-		k := o[a.String()]
+	for a, key := range keys {
+		info, found := s.Lookup(key, now)
+		k := o[key]
 		if live := k != nil && !k.atRest(now); live != found {
 			t.Fatalf("key %v at %d µs: found %v, want %v", a, now, found, live)
 		}
@@ -246,8 +267,20 @@ func sameContents(t *rapid.T, s *Store, o oracle, now int64) {
 	}
 }
 
+// forgetMoved forgets what the store has: keys that had been at rest for restLag when their
+// table was replaced.
+func forgetMoved(s *Store, o oracle, now int64) {
+	kept := map[string]bool{}
+	eachHeld(s, func(_ *table, slot *slot, _ int64) { kept[keyOf(slot, slot.meta.Load())] = true })
+	for key, k := range o {
+		if !kept[key] && k.owner != SlidingWindowLog && k.atRest(now-restLag/1000) {
+			delete(o, key)
+		}
+	}
+}
+
 // forgetSome now and then sweeps or resets both.
-func forgetSome(t *rapid.T, s *Store, o oracle, now int64) {
+func forgetSome(t *rapid.T, s *Store, o oracle, keys map[Algorithm]string, now int64) {
 	t.Helper()
 	switch rapid.IntRange(0, 19).Draw(t, "forget") {
 	case 0:
@@ -258,7 +291,7 @@ func forgetSome(t *rapid.T, s *Store, o oracle, now int64) {
 			}
 		}
 	case 1:
-		key := rapid.SampledFrom(Algorithms()).Draw(t, "reset").String()
+		key := keys[rapid.SampledFrom(Algorithms()).Draw(t, "reset")]
 		want := o[key] != nil && !o[key].atRest(now)
 		if got := s.Reset(key, now); got != want {
 			t.Fatalf("reset of %s said %v, want %v", key, got, want)
