@@ -251,9 +251,9 @@ func sameAnswer(t *rapid.T, s *Store, o oracle, op Op, key string, a Algorithm, 
 // sameContents compares which keys are there and when they will be at rest.
 func sameContents(t *rapid.T, s *Store, o oracle, keys map[Algorithm]string, now int64) {
 	t.Helper()
-	for a, key := range keys {
-		info, found := s.Lookup(key, now)
-		k := o[key]
+	for _, a := range Algorithms() {
+		info, found := s.Lookup(keys[a], now)
+		k := o[keys[a]]
 		if live := k != nil && !k.atRest(now); live != found {
 			t.Fatalf("key %v at %d µs: found %v, want %v", a, now, found, live)
 		}
