@@ -66,10 +66,10 @@ func TestSoftLimit(t *testing.T) {
 	}
 }
 
-// docs/MEMORY.md tells of every field that INFO memory has, and of those of the other
+// docs/TUNING.md tells of every field that INFO memory has, and of those of the other
 // sections that tell of memory.
 func TestMemoryReference(t *testing.T) {
-	text, err := os.ReadFile("../docs/MEMORY.md")
+	text, err := os.ReadFile("../docs/TUNING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestMemoryReference(t *testing.T) {
 	}
 	for _, name := range names {
 		if !strings.Contains(string(text), "`"+name+"`") {
-			t.Errorf("docs/MEMORY.md leaves out %s", name)
+			t.Errorf("docs/TUNING.md leaves out %s", name)
 		}
 	}
 }

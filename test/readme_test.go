@@ -10,12 +10,16 @@ import (
 	"testing"
 )
 
-// The README's examples are run as they stand there, but for the port, against a server
-// that was just started, and must give what the README says.
+// The examples of the README and of docs/GETTING-STARTED.md are run as they stand there, but
+// for the port, against a server that was just started, and must give what the page says.
 func TestReadmeExamples(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range []string{"README.md", "docs/GETTING-STARTED.md"} {
+		read, err := os.ReadFile(filepath.Join(repository, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, read...)
 	}
 	p := startServer(t)
 	blocks := codeBlocks(string(text))
@@ -34,7 +38,7 @@ func TestReadmeExamples(t *testing.T) {
 	}
 	for _, language := range []string{"console", "go", "python", "js"} {
 		if ran[language] == 0 {
-			t.Errorf("no example in %s found in the README", language)
+			t.Errorf("no example in %s found in the pages", language)
 		}
 	}
 }
@@ -76,12 +80,12 @@ func runConsole(t *testing.T, p *process, step consoleStep) {
 	shell.Env = append(os.Environ(), "RLSERVER_PORT="+strconv.Itoa(p.port), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 	out, _ := shell.CombinedOutput() // the exit code is part of what some steps print
 	if got := strings.TrimSpace(string(out)); !sameUpToTime(got, strings.TrimSpace(step.want)) {
-		t.Errorf("$ %s\nprints\n%s\nand the README says\n%s", step.command, got, step.want)
+		t.Errorf("$ %s\nprints\n%s\nand the page says\n%s", step.command, got, step.want)
 	}
 }
 
 // sameUpToTime compares, and lets numbers above 1000 be up to a hundredth smaller than
-// the README's: they are milliseconds, some of which have passed.
+// the page's: they are milliseconds, some of which have passed.
 func sameUpToTime(got, want string) bool {
 	gotWords, wantWords := strings.Fields(got), strings.Fields(want)
 	if len(gotWords) != len(wantWords) {
@@ -119,7 +123,7 @@ func runProgram(t *testing.T, p *process, b codeBlock, how struct {
 	t.Helper()
 	said := saysPrints.FindStringSubmatch(b.after)
 	if said == nil {
-		t.Errorf("the README does not say what its example in %s prints", b.language)
+		t.Errorf("the page does not say what its example in %s prints", b.language)
 		return
 	}
 	code := strings.ReplaceAll(b.code, "6380", strconv.Itoa(p.port))
@@ -137,6 +141,6 @@ func runProgram(t *testing.T, p *process, b codeBlock, how struct {
 	program.Dir = repository
 	out, err := program.CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != said[1] {
-		t.Errorf("the example in %s prints %q (%v), and the README says %q", b.language, got, err, said[1])
+		t.Errorf("the example in %s prints %q (%v), and the page says %q", b.language, got, err, said[1])
 	}
 }
