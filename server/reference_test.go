@@ -50,7 +50,7 @@ func reference() string {
 			describeCommand(&b, "####", sub)
 		}
 	}
-	b.WriteString("\n## Settings\n\nEach is a flag (`--name`), an environment variable (`RLSERVER_NAME`, with `_` for `-`), a key of the\nYAML file given with `--config`, and a parameter of CONFIG GET. CONFIG SET can change the *live* ones.\n\n| name | accepts | default | live | |\n|---|---|---|---|---|\n")
+	b.WriteString("\n## Settings\n\nEach is a flag (`--name`), an environment variable (`RLSERVER_NAME`, with `_` for `-`), a key of the\nYAML file given with `--config`, and a parameter of CONFIG GET; *live* ones can be changed by CONFIG SET.\n\n| name | accepts | default | live | |\n|---|---|---|---|---|\n")
 	defaults := DefaultConfig()
 	for _, s := range Settings {
 		value := "`" + s.Get(&defaults) + "`"
