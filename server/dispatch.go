@@ -26,16 +26,16 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 		return dispatched
 	case cmd.writes && s.refusesWrite(c, cmd):
 		return dispatched
-	case s.remote != nil && cmd.needsKeys:
+	case s.remote != nil && cmd.needsStore:
 		s.refuse(c, errNotHere(cmd, s.config().Redis.Backend))
 		return dispatched
 	case c.restricted && s.restrict(c, cmd, args):
 		return dispatched
-	case c.asked.waiting() && (!cmd.asks || c.asked.isFull() || len(args) > fastArgumentsMax):
+	case c.asked.waiting() && (!cmd.asksLimiter || c.asked.isFull() || len(args) > fastArgumentsMax):
 		return notYet
 	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax) && !cmd.isBriefNow(c):
 		return tooLong
-	case cmd.isLater && c.wire.waiting():
+	case cmd.deferred && c.wire.waiting():
 		return notYet
 	}
 	c.count(cmd)

@@ -60,11 +60,11 @@ func (s *Server) restrict(c *client, cmd *command, args [][]byte) (done bool) {
 	switch {
 	case cmd.subs != nil && len(args) > 1:
 		s.reject(c, cmd, errUnknownSubcommand(cmd.name, args[1]))
-	case tx != nil && cmd.neverQueued:
+	case tx != nil && cmd.refusedInMulti:
 		s.reject(c, cmd, errNotInMulti)
 	case !c.resp3() && c.subscriptions() > 0 && !cmd.whileSubscribed:
 		s.reject(c, cmd, errWhileSubscribed(cmd))
-	case tx == nil || cmd.pastQueue:
+	case tx == nil || cmd.runsInMulti:
 		return false
 	default:
 		if problem := tx.add(cmd, args); problem != "" {
@@ -81,7 +81,7 @@ func (s *Server) restrict(c *client, cmd *command, args [][]byte) (done bool) {
 // to be in is not going to run either.
 func (s *Server) reject(c *client, cmd *command, text string) {
 	switch {
-	case cmd != nil && cmd.isExec:
+	case cmd != nil && cmd.endsTransaction:
 		c.endTransaction()
 		text = errExecRejected(text)
 	case c.transaction != nil:
