@@ -1,5 +1,7 @@
 package server
 
+import "github.com/rlserver/rlserver/server/config"
+
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
 var compatibility = [][2]string{
@@ -14,7 +16,6 @@ var compatibility = [][2]string{
 const maxMemoryPolicy = "volatile-ttl"
 
 func cmdConfigGet(r *request) {
-	cfg := r.server.config()
 	var pairs [][2]string
 	add := func(name, value string) {
 		for _, pattern := range r.args[2:] {
@@ -28,8 +29,8 @@ func cmdConfigGet(r *request) {
 			}
 		}
 	}
-	for _, setting := range Settings {
-		add(setting.Name, setting.Get(cfg))
+	for _, setting := range r.server.config().Settings() {
+		add(setting.Name, setting.Get())
 	}
 	for _, pair := range compatibility {
 		add(pair[0], pair[1])
@@ -49,12 +50,12 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	problem := ""
-	err := r.server.changeConfig(func(cfg *Config) bool {
-		problem = r.server.applySettings(cfg, r.args[2:])
+	err := r.server.changeConfig(func(cfg *config.Config) bool {
+		problem = r.server.applySettings(cfg.Settings(), r.args[2:])
 		return problem == ""
 	})
-	if err != nil { // only what is about the disk can be refused then
-		problem = errConfig(settingAppendOnly, plainly(err))
+	if err != nil { // only a section about the disk returns one
+		problem = errConfig(config.NameAppendOnly, plainly(err))
 	}
 	if problem != "" {
 		r.fail(problem)
@@ -74,11 +75,11 @@ func (s *Server) noteChanged(pairs [][]byte) {
 	}
 }
 
-func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {
+func (s *Server) applySettings(rows []config.Setting, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
 		asked, name, value := string(pairs[i]), lower(pairs[i]), string(pairs[i+1])
-		setting, known := SettingByName(name)
+		setting, known := config.Find(rows, name)
 		switch {
 		case done[name]:
 			return errConfig(name, "duplicate parameter")
@@ -86,11 +87,11 @@ func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {
 			return "ERR Unknown option or number of arguments for CONFIG SET - '" + asked + "'"
 		case !known || !setting.Live:
 			return errConfig(name, "can't set immutable config")
-		case s.replicator == nil && isAboutReplication(name):
+		case s.replicator == nil && (setting.Group == config.Persistence || setting.Group == config.Replication):
 			return errConfig(name, errMemoryOnly)
 		}
 		done[name] = true
-		if err := setting.Set(cfg, value); err != nil {
+		if err := setting.Set(value); err != nil {
 			return errConfig(name, err.Error())
 		}
 	}
@@ -121,9 +122,9 @@ func cmdConfigRewrite(r *request) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	values := map[string]string{}
-	for _, row := range Settings {
-		if s.changed[row.Name] || row.Name == SettingReplicaOf && s.replicator != nil {
-			values[row.Name] = row.Get(s.config())
+	for _, row := range s.config().Settings() {
+		if s.changed[row.Name] || row.Name == config.NameReplicaOf && s.replicator != nil {
+			values[row.Name] = row.Get()
 		}
 	}
 	if err := s.rewrite(values); err != nil {

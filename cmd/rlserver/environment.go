@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/rlserver/rlserver/server"
 )
 
 const (
@@ -36,13 +34,13 @@ func envName(setting string) string {
 
 // settings are the settings among the variables, and warnings about the others.
 func (env environment) settings() (found []assignment, warnings []warning) {
-	rows, names := map[string]server.Setting{}, []string{envConfig}
-	for _, row := range server.Settings {
-		rows[envName(row.Name)] = row
-		names = append(names, envName(row.Name))
+	settings, names := map[string]string{}, []string{envConfig}
+	for _, setting := range settingNames() {
+		settings[envName(setting)] = setting
+		names = append(names, envName(setting))
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		row, known := rows[name]
+		setting, known := settings[name]
 		switch {
 		case name == envConfig:
 		case name == envPort && isServiceAddress(env[name]):
@@ -50,7 +48,7 @@ func (env environment) settings() (found []assignment, warnings []warning) {
 				"environment variable ignored: Kubernetes sets it for a Service named rlserver; set enableServiceLinks: false in the pod, or name the Service differently",
 				[]any{"name", name, "value", env[name]}})
 		case known:
-			found = append(found, assignment{row, env[name], name})
+			found = append(found, assignment{setting, env[name], name})
 		case isServiceLink(name, env[name]):
 		default:
 			w := warning{"unknown environment variable ignored", []any{"name", name}}

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // configBytesMax is the most that a configuration file may have. All settings with long
@@ -67,7 +67,7 @@ func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 	seen := map[string]int{} // setting → line
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
-		row, known := server.SettingByName(key.Value)
+		row, known := config.Find(table, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			return nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
@@ -81,37 +81,34 @@ func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, assignment{row, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
+		found = append(found, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
 	}
 	return found, nil
 }
 
-// value is the text of a setting's value. A list is accepted for bind, the one setting that
-// has several values.
-func (f configFile) value(row server.Setting, node *yaml.Node) (string, error) {
+// value is the text of a setting's value. A list is accepted for a setting that has several
+// values.
+func (f configFile) value(row config.Setting, node *yaml.Node) (string, error) {
 	switch {
 	case isNull(node):
 		return "", nil
 	case isPlain(node):
 		return node.Value, nil
-	case node.Kind == yaml.SequenceNode && row.Name == settingBind:
+	case node.Kind == yaml.SequenceNode && row.Field.List:
 		var items []string
 		for _, item := range node.Content {
 			if !isPlain(item) || isNull(item) {
-				return "", f.errorAt(item, "each item of %s must be a plain value: expected %s", row.Name, row.Accepts)
+				return "", f.errorAt(item, "each item of %s must be a plain value: expected %s", row.Name, row.Accepts())
 			}
 			items = append(items, item.Value)
 		}
 		return strings.Join(items, " "), nil
 	}
-	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts)
+	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts())
 }
 
 func unknownSetting(name string) string {
-	var known []string
-	for _, row := range server.Settings {
-		known = append(known, row.Name)
-	}
+	known := settingNames()
 	if near := nearest(name, known); near != "" {
 		return fmt.Sprintf("unknown setting %q: did you mean %s? See rlserver serve --help for all of them", name, near)
 	}

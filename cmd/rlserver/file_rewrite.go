@@ -14,7 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // CONFIG REWRITE: settings that were changed while running go to the configuration file. It
@@ -71,12 +71,12 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 	}
 	want, missing := map[string]string{}, maps.Clone(changed)
 	for _, a := range found {
-		want[a.row.Name] = a.value
-		delete(missing, a.row.Name)
+		want[a.name] = a.value
+		delete(missing, a.name)
 	}
 	maps.Copy(want, changed)
 	for name, value := range missing {
-		if name == server.SettingReplicaOf && value == "" { // a primary is nobody's replica without a line
+		if name == config.NameReplicaOf && value == "" { // a primary is nobody's replica without a line
 			delete(missing, name)
 			delete(want, name)
 		}
@@ -96,7 +96,7 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 func values(found []assignment) map[string]string {
 	m := map[string]string{}
 	for _, a := range found {
-		m[a.row.Name] = a.value
+		m[a.name] = a.value
 	}
 	return m
 }
@@ -106,7 +106,7 @@ func values(found []assignment) map[string]string {
 func editLines(content []byte, changed, missing map[string]string) ([]byte, error) {
 	lines := bytes.SplitAfter(content, []byte("\n"))
 	err := eachSetting(content, func(key, value *yaml.Node) {
-		row, _ := server.SettingByName(key.Value)
+		row, _ := config.Find(table, key.Value)
 		text, isChanged := changed[row.Name]
 		if !isChanged || isPlain(value) && !isNull(value) && value.Value == text {
 			return
@@ -143,7 +143,7 @@ func editTree(content []byte, changed, missing map[string]string) ([]byte, error
 		*root = yaml.Node{Kind: yaml.MappingNode}
 	}
 	for i := 0; i < len(root.Content); i += 2 {
-		row, _ := server.SettingByName(root.Content[i].Value)
+		row, _ := config.Find(table, root.Content[i].Value)
 		if text, isChanged := changed[row.Name]; isChanged {
 			node := scalar(text)
 			node.LineComment = root.Content[i+1].LineComment

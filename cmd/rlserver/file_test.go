@@ -5,18 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/rlserver/rlserver/server"
 )
-
-// settingNames lists the settings as the message about an unknown one does.
-func settingNames() string {
-	var names []string
-	for _, row := range server.Settings {
-		names = append(names, row.Name)
-	}
-	return strings.Join(names, ", ")
-}
 
 // FILE stands for the path.
 func TestBadFile(t *testing.T) {
@@ -24,7 +13,7 @@ func TestBadFile(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"unknown key", "port: 1\nprot: 2\n", `FILE:2: unknown setting "prot": did you mean port? See rlserver serve --help for all of them`},
 		{"underscores", "max_log_limit: 2\n", `FILE:1: unknown setting "max_log_limit": did you mean max-log-limit? See rlserver serve --help for all of them`},
-		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + settingNames()},
+		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + strings.Join(settingNames(), ", ")},
 		{"duplicate", "port: 1\nbind: ::1\nport: 1\n", "FILE:3: port is set twice, first in line 1"},
 		{"duplicate in another case", "port: 1\nPort: 2\n", "FILE:2: port is set twice, first in line 1"},
 		{"nested", "port:\n  number: 1\n", "FILE:2: port must be one plain value, not a mapping: " + port},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 func newServe(env environment) *cobra.Command {
@@ -62,14 +63,12 @@ func serve(cmd *cobra.Command, env environment) error {
 	tuning, end := context.WithCancel(cmd.Context())
 	defer end()
 	go srv.TuneCollector(tuning) // before the store is filled from disk
-	remote, err := decideElsewhere(srv, &c.cfg, store, logger)
-	if err != nil {
-		return err
+	var k *keeper                // with a backend there is nothing to keep
+	if c.cfg.Backend == config.BackendMemory {
+		k, err = c.replication.start(srv, c.cfg, store, logger)
+	} else if err = c.backend.start(srv, c.cfg.Backend, store, logger); err == nil {
+		defer c.backend.limiter.Close()
 	}
-	if remote != nil {
-		defer remote.Close()
-	}
-	k, err := replicate(srv, &c.cfg, store, logger)
 	if err != nil {
 		return err
 	}
@@ -87,12 +86,10 @@ func serve(cmd *cobra.Command, env environment) error {
 // announce logs what the server runs with: an operator who reads the log of a start knows
 // which of the three sources of a setting counted.
 func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
-	for _, row := range server.Settings {
-		origin, ok := c.origins[row.Name]
-		if !ok {
-			continue
+	for _, row := range c.cfg.Settings() {
+		if origin, ok := c.origins[row.Name]; ok {
+			logger.Info("setting", "name", row.Name, "value", row.Show(), "from", origin)
 		}
-		logger.Info("setting", "name", row.Name, "value", row.Show(&c.cfg), "from", origin)
 	}
 	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && reachable(addrs) {
 		logger.Warn("anybody who can reach this port can use and flush the limits: no password is set and protected mode is off",
