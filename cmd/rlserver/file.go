@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -43,14 +43,14 @@ func (f configFile) parse(content []byte) ([]assignment, error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil // empty, or nothing but comments
 	case err != nil:
-		return nil, f.syntaxError(content)
+		return nil, f.syntaxError(content, err)
 	}
 	var second yaml.Node
 	switch err := decoder.Decode(&second); {
 	case err == nil:
 		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
 	case !errors.Is(err, io.EOF):
-		return nil, f.syntaxError(content)
+		return nil, f.syntaxError(content, err)
 	}
 	root := document.Content[0]
 	switch {
@@ -143,6 +143,23 @@ func describe(node *yaml.Node) string {
 	case yaml.ScalarNode, yaml.DocumentNode:
 	}
 	return "a value with the tag " + node.Tag
+}
+
+// syntaxError says what is wrong with content that is not YAML, and in which line.
+func (f configFile) syntaxError(content []byte, err error) error {
+	var problem *yaml.LoadError
+	if !errors.As(err, &problem) || problem.Mark.Line == 0 {
+		return fmt.Errorf("%s: not YAML: %s", f.path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	line, from := problem.Mark.Line, problem.ContextMark.Line
+	if line > bytes.Count(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))+1 { // at the end: what has no end is the problem
+		line = from
+	}
+	text := fmt.Sprintf("%s:%d: not YAML: %s", f.path, line, problem.Message)
+	if from != 0 && from != line {
+		text += fmt.Sprintf(" %s from line %d on", problem.ContextMsg, from)
+	}
+	return errors.New(text)
 }
 
 func (f configFile) read() ([]byte, error) {
