@@ -150,11 +150,11 @@ type ledgerSettings struct {
 }
 
 func (l *ledgerSettings) Settings() []config.Setting {
-	return config.In(config.Persistence,
-		config.Setting{Name: config.NameAppendOnly, Field: config.Bool(&l.appendOnly), Default: "no", Live: true},
-		config.Setting{Name: "appendfsync", Field: config.OneOf(&l.fsync, "always", "everysec"), Default: "everysec", Live: true},
-		config.Setting{Name: "save", Field: config.Text(&l.save, "anything"), Live: true},
-	)
+	return config.In(config.Persistence, []config.Setting{
+		{Name: config.NameAppendOnly, Field: config.Bool(&l.appendOnly), Default: "no", Live: true},
+		{Name: "appendfsync", Field: config.OneOf(&l.fsync, "always", "everysec"), Default: "everysec", Live: true},
+		{Name: "save", Field: config.Text(&l.save, "anything"), Live: true},
+	})
 }
 
 func (l *ledgerSettings) Copy() config.Section { other := *l; return &other }

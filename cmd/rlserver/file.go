@@ -21,7 +21,7 @@ const configBytesMax = 1 << 20
 // written, so that a password 0123 or yes is what it looks like.
 type configFile struct {
 	path   string // empty: no file
-	origin string // who chose it
+	origin string // --config or RLSERVER_CONFIG
 }
 
 // settings are the settings in the file, in its order. Errors name the file and the line.
@@ -37,36 +37,15 @@ func (f configFile) settings() ([]assignment, error) {
 }
 
 func (f configFile) parse(content []byte) ([]assignment, error) {
-	var document yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil, nil // empty, or nothing but comments
-	case err != nil:
-		return nil, f.syntaxError(content, err)
+	document, err := f.document(content)
+	if err != nil {
+		return nil, err
 	}
-	var second yaml.Node
-	switch err := decoder.Decode(&second); {
-	case err == nil:
-		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
-	case !errors.Is(err, io.EOF):
-		return nil, f.syntaxError(content, err)
-	}
-	root := document.Content[0]
-	switch {
-	case isNull(root):
-		return nil, nil
-	case root.Kind != yaml.MappingNode:
-		return nil, f.errorAt(root, "expected settings, one a line, name: value; see rlserver serve --help")
-	}
-	return f.mapping(root)
-}
-
-func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 	var found []assignment
 	seen := map[string]int{} // setting → line
-	for i := 0; i < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
+	list := pairs(document)
+	for i := 0; i < len(list); i += 2 {
+		key, value := list[i], list[i+1]
 		row, known := config.Find(table, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
@@ -84,6 +63,33 @@ func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 		found = append(found, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
 	}
 	return found, nil
+}
+
+// document is the one YAML document of the file. It has a mapping, or null, or nothing.
+func (f configFile) document(content []byte) (*yaml.Node, error) {
+	var first, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	err := decoder.Decode(&first)
+	if err == nil {
+		err = decoder.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
+	case !errors.Is(err, io.EOF):
+		return nil, f.syntaxError(content, err)
+	case len(first.Content) > 0 && first.Content[0].Kind != yaml.MappingNode && !isNull(first.Content[0]):
+		return nil, f.errorAt(first.Content[0], "expected settings, one a line, name: value; see rlserver serve --help")
+	}
+	return &first, nil
+}
+
+// pairs are the names and values in a document, by turns.
+func pairs(document *yaml.Node) []*yaml.Node {
+	if len(document.Content) == 0 {
+		return nil
+	}
+	return document.Content[0].Content
 }
 
 // value is the text of a setting's value. A list is accepted for a setting that has several
@@ -115,8 +121,8 @@ func unknownSetting(name string) string {
 	return fmt.Sprintf("unknown setting %q: expected one of %s", name, strings.Join(known, ", "))
 }
 
-// isPlain is true for a value without a tag of its own: !!binary and !secret would promise
-// a meaning that nobody gives them.
+// isPlain is true for a value without a tag of its own: tags such as !!binary and !secret mean
+// nothing here.
 func isPlain(node *yaml.Node) bool {
 	if node.Kind != yaml.ScalarNode {
 		return false
@@ -152,8 +158,8 @@ func (f configFile) syntaxError(content []byte, err error) error {
 		return fmt.Errorf("%s: not YAML: %s", f.path, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	line, from := problem.Mark.Line, problem.ContextMark.Line
-	if line > bytes.Count(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))+1 { // at the end: what has no end is the problem
-		line = from
+	if line > bytes.Count(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))+1 {
+		line = from // at the end of the file a construct is missing its own end
 	}
 	text := fmt.Sprintf("%s:%d: not YAML: %s", f.path, line, problem.Message)
 	if from != 0 && from != line {

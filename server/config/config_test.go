@@ -62,7 +62,7 @@ type section struct {
 }
 
 func (s *section) Settings() []Setting {
-	return In(Memory, Setting{Name: "size", Field: Int(&s.size, 0, 9), Default: "3"})
+	return In(Memory, []Setting{{Name: "size", Field: Int(&s.size, 0, 9), Default: "3"}})
 }
 func (s *section) Copy() Section { other := *s; return &other }
 func (s *section) Apply() error  { *s.applied = s.size; return nil }

@@ -32,7 +32,7 @@ const (
 )
 
 // In puts rows in a group.
-func In(g Group, rows ...Setting) []Setting {
+func In(g Group, rows []Setting) []Setting {
 	for i := range rows {
 		rows[i].Group = g
 	}
