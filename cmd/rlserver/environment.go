@@ -12,8 +12,8 @@ const (
 	envPort   = envPrefix + "PORT"
 )
 
-// An environment has the RLSERVER_… variables that are set to something; an empty one is as
-// good as none, because it is what compose files and shells leave of a variable without value.
+// An environment has the RLSERVER_… variables that are set and not empty. Compose files and shells
+// leave an empty variable where a value is missing, so an empty one counts as none.
 type environment map[string]string
 
 func newEnvironment(pairs []string) environment {
@@ -63,8 +63,8 @@ func (env environment) settings() (found []assignment, warnings []warning) {
 
 // isServiceLink recognises the variables that Kubernetes puts into every container of a
 // namespace that has a Service called rlserver, or rlserver-something: RLSERVER_SERVICE_HOST,
-// RLSERVER_PORT_6380_TCP, RLSERVER_SOMETHING_PORT=tcp://… and their like. Nobody wrote them,
-// so nobody needs a warning.
+// RLSERVER_PORT_6380_TCP, RLSERVER_SOMETHING_PORT=tcp://… and their like. No person
+// set them, so they need no warning.
 func isServiceLink(name, value string) bool {
 	return strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT_") ||
 		strings.HasSuffix(name, "_PORT") && isServiceAddress(value)

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
@@ -124,15 +122,14 @@ func savePoints(to *[]replication.SavePoint) config.Field {
 	}
 }
 
-// A keeper keeps changes beyond the process, until it is closed: it is a replication.Node in
-// the server's words.
-type keeper struct {
+// A replicator is a node as the server sees it.
+type replicator struct {
 	*replication.Node
 }
 
 // start opens the disk, fills the store from it, begins to follow the primary, and has the
 // server tell the node of every change.
-func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, store *engine.Store, logger *slog.Logger) (*keeper, error) {
+func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, store *engine.Store, logger *slog.Logger) (*replicator, error) {
 	dial, err := r.dialer(cfg)
 	if err != nil {
 		return nil, err
@@ -145,8 +142,8 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 	if err != nil {
 		return nil, err
 	}
-	k := &keeper{r.node}
-	return k, srv.Replicate(k)
+	n := &replicator{r.node}
+	return n, srv.Replicate(n)
 }
 
 // dialer connects to a primary, with TLS if the setting tls-replication says so.
@@ -182,23 +179,23 @@ func (r *replicationSettings) listenPort(srv *server.Server, cfg *config.Config)
 }
 
 // Role is the node's.
-func (k *keeper) Role() server.Role {
-	r := k.Node.Role()
-	role := server.Role{Replica: r.Replica, Host: r.Host, Port: r.Port, State: r.State, Offset: r.Offset}
-	for _, one := range r.Replicas {
+func (r *replicator) Role() server.Role {
+	n := r.Node.Role()
+	role := server.Role{Replica: n.Replica, Host: n.Host, Port: n.Port, State: n.State, Offset: n.Offset}
+	for _, one := range n.Replicas {
 		role.Replicas = append(role.Replicas, server.ReplicaInfo(one))
 	}
 	return role
 }
 
 // ServeReplica is the node's.
-func (k *keeper) ServeReplica(link server.ReplicaLink) {
-	k.Node.ServeReplica(replication.ReplicaLink(link))
+func (r *replicator) ServeReplica(link server.ReplicaLink) {
+	r.Node.ServeReplica(replication.ReplicaLink(link))
 }
 
-// Close closes the node, with a snapshot if that was asked for, or the setting save has it so.
-func (k *keeper) Close(save server.ShutdownSave) error {
-	return k.Node.Close(save == server.SaveAlways || save == server.SaveIfConfigured && k.Saves())
+// Close closes the node. It writes a snapshot if SHUTDOWN says so, or else if there are save points.
+func (r *replicator) Close(save server.ShutdownSave) error {
+	return r.Node.Close(save == server.SaveAlways || save == server.SaveIfConfigured && r.Saves())
 }
 
 // checkReplication finds settings that make no sense together.
@@ -220,39 +217,4 @@ func checkReplication(c *configuration) error {
 		return fmt.Errorf("%s: masteruser needs a password: set masterauth", c.origins[nameMasterUser])
 	}
 	return nil
-}
-
-// wire has the operator's commands do what signals and the configuration file do. What
-// SHUTDOWN asks of the disk is in save once ctx has ended.
-func wire(ctx context.Context, srv *server.Server, file configFile, c *configuration, logger *slog.Logger) (_ context.Context, save *atomic.Uint32) {
-	ctx, stop := context.WithCancel(ctx)
-	save = new(atomic.Uint32)
-	srv.OnShutdown(func(asked server.ShutdownSave) {
-		save.Store(uint32(asked))
-		stop()
-	})
-	if file.path != "" {
-		srv.OnConfigRewrite(rewriteFile(file, c.origins, logger))
-	}
-	return ctx, save
-}
-
-// serveAndClose listens, and serves until ctx ends. When all connections are drained, and no
-// sooner, the keeper is closed, whose last act is to save.
-func serveAndClose(ctx context.Context, srv *server.Server, k *keeper, save *atomic.Uint32, listening func()) error {
-	err := srv.Listen()
-	if err != nil {
-		err = listenError(err)
-		save.Store(uint32(server.SaveNever)) // nothing has changed
-	} else {
-		listening()
-		if k != nil {
-			k.Listening()
-		}
-		err = srv.Serve(ctx)
-	}
-	if k == nil {
-		return err
-	}
-	return errors.Join(err, k.Close(server.ShutdownSave(save.Load())))
 }
