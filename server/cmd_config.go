@@ -1,6 +1,10 @@
 package server
 
-import "github.com/rlserver/rlserver/server/config"
+import (
+	"slices"
+
+	"github.com/rlserver/rlserver/server/config"
+)
 
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
@@ -11,8 +15,8 @@ var compatibility = [][2]string{
 	{"slave-read-only", "yes"},
 }
 
-// maxMemoryPolicy is Redis's name for what comes nearest to what happens at maxmemory: of a
-// sample, the key with the least time left is forgotten first.
+// maxMemoryPolicy is Redis's nearest name for eviction at maxmemory: of a sample, the key with the
+// least time left is evicted first.
 const maxMemoryPolicy = "volatile-ttl"
 
 func cmdConfigGet(r *request) {
@@ -20,7 +24,7 @@ func cmdConfigGet(r *request) {
 	add := func(name, value string) {
 		for _, pattern := range r.args[2:] {
 			switch {
-			case equalFold(pattern, name): // named, not matched: echoed as it was asked
+			case equalFold(pattern, name): // a name, no pattern: the reply has it as the client wrote it
 				pairs = append(pairs, [2]string{string(pattern), value})
 				return
 			case globMatch(lower(pattern), name):
@@ -42,7 +46,7 @@ func cmdConfigGet(r *request) {
 	}
 }
 
-// cmdConfigSet changes all of the settings or none: it works on a copy, which becomes the
+// cmdConfigSet changes all of the settings or none. It works on a copy, which becomes the
 // configuration in one step.
 func cmdConfigSet(r *request) {
 	if len(r.args)%2 != 0 {
@@ -62,7 +66,7 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	r.server.noteChanged(r.args[2:])
-	r.holds = r.server.holds() // for what comes behind it
+	r.holds = r.server.holds() // for the commands behind this one
 	r.writeOK()
 }
 
@@ -75,16 +79,17 @@ func (s *Server) noteChanged(pairs [][]byte) {
 	}
 }
 
+// applySettings sets the values of pairs in rows, up to the first problem.
 func (s *Server) applySettings(rows []config.Setting, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
-		asked, name, value := string(pairs[i]), lower(pairs[i]), string(pairs[i+1])
+		name, value := lower(pairs[i]), string(pairs[i+1])
 		setting, known := config.Find(rows, name)
 		switch {
 		case done[name]:
 			return errConfig(name, "duplicate parameter")
 		case !known && !isCompatibility(name):
-			return "ERR Unknown option or number of arguments for CONFIG SET - '" + asked + "'"
+			return "ERR Unknown option or number of arguments for CONFIG SET - '" + string(pairs[i]) + "'"
 		case !known || !setting.Live:
 			return errConfig(name, "can't set immutable config")
 		case s.replicator == nil && (setting.Group == config.Persistence || setting.Group == config.Replication):
@@ -99,20 +104,15 @@ func (s *Server) applySettings(rows []config.Setting, pairs [][]byte) (problem s
 }
 
 func isCompatibility(name string) bool {
-	for _, pair := range compatibility {
-		if pair[0] == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(compatibility, func(pair [2]string) bool { return pair[0] == name })
 }
 
 // OnConfigRewrite has CONFIG REWRITE call rewrite, with the values of the settings that were
 // changed while running. It comes before Serve.
 func (s *Server) OnConfigRewrite(rewrite func(changed map[string]string) error) { s.rewrite = rewrite }
 
-// cmdConfigRewrite persists what has been changed, and the role, which is a setting that is
-// changed by REPLICAOF and, through Sentinel, by nobody that this server knows of.
+// cmdConfigRewrite writes the settings that CONFIG SET has changed, and the role: REPLICAOF changes
+// that one, sent by an operator or by Sentinel.
 func cmdConfigRewrite(r *request) {
 	s := r.server
 	if s.rewrite == nil {

@@ -34,7 +34,7 @@ type Server struct {
 	pubsub   pubsub
 
 	// settings is replaced as a whole, so that a reader sees one configuration and never
-	// half of a change; changing is who may replace it.
+	// half of a change. A goroutine that replaces it holds changing.
 	settings atomic.Pointer[config.Config]
 	changing sync.Mutex
 	// changed are the settings that CONFIG SET has changed, and rewrite is what CONFIG REWRITE

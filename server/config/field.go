@@ -22,7 +22,7 @@ type Field struct {
 // Int is a whole number.
 func Int[T int | int64](to *T, low, high int64) Field {
 	return Field{
-		Accepts: fmt.Sprintf("%d to %d", low, high),
+		Accepts: strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10),
 		Set: func(text string) bool {
 			n, ok := whole(text)
 			return ok && low <= n && n <= high && put(to, T(n))
