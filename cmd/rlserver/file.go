@@ -146,7 +146,7 @@ func describe(node *yaml.Node) string {
 		return "a list"
 	case yaml.AliasNode:
 		return "an alias"
-	case yaml.ScalarNode, yaml.DocumentNode:
+	case yaml.ScalarNode, yaml.DocumentNode, yaml.StreamNode:
 	}
 	return "a value with the tag " + node.Tag
 }
