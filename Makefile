@@ -50,8 +50,8 @@ check: ## what CI runs besides the tests: format, lint, vet, race tests
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
 	$(MAKE) vet lint race
 
-docs: ## write docs/COMMANDS.md anew from the command table
-	$(GO) test ./server -run TestCommandReference -update
+docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
+	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
 bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (6 minutes)
 	test/setup

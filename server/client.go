@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/config"
 	"github.com/tidwall/redcon"
 )
 
@@ -33,7 +34,7 @@ type client struct {
 	holds, mustWait bool
 	// announced is where a replica has said that it listens, and link its connection once it has
 	// sent RL.SYNC.
-	announced Address
+	announced config.Address
 	link      *ReplicaLink
 	// wire is conn as those see it who carry it.
 	wire *conn

@@ -22,7 +22,7 @@ func replicated(run func(*request, Replicator)) func(*request) {
 		case s.replicator != nil:
 			run(r, s.replicator)
 		case s.remote != nil:
-			r.fail(errNotHere(r.command, s.config().Redis.Backend))
+			r.fail(errNotHere(r.command, s.config().Backend))
 		default:
 			r.fail(errNoReplicator(r.command))
 		}

@@ -27,7 +27,7 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 	case cmd.writes && s.refusesWrite(c, cmd):
 		return dispatched
 	case s.remote != nil && cmd.needsStore:
-		s.refuse(c, errNotHere(cmd, s.config().Redis.Backend))
+		s.refuse(c, errNotHere(cmd, s.config().Backend))
 		return dispatched
 	case c.restricted && s.restrict(c, cmd, args):
 		return dispatched

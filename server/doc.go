@@ -18,7 +18,7 @@
 //
 // # Beside it
 //
-//	config.go     the table of settings: flags, environment, file and CONFIG share it
+//	config/       the table of settings: flags, environment, file and CONFIG share it
 //	server.go     New, Serve; draining
 //	replicator.go, remote.go  who keeps changes beyond the process; who decides elsewhere
 //	listen.go, tls.go  ports, the Unix socket, certificates

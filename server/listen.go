@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // Listen opens the addresses of the configuration. With port 0 the first address gets a
@@ -24,7 +26,7 @@ func (s *Server) Listen() error {
 		s.listeners = append(s.listeners, listener)
 		port = listener.Addr().(*net.TCPAddr).Port
 	}
-	_ = s.changeConfig(func(c *Config) bool { c.Port = port; return true }) // about which nobody has a say
+	_ = s.changeConfig(func(c *config.Config) bool { c.Port = port; return true }) // about which nobody has a say
 	if err := s.listenTLS(); err != nil {
 		s.closeListeners()
 		return err

@@ -5,28 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-)
 
-func TestMemorySyntax(t *testing.T) {
-	for value, want := range map[string]int64{
-		"0": 0, "0mb": 0, "16mb": 16 << 20, "16777216": 16 << 20, "16777216b": 16 << 20, "16384KB": 16 << 20, "1Gb": 1 << 30,
-		"17m": 17_000_000, "17000k": 17_000_000, "1g": 1_000_000_000, "8589934591gb": 8589934591 << 30,
-	} {
-		got := int64(-1)
-		if err := setMaxMemory(&got, value); err != nil || got != want {
-			t.Errorf("%q: %d, %v, want %d", value, got, err, want)
-		}
-	}
-	for _, value := range []string{
-		"", "mb", "-1", "-16mb", "+16mb", "16 mb", " 16mb", "16mb ", "1.5g", "0x1000000", "16mbb", "16tb", "1e9",
-		"1", "16777215", "16m", "15mb", "8589934592gb", "99999999999g", "9223372036854775808",
-	} {
-		got := int64(-1)
-		if err := setMaxMemory(&got, value); err == nil || got != -1 {
-			t.Errorf("%q was accepted as %d", value, got)
-		}
-	}
-}
+	"github.com/rlserver/rlserver/server/config"
+)
 
 // The garbage allowed is about 32 MB, or an eighth of the heap where that is more.
 func TestGCPercent(t *testing.T) {
@@ -58,7 +39,7 @@ func TestSoftLimit(t *testing.T) {
 	}
 	for _, connections := range []int{0, 1, connectionsPerSpare, 10_000, 1_000_000} {
 		buffers := int64(connections) * (readBytesKept + outBytesKept)
-		for _, most := range []int64{MaxMemoryMin, 1 << 30, 1 << 40, math.MaxInt64 / 2, math.MaxInt64/2 + 1, math.MaxInt64} {
+		for _, most := range []int64{config.MaxMemoryMin, 1 << 30, 1 << 40, math.MaxInt64 / 2, math.MaxInt64/2 + 1, math.MaxInt64} {
 			if got := softLimit(most, connections); got-buffers < most+most/5 && got != math.MaxInt64 {
 				t.Errorf("bound %d, %d connections: soft limit %d", most, connections, got)
 			}

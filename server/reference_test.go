@@ -14,30 +14,33 @@ var update = flag.Bool("update", false, "write docs/COMMANDS.md anew")
 
 const referencePath = "../docs/COMMANDS.md"
 
-// The reference page is made from the command table, the table of algorithms and the table
-// of settings, and this test fails when it is stale.
+// The reference page is made from the command table and the table of algorithms, and this test
+// fails when it is stale. Its last section is about the settings: cmd/rlserver writes and tests
+// it, because only the command line knows all of them.
 func TestCommandReference(t *testing.T) {
 	want := reference()
-	if *update {
-		if err := os.WriteFile(referencePath, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(referencePath)
+	page, err := os.ReadFile(referencePath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got) != want {
+	got, settings, _ := strings.Cut(string(page), settingsHeading)
+	if *update {
+		if err := os.WriteFile(referencePath, []byte(want+settingsHeading+settings), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if got != want {
 		t.Error("docs/COMMANDS.md is stale: run `make docs`")
 	}
 }
+
+const settingsHeading = "\n## Settings\n"
 
 func reference() string {
 	var b strings.Builder
 	b.WriteString(referenceHead)
 	b.WriteString("\n## Algorithms\n\n| name | for | keeps for a key | BURST |\n|---|---|---|---|\n")
 	for _, a := range engine.Algorithms() {
-		fmt.Fprintf(&b, "| `%v` | %s | %s | %s |\n", a, a.Summary(), a.State(), yesNo(a.HasBurst()))
+		fmt.Fprintf(&b, "| `%v` | %s | %s | %s |\n", a, a.Summary(), a.State(), map[bool]string{true: "yes", false: "no"}[a.HasBurst()])
 	}
 	group := ""
 	for _, c := range newCommandTable().rows {
@@ -49,15 +52,6 @@ func reference() string {
 		for _, sub := range c.subs {
 			describeCommand(&b, "####", sub)
 		}
-	}
-	b.WriteString("\n## Settings\n\nEach is a flag (`--name`), an environment variable (`RLSERVER_NAME`, with `_` for `-`), a key of the\nYAML file given with `--config`, and a parameter of CONFIG GET; *live* ones can be changed by CONFIG SET.\n\n| name | accepts | default | live | |\n|---|---|---|---|---|\n")
-	defaults := DefaultConfig()
-	for _, s := range Settings {
-		value := "`" + s.Get(&defaults) + "`"
-		if value == "``" {
-			value = "none"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Name, s.Accepts, value, yesNo(s.Live), s.Usage)
 	}
 	return b.String()
 }

@@ -21,13 +21,8 @@ type Remote interface {
 }
 
 // DecideElsewhere has a remote decide in place of the limiter, which is left to what the
-// remote uses it for. tune is told of the configuration, now and whenever it has changed. It
-// comes before Serve.
-func (s *Server) DecideElsewhere(remote Remote, tune func(*Config)) {
-	s.remote, s.prefetch = remote, nil
-	s.tune = func(cfg *Config) error { tune(cfg); return nil }
-	_ = s.changeConfig(func(*Config) bool { return true })
-}
+// remote uses it for. It comes before Serve.
+func (s *Server) DecideElsewhere(remote Remote) { s.remote, s.prefetch = remote, nil }
 
 // askedMax is how many questions of a connection are under way at a time. One command may
 // bring more.

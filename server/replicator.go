@@ -65,12 +65,12 @@ type ReplicaLink struct {
 	Offset  int64
 }
 
-// Replicate has a replicator keep the changes that the limiter makes. tune is told of the
-// configuration, now and whenever it has changed, and may refuse a change. It comes before
-// Serve, and instead of DecideElsewhere: changes that are made elsewhere are kept there.
-func (s *Server) Replicate(r Replicator, tune func(*Config) error) error {
-	s.replicator, s.tune = r, tune
-	return s.changeConfig(func(*Config) bool { return true })
+// Replicate has a replicator keep the changes that the limiter makes. It comes before Serve, and
+// instead of DecideElsewhere: a backend keeps its changes itself. An error means that the settings
+// cannot take effect.
+func (s *Server) Replicate(r Replicator) error {
+	s.replicator = r
+	return s.config().Apply()
 }
 
 // Now is the clock that decisions use, in microseconds since the Unix epoch.

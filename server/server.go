@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // redisVersion is the feature level of Redis that clients may count on; INFO gives it next
@@ -19,8 +21,7 @@ const redisVersion = "7.2.0"
 type Server struct {
 	version  string
 	limiter  Limiter
-	remote   Remote              // who decides in place of the limiter, or nil
-	tune     func(*Config) error // tells the remote or the replicator what it is configured to
+	remote   Remote // who decides in place of the limiter, or nil
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -33,8 +34,8 @@ type Server struct {
 	pubsub   pubsub
 
 	// settings is replaced as a whole, so that a reader sees one configuration and never
-	// half of a change; changing is who may replace it.
-	settings atomic.Pointer[Config]
+	// half of a change. A goroutine that replaces it holds changing.
+	settings atomic.Pointer[config.Config]
 	changing sync.Mutex
 	// changed are the settings that CONFIG SET has changed, and rewrite is what CONFIG REWRITE
 	// does with them, if it does something.
@@ -59,8 +60,9 @@ type Server struct {
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it
-// sets through level when the setting log-level changes. version is rlserver's own.
-func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
+// sets through level when the setting log-level changes. version is rlserver's own. Callers
+// leave cfg as it is from then on.
+func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
 	s := &Server{
 		version: version,
 		limiter: limiter,
@@ -74,38 +76,36 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
 	}
-	_ = s.changeConfigTo(cfg) // there is nobody yet who could refuse
+	s.putInForce(cfg)
 	return s
 }
 
-func (s *Server) config() *Config { return s.settings.Load() }
+func (s *Server) config() *config.Config { return s.settings.Load() }
 
 // changeConfig makes a change to a copy of the configuration, and the copy the
 // configuration if change returns true. With an error everything is as it was.
-func (s *Server) changeConfig(change func(*Config) bool) error {
+func (s *Server) changeConfig(change func(*config.Config) bool) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.config()
-	cfg := *before
-	if !change(&cfg) {
+	cfg := before.Copy()
+	if !change(cfg) {
 		return nil
 	}
-	err := s.changeConfigTo(cfg)
+	s.putInForce(cfg)
+	err := cfg.Apply()
 	if err != nil {
-		_ = s.changeConfigTo(*before) // which was in force
+		s.putInForce(before)
+		_ = before.Apply() // as it was in force, it is not refused
 	}
 	return err
 }
 
-// changeConfigTo makes cfg the configuration, and tells those who do not look there.
-func (s *Server) changeConfigTo(cfg Config) error {
-	s.settings.Store(&cfg)
+// putInForce makes cfg the configuration.
+func (s *Server) putInForce(cfg *config.Config) {
+	s.settings.Store(cfg)
 	s.level.Set(cfg.LogLevel)
 	s.boundMemory()
-	if s.tune != nil {
-		return s.tune(&cfg)
-	}
-	return nil
 }
 
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.
@@ -123,7 +123,7 @@ var ErrDrainTimeout = errors.New("server: connections were cut off: they did not
 func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
-	if err := s.loops.start(s, s.config().loopCount()); err != nil {
+	if err := s.loops.start(s, s.config().LoopCount()); err != nil {
 		s.closeListeners()
 		return fmt.Errorf("cannot start the event loops: %w", err)
 	}

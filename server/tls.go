@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // handshakeMax is how long a TLS handshake may take, so that a peer that is silent holds
@@ -31,7 +33,7 @@ type certificate struct {
 }
 
 // newTLS is the configuration of tls-port. Its errors name the setting and the file.
-func newTLS(cfg *Config, logger *slog.Logger) (*tls.Config, error) {
+func newTLS(cfg *config.Config, logger *slog.Logger) (*tls.Config, error) {
 	if cfg.TLSCertFile == "" || cfg.TLSKeyFile == "" {
 		return nil, errors.New("tls-port needs tls-cert-file and tls-key-file")
 	}
@@ -43,7 +45,7 @@ func newTLS(cfg *Config, logger *slog.Logger) (*tls.Config, error) {
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 	if cfg.TLSCAFile == "" {
-		if cfg.TLSAuthClients == authYes || cfg.TLSAuthClients == authOptional {
+		if cfg.TLSAuthClients == config.AuthYes || cfg.TLSAuthClients == config.AuthOptional {
 			return nil, fmt.Errorf("tls-auth-clients %s needs tls-ca-cert-file", cfg.TLSAuthClients)
 		}
 		return t, nil
@@ -57,8 +59,8 @@ func newTLS(cfg *Config, logger *slog.Logger) (*tls.Config, error) {
 		return nil, fmt.Errorf("tls-ca-cert-file %s has no certificate in PEM", cfg.TLSCAFile)
 	}
 	switch cfg.TLSAuthClients {
-	case authNo:
-	case authOptional:
+	case config.AuthNo:
+	case config.AuthOptional:
 		t.ClientAuth = tls.VerifyClientCertIfGiven
 	default: // yes, and auto where there is an authority to ask
 		t.ClientAuth = tls.RequireAndVerifyClientCert

@@ -103,7 +103,7 @@ const notQueueing = -1
 func cmdMulti(r *request) {
 	switch {
 	case r.server.remote != nil:
-		r.fail(errMultiElsewhere(r.server.config().Redis.Backend))
+		r.fail(errMultiElsewhere(r.server.config().Backend))
 		return
 	case r.transaction != nil:
 		r.fail(errMultiNested)

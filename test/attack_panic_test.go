@@ -16,6 +16,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // Nothing that a client of rlserver can say makes a handler panic, as far as is known. So a
@@ -39,7 +40,7 @@ func playPanicking(args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg := server.DefaultConfig()
+	cfg := config.Default()
 	cfg.Port = port
 	store, err := engine.NewStore(engine.Options{})
 	if err != nil {

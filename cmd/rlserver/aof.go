@@ -25,8 +25,8 @@ func newAOF() *cobra.Command {
 (dump.rls). A server that finds damage there does not start, and says where it is. What a crash
 leaves of the last write is no damage: the next start cuts it.
 
-Both commands exit with 0 when there is no damage, with 1 when there is, and with 2 when nobody can
-say. No server may be using the directory.`,
+Both commands exit with 0 when there is no damage, with 1 when there is, and with 2 when that
+cannot be said. No server may be using the directory.`,
 		Example: `  rlserver aof check /var/lib/rlserver
   rlserver aof repair /var/lib/rlserver`,
 		Args:                       unknownCommand,
@@ -37,9 +37,8 @@ say. No server may be using the directory.`,
 		Use:   "repair DIR",
 		Short: "Cut what is damaged, and keep a copy of it",
 		Long: `repair tells what it would cut, and does it with --yes: an increment from the first damage on, and
-those behind it, because what comes behind a gap was never anybody's state; a base or a snapshot
-from the first damage on, and then the keys that were told of behind it are as if they had never been
-seen. A manifest that is damaged or lost is made again from the files.
+those behind it, because no server ever had the state behind a gap; a base or a snapshot from the
+first damage on, and then the keys behind it are as if they had never been seen. A manifest that is damaged or lost is made again from the files.
 
 What is cut is kept beside its file, with a name that ends in .cut-from- and the byte that it began
 at. Servers leave such files alone; remove them when they are not needed any more.`,

@@ -1,11 +1,13 @@
-package server
+package main
 
 import (
 	"testing"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // What is set is what CONFIG GET shows, in the syntax of Set.
-func TestReplicationSettings(t *testing.T) {
+func TestSettings(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"dir", "/var/lib/rlserver", "/var/lib/rlserver"},
 		{"appendonly", "YES", "yes"},
@@ -29,13 +31,13 @@ func TestReplicationSettings(t *testing.T) {
 		{"repl-backlog-size", "1mb", "1048576"},
 		{"repl-timeout", "3600", "3600"},
 	} {
-		cfg := DefaultConfig()
-		row, found := SettingByName(c.name)
+		cfg := newConfiguration().cfg
+		row, found := config.Find(cfg.Settings(), c.name)
 		if !found {
 			t.Fatalf("there is no setting %s", c.name)
 		}
-		if err := row.Set(&cfg, c.value); err != nil || row.Get(&cfg) != c.want {
-			t.Errorf("%s %q: %q, %v, want %q", c.name, c.value, row.Get(&cfg), err, c.want)
+		if err := row.Set(c.value); err != nil || row.Get() != c.want {
+			t.Errorf("%s %q: %q, %v, want %q", c.name, c.value, row.Get(), err, c.want)
 		}
 	}
 	for _, c := range []struct{ name, value string }{
@@ -47,11 +49,21 @@ func TestReplicationSettings(t *testing.T) {
 		{"replica-announce-ip", "a b"}, {"replica-announce-ip", "h:1"}, {"replica-announce-port", "65536"}, {"replica-priority", "2147483648"},
 		{"repl-backlog-size", "1023kb"}, {"repl-timeout", "0"}, {"min-replicas-max-lag", "0"},
 	} {
-		cfg := DefaultConfig()
-		row, _ := SettingByName(c.name)
-		before := row.Get(&cfg)
-		if err := row.Set(&cfg, c.value); err == nil || row.Get(&cfg) != before {
-			t.Errorf("%s %q was accepted: %q", c.name, c.value, row.Get(&cfg))
+		cfg := newConfiguration().cfg
+		row, _ := config.Find(cfg.Settings(), c.name)
+		before := row.Get()
+		if err := row.Set(c.value); err == nil || row.Get() != before {
+			t.Errorf("%s %q was accepted: %q", c.name, c.value, row.Get())
+		}
+	}
+}
+
+// The default of every setting is accepted, and what Get returns means the same to Set.
+func TestDefaults(t *testing.T) {
+	for _, row := range newConfiguration().cfg.Settings() {
+		value := row.Get()
+		if err := row.Set(value); err != nil || row.Get() != value {
+			t.Errorf("%s: %q became %q, %v", row.Name, value, row.Get(), err)
 		}
 	}
 }
