@@ -10,10 +10,8 @@ import (
 // Whatever is added in whatever pieces, the stream is read on from any frame's begin that is
 // kept, and from nowhere else; and what is kept is bounded.
 func TestBacklog(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for range 200 {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
 		b := backlog{limit: int64(200 + random.IntN(2000))}
 		start := random.Int64N(1000)
 		b.restart(start)

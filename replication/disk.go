@@ -21,6 +21,17 @@ const (
 	fsyncNo                              // when the system likes
 )
 
+// policyOf is the policy with a name: always, everysec or no.
+func policyOf(name string) fsyncPolicy {
+	switch name {
+	case "always":
+		return fsyncAlways
+	case "no":
+		return fsyncNo
+	}
+	return fsyncEverySec
+}
+
 // syncInterval is how often everysec syncs: so that what was drained a quarter of a second
 // late, and took as long to sync, is on disk within the second.
 const syncInterval = 500 * time.Millisecond
@@ -36,8 +47,6 @@ var (
 	errNoBase = errors.New("replication: the append-only file has to be rewritten, and that failed")
 	// errUnreliable is that nothing can be appended, because a sync failed.
 	errUnreliable = errors.New("replication: the append-only file cannot be relied on until it has been rewritten")
-	// errGap is that frames do not begin where those before ended.
-	errGap = errors.New("replication: frames out of order")
 )
 
 type diskOptions struct {

@@ -1,9 +1,7 @@
 package replication
 
 import (
-	"cmp"
-	"errors"
-	"log/slog"
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -11,15 +9,20 @@ import (
 )
 
 // A feed is the stream of changes of this server. On a primary it drains the store; on a
-// replica it is given the primary's frames. It hands them to its two readers: the disk, and
-// the backlog from which replicas read.
+// replica it is given the primary's frames. It has two readers: the log, and the backlog from
+// which replicas read.
+//
+// The lock is held by the goroutine that appends to the stream or changes what it is. It
+// guards all fields that are not atomic. Methods that say "locked" are called with it held.
 type feed struct {
-	store  *engine.Store
-	logger *slog.Logger
+	sync.Mutex
+	store *engine.Store
+	now   func() int64    // µs since the Unix epoch
+	ended context.Context // of the server
+	log   streamLog
 
-	mu   sync.Mutex   // held by whoever appends to the stream, or changes what it is
 	at   position     // the end of the stream
-	end  atomic.Int64 // at's offset, for who must not wait
+	end  atomic.Int64 // at's offset, for readers that must not wait for the lock
 	past position     // the history that this one continues: the same up to its offset
 	// tracking is whether the store notes changes. While it does not, the offset stands still
 	// and says nothing.
@@ -30,17 +33,49 @@ type feed struct {
 	grown    chan struct{} // closed, and replaced, when the stream has grown
 	changes  int64         // since the last snapshot began
 
-	log logWriter
+	// generation counts how often the store's state was replaced, so that a dump that began
+	// before notices.
+	generation atomic.Uint64
+	// applying is held while a primary's frame is in the store and not yet in the stream. It is
+	// taken before the lock. received is the memory for that frame, and guarded by it.
+	applying sync.Mutex
+	received []byte
 }
 
-func newFeed(store *engine.Store, logger *slog.Logger) *feed {
-	f := &feed{store: store, logger: logger, grown: make(chan struct{})}
-	f.at = position{id: newID()}
+// A streamLog keeps the stream on disk. It is called with the feed locked. What goes wrong on
+// the disk is its own business.
+type streamLog interface {
+	// append takes frames, which are the caller's again when it returns; end is the offset
+	// behind them.
+	append(frames []byte, end int64)
+	// continueAs goes on under another history's name, with the same state.
+	continueAs(at position)
+	// replace begins anew, because the state was replaced by what dump tells.
+	replace(at position, dump dumper)
+}
+
+// newFeed makes the stream of a store. now is the clock that decisions use.
+func newFeed(ended context.Context, store *engine.Store, now func() int64, log streamLog) *feed {
+	f := &feed{store: store, now: now, ended: ended, log: log, grown: make(chan struct{})}
 	f.packer = newPacker(frameChanges, 0, f.publish)
+	f.start(position{id: newID()})
 	return f
 }
 
-// drain appends what has changed since the last time. mu is held.
+// start begins the stream at a place. Locked.
+func (f *feed) start(at position) {
+	f.at, f.past, f.packer.offset = at, position{}, at.offset
+	f.end.Store(at.offset)
+	f.backlog.restart(at.offset)
+}
+
+// place is where the stream ends. Locked.
+func (f *feed) place() position { return f.at }
+
+// offset is where the stream ends. It does not wait for the lock.
+func (f *feed) offset() int64 { return f.end.Load() }
+
+// drain appends what has changed since the last time. Locked.
 func (f *feed) drain() {
 	if !f.tracking {
 		return
@@ -49,8 +84,8 @@ func (f *feed) drain() {
 	_ = f.packer.flush()
 }
 
-// publish appends frames to the stream. They are the caller's again when it returns. It never
-// fails: a disk that does is the log's business. mu is held.
+// publish appends frames to the stream, and never fails. They are the caller's again when it
+// returns. Locked.
 func (f *feed) publish(frames []byte, end int64) error {
 	if f.serving {
 		f.backlog.add(append([]byte(nil), frames...), end)
@@ -62,31 +97,22 @@ func (f *feed) publish(frames []byte, end int64) error {
 	return nil
 }
 
-// signal tells who waits for more of the stream. mu is held.
+// signal wakes the readers that wait for more of the stream. Locked.
 func (f *feed) signal() {
 	close(f.grown)
 	f.grown = make(chan struct{})
 }
 
-// accept is publish for frames that come from a primary, each with so many records.
-func (f *feed) accept(frames []byte, end int64, records int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.changes += int64(records)
-	_ = f.publish(frames, end)
-	f.packer.offset = end
-}
-
-// settle drains, and returns where the stream ends.
-func (f *feed) settle() int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// drained drains, and returns where the stream ends.
+func (f *feed) drained() int64 {
+	f.Lock()
+	defer f.Unlock()
 	f.drain()
 	return f.at.offset
 }
 
 // track has the store note changes from now on. What was changed before is in no stream, so
-// unless the state is known to be that of the stream's end, a new history begins. mu is held.
+// unless the state is known to be that of the stream's end, a new history begins. Locked.
 func (f *feed) track(continued bool) {
 	if f.tracking {
 		return
@@ -99,155 +125,81 @@ func (f *feed) track(continued bool) {
 	f.tracking = true
 }
 
-// untrack appends what is left, and has the store note no more. mu is held.
+// untrack appends what is left, and has the store note no more. Locked.
 func (f *feed) untrack() {
-	f.drain()
-	f.store.Track(false)
-	f.tracking = false
-}
-
-// serve keeps a backlog from now on. mu is held.
-func (f *feed) serve() {
-	if !f.serving {
-		f.serving = true
-		f.backlog.restart(f.at.offset)
+	if f.tracking {
+		f.drain()
+		f.store.Track(false)
+		f.tracking = false
 	}
 }
 
-// fork begins a history of its own, which continues the present one. mu is held.
-func (f *feed) fork() {
-	f.past = f.at
+// fork begins a history of its own. It continues the present one, if the store's state is that
+// of the stream's end. Locked.
+func (f *feed) fork(continued bool) {
+	f.past = position{}
+	if continued {
+		f.past = f.at
+	}
 	f.at.id = newID()
 	f.log.continueAs(f.at)
 }
 
-// rename takes the name that the primary has given to the history that this one is up to here.
+// rename gives the history the name that the primary has given it: up to here the two are the
+// same.
 func (f *feed) rename(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	if id != f.at.id {
 		f.past, f.at.id = f.at, id
 		f.log.continueAs(f.at)
 	}
 }
 
-// replace takes another history, whose state is the store's now.
-func (f *feed) replace(at position, dump dumper) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.at, f.past, f.packer.offset = at, position{}, at.offset
-	f.end.Store(at.offset)
-	f.backlog.restart(at.offset)
-	f.log.replace(at, dump)
-	f.signal()
-}
-
-// continues says whether a replica that has a history up to an offset lacks nothing but what
-// the backlog holds. mu is held.
-func (f *feed) continues(id string, offset int64) bool {
-	if !f.serving || !f.backlog.holds(offset) {
-		return false
+// apply applies a frame of changes from a primary to the store, and appends it to this stream.
+// After an error the store may have a part of it.
+func (f *feed) apply(fr frame) error {
+	f.applying.Lock()
+	defer f.applying.Unlock()
+	records, stale := int64(0), f.staleAt()
+	err := readChanges(fr.payload, func(c *engine.Change) error {
+		records++
+		return f.store.Apply(c, stale)
+	})
+	if err != nil {
+		return err
 	}
-	return id == f.at.id || id == f.past.id && offset <= f.past.offset
-}
-
-// A logWriter gives the stream to the disk, and sees to it when the disk does not take it.
-// Guarded by the feed's mu.
-type logWriter struct {
-	disk *disk // nil: none is open
-	on   bool
-	// pending are frames that the disk has not taken, in order, up to pendingBytesMax; end is
-	// the offset behind them.
-	pending []byte
-	end     int64
-	// lost says that frames were given up, so that only a rewrite makes the log whole.
-	lost bool
-	// remaking says that what is appended is worth nothing until a rewrite is done that runs, or
-	// has run.
-	remaking bool
-}
-
-// errIncomplete is that frames were given up, and the rewrite that makes up for it is not done.
-var errIncomplete = errors.New("replication: the append-only file lacks changes until it has been rewritten")
-
-// pendingBytesMax bounds the frames that wait for a disk that is full. Beyond it the log is
-// made anew, when it can be.
-const pendingBytesMax = 32 << 20
-
-func (w *logWriter) append(frames []byte, end int64) {
-	switch {
-	case !w.on || w.lost:
-		return
-	case len(w.pending) == 0 && w.disk.append(frames, end) == nil:
-		return
-	case len(w.pending)+len(frames) > pendingBytesMax:
-		w.giveUp()
-		return
-	}
-	w.pending = append(w.pending, frames...)
-	w.end = end
-}
-
-func (w *logWriter) giveUp() { w.pending, w.lost = nil, true }
-
-// mend tries again what the disk has not taken: to append, or to write all anew.
-func (w *logWriter) mend(at position, dump dumper, percent, bytes int64) {
-	if !w.on {
-		return
-	}
-	if len(w.pending) > 0 {
-		switch err := w.disk.append(w.pending, w.end); {
-		case err == nil:
-			w.pending = nil
-		case errors.Is(err, errUnreliable), errors.Is(err, errNoBase), errors.Is(err, errGap):
-			w.giveUp()
-		default:
-			return
-		}
-	}
-	if (w.lost && w.disk.rewriteDue() || w.disk.needsRewrite(percent, bytes)) && w.disk.rewrite(at, dump) == nil {
-		w.remaking, w.lost = w.lost, false
-	}
-}
-
-// trouble is why what was appended would not be found after a crash, or nil.
-func (w *logWriter) trouble() error {
-	if !w.on {
-		return nil
-	}
-	s := w.disk.stats()
-	switch {
-	case s.trouble != nil:
-		return s.trouble
-	case len(w.pending) > 0:
-		return cmp.Or(s.appendErr, errIncomplete)
-	case w.lost, w.remaking && s.waiting:
-		return errIncomplete
-	}
+	f.received = appendFrame(f.received[:0], fr.kind, fr.offset, fr.payload)
+	f.Lock()
+	defer f.Unlock()
+	f.changes += records
+	_ = f.publish(f.received, fr.end()) // it has no errors
+	f.packer.offset = fr.end()
 	return nil
 }
 
-// continueAs goes on in the log under another history's name, with the same state.
-func (w *logWriter) continueAs(at position) {
-	if !w.on || w.lost { // what lacks changes is made anew, not gone on with
-		return
-	}
-	if len(w.pending) > 0 || w.disk.continueLog(at) != nil {
-		w.giveUp()
-		return
-	}
-	// Who takes over while the base after a full sync is being written keeps nothing that it
-	// acknowledges before that is there.
-	w.remaking = w.disk.stats().waiting
+// load begins to load another state beside the store's. install puts it in place.
+func (f *feed) load() *engine.Loader { return f.store.Load() }
+
+// install puts a state in place that was loaded beside the store's. It is that of a place in
+// another history, which becomes this server's.
+func (f *feed) install(loaded *engine.Loader, at position) {
+	f.generation.Add(1) // on both sides, or a dump could begin or end between the two
+	loaded.Done()
+	f.generation.Add(1)
+	f.Lock()
+	defer f.Unlock()
+	f.start(at)
+	f.log.replace(at, f.dumpBase)
+	f.signal()
 }
 
-// replace begins the log anew, because the state was replaced.
-func (w *logWriter) replace(at position, dump dumper) {
-	if !w.on {
-		return
-	}
-	w.pending, w.lost = nil, false
-	if w.disk.replaceLog(at, dump) != nil {
-		w.giveUp()
-	}
+// unsaved is how many changes there were since the last snapshot began. Locked.
+func (f *feed) unsaved() int64 { return f.changes }
+
+// saved takes changes that a snapshot has from unsaved.
+func (f *feed) saved(changes int64) {
+	f.Lock()
+	defer f.Unlock()
+	f.changes -= changes
 }

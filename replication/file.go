@@ -24,15 +24,6 @@ const (
 	filePermissions = 0o640
 )
 
-// A position is a place in the stream: how many bytes of payload came before it since the
-// history that the id names began.
-type position struct {
-	id     string // 40 hexadecimal digits
-	offset int64
-}
-
-func (p position) String() string { return fmt.Sprintf("%s:%d", p.id, p.offset) }
-
 type fileKind uint32
 
 const (
@@ -97,16 +88,6 @@ func parseFileHeader(b []byte) (h fileHeader, err error) {
 		err = fmt.Errorf("%w: the offset %d", errHeader, h.at.offset)
 	}
 	return h, err
-}
-
-// isID says whether s can be the id of a history.
-func isID(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == idBytes
 }
 
 // errDisk is what every error of the file system is wrapped in.

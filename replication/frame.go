@@ -103,6 +103,9 @@ func appendFrameHeader(b []byte, kind frameKind, offset int64, length int) []byt
 	return binary.LittleEndian.AppendUint32(b, checksum(b[start:]))
 }
 
+// errGap is that frames do not begin where those before ended.
+var errGap = errors.New("replication: frames out of order")
+
 // errFrame is what a frame that cannot be right is refused with.
 var errFrame = errors.New("replication: bad frame")
 

@@ -1,10 +1,5 @@
 package replication
 
-import (
-	"fmt"
-	"time"
-)
-
 // A Role is what a node is to others.
 type Role struct {
 	Replica bool
@@ -25,13 +20,13 @@ type ReplicaInfo struct {
 
 // Role tells what the node is. It never waits for the disk.
 func (n *Node) Role() Role {
-	r := Role{Offset: n.feed.end.Load()}
+	r := Role{Offset: n.feed.offset()}
 	if l := n.link.Load(); l != nil {
-		r.Replica, r.Host, r.Port, r.State = true, l.host, l.port, l.state().String()
+		r.Replica, r.Host, r.Port, r.State = true, l.Host, l.Port, l.State().String()
 	}
-	for _, l := range n.replicas.all() {
-		r.Replicas = append(r.Replicas, ReplicaInfo{l.IP, l.Port, l.acked.Load()})
-	}
+	n.replicas.Each(func(ip string, port int, offset int64) {
+		r.Replicas = append(r.Replicas, ReplicaInfo{ip, port, offset})
+	})
 	return r
 }
 
@@ -42,15 +37,16 @@ func (n *Node) Info(section string, add func(name string, value any)) {
 		n.infoPersistence(add)
 	case "replication":
 		n.infoRole(add)
-		n.infoHistory(add)
+		add("master_failover_state", "no-failover")
+		n.feed.info(add)
+		n.replicas.InfoSyncs(add)
 	}
 }
 
 func (n *Node) infoPersistence(add func(name string, value any)) {
-	f := n.feed
-	f.mu.Lock()
-	changes, trouble, logging := f.changes, f.log.trouble(), f.log.on
-	f.mu.Unlock()
+	n.feed.Lock()
+	changes, trouble, logging := n.feed.unsaved(), n.log.trouble(), n.log.isOn()
+	n.feed.Unlock()
 	var s diskStats
 	if d := n.disk(); d != nil {
 		s = d.stats()
@@ -81,69 +77,20 @@ func (n *Node) infoPersistence(add func(name string, value any)) {
 
 func (n *Node) infoRole(add func(name string, value any)) {
 	t := n.tuning.Load()
-	offset := n.feed.end.Load()
 	if l := n.link.Load(); l == nil {
 		add("role", "master")
 	} else {
-		up, now := l.state() == linkConnected, time.Now().UnixMilli()
 		add("role", "slave")
-		add("master_host", l.host)
-		add("master_port", l.port)
-		add("master_link_status", map[bool]string{true: "up", false: "down"}[up])
-		if up {
-			add("master_last_io_seconds_ago", max(now-l.heard.Load(), 0)/1000)
-		} else {
-			add("master_last_io_seconds_ago", -1)
-		}
-		add("master_sync_in_progress", bit(l.state() == linkSync))
-		add("slave_read_repl_offset", offset)
-		add("slave_repl_offset", offset)
-		if !up {
-			since := l.down.Load()
-			if since == 0 {
-				since = now
-			}
-			add("master_link_down_since_seconds", max(now-since, 0)/1000)
-		}
+		l.Info(add)
 		add("slave_priority", t.Priority)
 		add("slave_read_only", 1)
 		add("replica_announced", 1)
 	}
-	links := n.replicas.all()
-	add("connected_slaves", len(links))
+	add("connected_slaves", n.replicas.Count())
 	if t.MinReplicas > 0 {
-		add("min_slaves_good_slaves", n.replicas.good(t.MinReplicasLag))
+		add("min_slaves_good_slaves", n.replicas.Good(t.MinReplicasLag))
 	}
-	for i, l := range links {
-		state := "send_bulk"
-		if l.online.Load() {
-			state = "online"
-		}
-		lag := max(time.Now().UnixMilli()-l.heard.Load(), 0) / 1000
-		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", l.IP, l.Port, state, l.acked.Load(), lag))
-	}
-}
-
-func (n *Node) infoHistory(add func(name string, value any)) {
-	f := n.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	past, second := f.past.id, f.past.offset
-	if past == "" {
-		past, second = "0000000000000000000000000000000000000000", -1
-	}
-	add("master_failover_state", "no-failover")
-	add("master_replid", f.at.id)
-	add("master_replid2", past)
-	add("master_repl_offset", f.at.offset)
-	add("second_repl_offset", second)
-	add("repl_backlog_active", bit(f.serving))
-	add("repl_backlog_size", f.backlog.limit)
-	add("repl_backlog_first_byte_offset", f.backlog.begin)
-	add("repl_backlog_histlen", f.backlog.end-f.backlog.begin)
-	add("sync_full", n.replicas.full.Load())
-	add("sync_partial_ok", n.replicas.partial.Load())
-	add("sync_partial_err", n.replicas.refused.Load())
+	n.replicas.Info(add)
 }
 
 func bit(b bool) int {

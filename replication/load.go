@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/rlserver/rlserver/engine"
 )
@@ -15,6 +16,7 @@ type loadedState struct {
 	manifest manifest // in force when it was read
 }
 
+// A source is where a state was loaded from.
 type source int
 
 const (
@@ -23,47 +25,57 @@ const (
 	fromDump
 )
 
+// hasFiles says whether an earlier process has left something in a directory.
+func hasFiles(dir string) bool {
+	for _, name := range []string{dumpName, manifestName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // load hands the state that was kept to apply, record by record: that of the log, if
-// appendOnly and there is one, else that of the snapshot. It says whether there was any, and
-// where in the stream it ends. A torn tail of the log is cut. The change is good until apply
+// appendOnly and there is one, else that of the snapshot. It says which it was, and where in
+// the stream it ends. A torn tail of the log is cut. The change is good until apply
 // returns; an error of apply ends load.
-func (d *disk) load(appendOnly bool, apply func(*engine.Change) error) (found bool, at position, err error) {
+func (d *disk) load(appendOnly bool, apply func(*engine.Change) error) (from source, at position, err error) {
 	d.files.Lock()
 	defer d.files.Unlock()
 	if !appendOnly {
 		return d.loadWithoutLog(apply)
 	}
 	if d.manifestErr != nil {
-		return false, at, d.manifestErr
+		return fromNothing, at, d.manifestErr
 	}
 	younger, err := d.dumpIsYounger()
 	if err != nil {
-		return false, at, err
+		return fromNothing, at, err
 	}
 	if d.manifest.empty() || younger {
 		return d.loadDump(apply)
 	}
 	l, torn, err := readLog(d.dir, &d.manifest, apply)
 	if err != nil {
-		return false, at, err
+		return fromNothing, at, err
 	}
 	if torn != nil {
 		if err := d.cutTail(torn, &l); err != nil {
-			return false, at, err
+			return fromNothing, at, err
 		}
 	}
 	d.loaded = &loadedState{fromLog, l, d.manifest}
-	return true, l.at, nil
+	return fromLog, l.at, nil
 }
 
 // loadWithoutLog loads the snapshot. A log that is there ends here: what comes now is not
 // appended to it.
-func (d *disk) loadWithoutLog(apply func(*engine.Change) error) (found bool, at position, err error) {
-	found, at, err = d.loadDump(apply)
+func (d *disk) loadWithoutLog(apply func(*engine.Change) error) (from source, at position, err error) {
+	from, at, err = d.loadDump(apply)
 	if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
 		err = d.markStopped()
 	}
-	return found, at, err
+	return from, at, err
 }
 
 // dumpIsYounger says whether the log was stopped before the snapshot was made.
@@ -78,18 +90,18 @@ func (d *disk) dumpIsYounger() (bool, error) {
 	return err == nil && h.created > d.manifest.stopped, err
 }
 
-func (d *disk) loadDump(apply func(*engine.Change) error) (found bool, at position, err error) {
+func (d *disk) loadDump(apply func(*engine.Change) error) (from source, at position, err error) {
 	s, err := readFile(d.dir, dumpName, true, apply)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.loaded = &loadedState{from: fromNothing, manifest: d.manifest}
-		return false, at, nil
+		return fromNothing, at, nil
 	case err != nil:
-		return false, at, err
+		return fromNothing, at, err
 	}
 	at = position{s.header.at.id, s.end}
 	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}, manifest: d.manifest}
-	return true, at, nil
+	return fromDump, at, nil
 }
 
 // cutTail cuts the last increment behind its last whole frame.

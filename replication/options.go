@@ -69,13 +69,3 @@ const (
 	// tendInterval is how often savings, rewrites and replicas are looked after.
 	tendInterval = time.Second
 )
-
-// staleMicros is how long a key must have been at rest to be left out: longer than any caller
-// holds a reading of the clock.
-const staleMicros = 2_000_000
-
-// dumpKeys is one step of a dump, some hundred microseconds.
-const dumpKeys = 1000
-
-// dumpKeysMin is the smallest step of a dump that is sent to a replica.
-const dumpKeysMin = 16

@@ -79,7 +79,7 @@ func (p *peer) greeted(conn net.Conn) {
 		}
 		version, _ := strconv.Atoi(words[1])
 		offset, _ := strconv.ParseInt(words[3], 10, 64)
-		p.ServeReplica(ReplicaLink{Conn: conn, IP: "127.0.0.1", Port: 1, Version: version, ID: words[2], Offset: offset})
+		p.ServeReplica(SyncRequest{Conn: conn, IP: "127.0.0.1", Port: 1, Version: version, ID: words[2], Offset: offset})
 		return
 	}
 }
@@ -110,7 +110,7 @@ func readCommand(in *bufio.Reader) (words []string, err error) {
 // states are all keys that are not at rest at an instant (µs), and what they are.
 func (p *peer) states(now int64) map[string]string {
 	m := map[string]string{}
-	must2(p.dump(func(c *engine.Change) error {
+	must2(p.feed.dump(func(c *engine.Change) error {
 		if _, ok := p.Store.Lookup(c.Key, now); !ok {
 			return nil
 		}
@@ -209,7 +209,7 @@ func converge(t *testing.T, round int, primary *peer, replicas []*peer, random *
 	t.Helper()
 	must(t, primary.Follow("", 0))
 	for _, r := range replicas {
-		if l := r.link.Load(); l == nil || l.port != primary.port {
+		if l := r.link.Load(); l == nil || l.Port != primary.port {
 			must(t, r.Follow("127.0.0.1", primary.port))
 		}
 		for range 50 {
@@ -217,9 +217,9 @@ func converge(t *testing.T, round int, primary *peer, replicas []*peer, random *
 		}
 	}
 	reached := func() bool {
-		end := primary.feed.settle()
+		end := primary.feed.drained()
 		for _, r := range replicas {
-			if l := r.link.Load(); l.state() != linkConnected || r.feed.end.Load() != end || r.Role().Offset != end {
+			if l := r.link.Load(); !l.IsUp() || r.feed.offset() != end || r.Role().Offset != end {
 				return false
 			}
 		}

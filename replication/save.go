@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A saving is what is known of snapshots.
+// saving is what the node knows of its snapshots.
 type saving struct {
 	mu    sync.Mutex
 	last  time.Time // when the last one began, or the process
@@ -28,13 +28,12 @@ func (n *Node) Save() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	f := n.feed
-	f.mu.Lock()
-	f.drain()
-	at, changes := f.at, f.changes
-	f.mu.Unlock()
+	n.feed.Lock()
+	n.feed.drain()
+	at, changes := n.feed.place(), n.feed.unsaved()
+	n.feed.Unlock()
 	started := time.Now()
-	err := n.disk().save(at, n.dump)
+	err := n.disk().save(at, n.feed.dump)
 	switch {
 	case errors.Is(err, errAlreadyRunning):
 		return err
@@ -49,17 +48,13 @@ func (n *Node) Save() error {
 		n.saving.tried = started
 	}
 	n.saving.mu.Unlock()
-	if err == nil {
-		f.mu.Lock() // not within saving's, which whoever judges takes within this one
-		f.changes -= changes
-		f.mu.Unlock()
-	}
 	if err != nil {
 		n.Logger.Error("could not write a snapshot", "error", err)
-	} else {
-		n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
+		return err
 	}
-	return err
+	n.feed.saved(changes) // not with saving's lock held: judge takes that one with the feed locked
+	n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
+	return nil
 }
 
 // BackgroundSave begins to write a snapshot.
@@ -87,14 +82,10 @@ func (n *Node) LastSave() int64 {
 
 // Rewrite begins to write the append-only file anew.
 func (n *Node) Rewrite() error {
-	f := n.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.log.on {
-		return errLogOff
-	}
-	f.drain()
-	return f.log.disk.rewrite(f.at, n.dumpBase)
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	n.feed.drain()
+	return n.log.rewrite(n.feed.place(), n.feed.dumpBase)
 }
 
 // saveIfDue begins a snapshot if one of the save points says so.
@@ -102,9 +93,9 @@ func (n *Node) saveIfDue(t *Tuning) {
 	if len(t.SavePoints) == 0 {
 		return
 	}
-	n.feed.mu.Lock()
-	changes := n.feed.changes
-	n.feed.mu.Unlock()
+	n.feed.Lock()
+	changes := n.feed.unsaved()
+	n.feed.Unlock()
 	n.saving.mu.Lock()
 	if n.saving.last.IsZero() {
 		n.saving.last = time.Now()

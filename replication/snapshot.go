@@ -4,13 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
-
-	"github.com/rlserver/rlserver/engine"
 )
-
-// A dumper walks all keys and calls visit for each, from the goroutine that called it and in
-// small steps, so that checks go on. It ends early with visit's error.
-type dumper func(visit func(*engine.Change) error) error
 
 // snapshotSyncBytes is how much of a snapshot is written between two syncs. All at the end
 // would be one long sync, behind which those of the log would wait.

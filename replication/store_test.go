@@ -33,7 +33,7 @@ func dumpStore(s *engine.Store, now int64) dumper {
 // A real store that is asked from several goroutines comes back as it was, through rewrites
 // that run meanwhile.
 func TestStoreComesBack(t *testing.T) {
-	const keys, workers = 2000, 3
+	const keys, workers, asks, rewrites = 2000, 3, 50_000, 5
 	dir := t.TempDir()
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
@@ -51,11 +51,10 @@ func TestStoreComesBack(t *testing.T) {
 	must(t, d.continueLog(at))
 
 	var asking sync.WaitGroup
-	var stop atomic.Bool
 	for worker := range workers {
 		asking.Go(func() {
 			random := rand.New(rand.NewPCG(71, uint64(worker)))
-			for !stop.Load() {
+			for range asks {
 				key := random.IntN(keys)
 				a := engine.Algorithm(1 + key%3)
 				op := engine.OpCheck
@@ -87,18 +86,27 @@ func TestStoreComesBack(t *testing.T) {
 		must(t, failed)
 		must(t, p.flush())
 	}
-	for round := range 150 {
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		asking.Wait()
+	}()
+	begun := 0
+	for round, over := 0, false; !over || begun < rewrites; round++ {
 		drain()
-		if round%30 == 10 {
+		if round%30 == 10 && begun < rewrites {
 			waitForRewrite(t, d)
 			must(t, d.rewrite(at, dumpStore(store, start)))
+			begun++
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-asked:
+			over = true
+		case <-time.After(time.Millisecond):
+		}
 	}
-	stop.Store(true)
-	asking.Wait()
 	drain()
-	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != 5 {
+	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != rewrites {
 		t.Errorf("%+v", s)
 	}
 	must(t, d.close())

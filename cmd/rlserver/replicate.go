@@ -96,7 +96,7 @@ func (k *keeper) Role() server.Role {
 
 // ServeReplica is the node's.
 func (k *keeper) ServeReplica(link server.ReplicaLink) {
-	k.Node.ServeReplica(replication.ReplicaLink(link))
+	k.Node.ServeReplica(replication.SyncRequest(link))
 }
 
 // Close closes the node, with a snapshot if that was asked for, or the setting save has it so.

@@ -1,0 +1,73 @@
+package replication
+
+import "time"
+
+// linkOptions are the node's, for links to its replicas and to its primary.
+func (n *Node) linkOptions() LinkOptions {
+	return LinkOptions{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening, Tuning: func() LinkTuning {
+		t := n.tuning.Load()
+		return LinkTuning{User: t.User, Password: t.Password, AnnounceIP: t.AnnounceIP, AnnouncePort: t.AnnouncePort, Timeout: t.Timeout}
+	}}
+}
+
+// Follow makes the node a replica, or with an empty host a primary. The new role is visible
+// when it returns; the connection comes up in the background.
+func (n *Node) Follow(host string, port int) error {
+	n.role.Lock()
+	defer n.role.Unlock()
+	old, continued := n.link.Load(), false
+	switch {
+	case n.ended.Err() != nil:
+		return errClosing
+	case old != nil:
+		continued = old.End()
+	case host == "":
+		return nil
+	}
+	n.replicas.DropAll() // what they were told of this node is no longer so
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	if host == "" {
+		n.becomePrimary(continued)
+		return nil
+	}
+	// What a primary has admitted last may be in no replica's history. So it does not ask to
+	// continue one, but for everything.
+	n.becomeReplica(host, port, continued)
+	return nil
+}
+
+// becomeReplica follows a primary. role is held, and the feed is locked.
+func (n *Node) becomeReplica(host string, port int, continued bool) {
+	at := n.feed.place()
+	l := Follow(n.ended, n.linkOptions(), host, port, continued)
+	n.link.Store(l)
+	n.judge() // nothing is written from here on, but what is under way
+	n.feed.untrack()
+	n.feed.serve()
+	n.RoleChanged(true)
+	n.Logger.Info("this server is a replica", "primary", l.Addr(), "history", at.id, "offset", at.offset, "continues", continued)
+}
+
+// becomePrimary takes over. role is held, and the feed is locked.
+func (n *Node) becomePrimary(continued bool) {
+	before := n.feed.place()
+	n.feed.fork(continued)
+	n.feed.track(true)
+	n.link.Store(nil)
+	n.RoleChanged(false)
+	n.judge()
+	if !continued {
+		before.id = ""
+	}
+	n.Logger.Info("this server is a primary", "history", n.feed.place().id, "offset", before.offset, "continues_history", before.id)
+}
+
+// Wait calls done with how many replicas have all changes that were made before: when there
+// are so many, or after the timeout, which is none if it is 0, or when it is abandoned.
+func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int)) (abandon func()) {
+	return n.replicas.Wait(count, timeout, done)
+}
+
+// ServeReplica serves a replica until it is gone, and closes its connection.
+func (n *Node) ServeReplica(request SyncRequest) { n.replicas.Serve(request) }
