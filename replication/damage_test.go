@@ -218,7 +218,7 @@ func TestBytesBehind(t *testing.T) {
 	s.with(t, damageLast, append(bytes.Clone(last), last[frames[5]:]...), func() { s.expectDamage(t, "a frame twice", damageLast, int64(len(last))) })
 	s.with(t, damageLast, append(bytes.Clone(last[:frames[2]]), last[frames[3]:]...), func() { s.expectDamage(t, "a frame too few", damageLast, int64(frames[2])) })
 	s.with(t, damageLast, appendFrame(bytes.Clone(last), frameEnd, s.at.offset, make([]byte, 8)), func() { s.expectDamage(t, "an end", damageLast, int64(len(last))) })
-	s.with(t, damageLast, appendFrame(bytes.Clone(last), frameChanges, s.at.offset, []byte{recordGone}), func() { s.expectDamage(t, "a record that ends", damageLast, int64(len(last))) })
+	s.with(t, damageLast, appendFrame(bytes.Clone(last), frameChanges, s.at.offset, []byte{4}), func() { s.expectDamage(t, "a record that ends", damageLast, int64(len(last))) })
 	s.with(t, damageLast, s.files[dumpName], func() { s.expectDamage(t, "a snapshot", damageLast, 0) })
 	s.with(t, damageLast, s.files[damageMiddle], func() { s.expectDamage(t, "the increment before", damageLast, 0) })
 	s.with(t, dumpName, last, func() { s.expectDamage(t, "an increment", dumpName, 0) })

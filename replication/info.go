@@ -34,44 +34,14 @@ func (n *Node) Role() Role {
 func (n *Node) Info(section string, add func(name string, value any)) {
 	switch section {
 	case "persistence":
-		n.infoPersistence(add)
+		n.feed.Lock()
+		defer n.feed.Unlock()
+		n.log.info(n.feed.unsaved(), add)
 	case "replication":
 		n.infoRole(add)
 		add("master_failover_state", "no-failover")
 		n.feed.info(add)
 		n.replicas.InfoSyncs(add)
-	}
-}
-
-func (n *Node) infoPersistence(add func(name string, value any)) {
-	n.feed.Lock()
-	changes, trouble, logging := n.feed.unsaved(), n.log.trouble(), n.log.isOn()
-	n.feed.Unlock()
-	var s diskStats
-	if d := n.disk(); d != nil {
-		s = d.stats()
-	}
-	add("loading", 0)
-	add("rdb_changes_since_last_save", changes)
-	add("rdb_bgsave_in_progress", bit(s.saving))
-	add("rdb_last_save_time", s.saved)
-	add("rdb_last_bgsave_status", status(s.saveErr))
-	add("rdb_last_bgsave_time_sec", s.saveSeconds)
-	add("aof_enabled", bit(logging))
-	add("aof_rewrite_in_progress", bit(s.rewriting))
-	add("aof_rewrite_scheduled", 0)
-	add("aof_rewrites", s.rewrites)
-	add("aof_last_rewrite_time_sec", s.rewriteSeconds)
-	add("aof_last_bgrewrite_status", status(s.rewriteErr))
-	add("aof_last_write_status", status(trouble))
-	if trouble != nil {
-		add("aof_last_write_error", trouble)
-	}
-	if logging {
-		add("aof_current_size", s.baseBytes+s.incrementBytes)
-		add("aof_base_size", s.baseBytes)
-		add("aof_unsynced", bit(s.unsynced))
-		add("aof_truncated_bytes", s.cutBytes)
 	}
 }
 
@@ -91,18 +61,4 @@ func (n *Node) infoRole(add func(name string, value any)) {
 		add("min_slaves_good_slaves", n.replicas.Good(t.MinReplicasLag))
 	}
 	n.replicas.Info(add)
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func status(err error) string {
-	if err != nil {
-		return "err"
-	}
-	return "ok"
 }

@@ -110,7 +110,7 @@ func readCommand(in *bufio.Reader) (words []string, err error) {
 // states are all keys that are not at rest at an instant (µs), and what they are.
 func (p *peer) states(now int64) map[string]string {
 	m := map[string]string{}
-	must2(p.feed.dump(func(c *engine.Change) error {
+	_ = (p.feed.dump(func(c *engine.Change) error {
 		if _, ok := p.Store.Lookup(c.Key, now); !ok {
 			return nil
 		}
@@ -118,12 +118,6 @@ func (p *peer) states(now int64) map[string]string {
 		return nil
 	}))
 	return m
-}
-
-func must2(err error) {
-	if err != nil {
-		panic(err)
-	}
 }
 
 // change changes a key, if changes are accepted.
@@ -185,7 +179,7 @@ func TestRolesInAnyOrder(t *testing.T) {
 				p.Wait(1, time.Millisecond, func(int) {})
 			case 10:
 				// A history that changed its name while the log was made anew leaves it incomplete.
-				if err := p.stop(); err != nil && !errors.Is(err, errIncomplete) {
+				if err := p.stop(); err != nil && !strings.Contains(err.Error(), "lacks changes until it has been rewritten") {
 					t.Fatal(err)
 				}
 				primary := 0
@@ -223,7 +217,12 @@ func converge(t *testing.T, round int, primary *peer, replicas []*peer, random *
 				return false
 			}
 		}
-		n, _ := primary.replicas.acknowledged(end)
+		n := 0
+		primary.replicas.Each(func(_ string, _ int, offset int64) {
+			if offset >= end {
+				n++
+			}
+		})
 		return n == len(replicas)
 	}
 	for until := time.Now().Add(20 * time.Second); !reached(); time.Sleep(20 * time.Millisecond) {

@@ -62,7 +62,7 @@ func (n *Node) BackgroundSave() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	if n.disk().stats().saving {
+	if n.disk().isSaving() {
 		return errAlreadyRunning
 	}
 	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
@@ -75,7 +75,7 @@ func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 // LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
 func (n *Node) LastSave() int64 {
 	if d := n.disk(); d != nil {
-		return d.stats().saved
+		return d.lastSave()
 	}
 	return 0
 }

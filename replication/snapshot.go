@@ -54,6 +54,12 @@ func writeSnapshot(path string, at position, created int64, dump dumper, wanted 
 	return bytes, nil
 }
 
+// isSaving says whether a snapshot is being written.
+func (d *disk) isSaving() bool { return d.stats().saving }
+
+// lastSave is when dump.rls was made, in seconds since the Unix epoch; 0: never.
+func (d *disk) lastSave() int64 { return d.stats().saved }
+
 // save writes dump.rls, and returns when it is on disk.
 func (d *disk) save(at position, dump dumper) error {
 	d.mu.Lock()

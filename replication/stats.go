@@ -43,3 +43,49 @@ func (d *disk) stats() diskStats {
 	}
 	return s
 }
+
+// info tells what INFO shows of the log and of snapshots, by Redis's names. changes is how many
+// there were since the last snapshot.
+func (w *logWriter) info(changes int64, add func(name string, value any)) {
+	var s diskStats
+	if w.disk != nil {
+		s = w.disk.stats()
+	}
+	trouble := w.trouble()
+	add("loading", 0)
+	add("rdb_changes_since_last_save", changes)
+	add("rdb_bgsave_in_progress", bit(s.saving))
+	add("rdb_last_save_time", s.saved)
+	add("rdb_last_bgsave_status", status(s.saveErr))
+	add("rdb_last_bgsave_time_sec", s.saveSeconds)
+	add("aof_enabled", bit(w.on))
+	add("aof_rewrite_in_progress", bit(s.rewriting))
+	add("aof_rewrite_scheduled", 0)
+	add("aof_rewrites", s.rewrites)
+	add("aof_last_rewrite_time_sec", s.rewriteSeconds)
+	add("aof_last_bgrewrite_status", status(s.rewriteErr))
+	add("aof_last_write_status", status(trouble))
+	if trouble != nil {
+		add("aof_last_write_error", trouble)
+	}
+	if w.on {
+		add("aof_current_size", s.baseBytes+s.incrementBytes)
+		add("aof_base_size", s.baseBytes)
+		add("aof_unsynced", bit(s.unsynced))
+		add("aof_truncated_bytes", s.cutBytes)
+	}
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func status(err error) string {
+	if err != nil {
+		return "err"
+	}
+	return "ok"
+}
