@@ -9,7 +9,7 @@ import (
 // judge decides whether writes are refused. The feed is locked.
 func (n *Node) judge() {
 	t := n.tuning.Load()
-	trouble := n.log.trouble()
+	trouble := n.log.Trouble()
 	if trouble == nil && len(t.SavePoints) > 0 {
 		trouble = n.saving.failed()
 	}
@@ -80,8 +80,8 @@ func (n *Node) answerCommits() {
 		return
 	}
 	n.feed.Lock()
-	n.feed.drain()
-	err := n.log.trouble()
+	n.feed.Drain()
+	err := n.log.Trouble()
 	if err != nil {
 		n.judge()
 	}

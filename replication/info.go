@@ -20,7 +20,7 @@ type ReplicaInfo struct {
 
 // Role tells what the node is. It never waits for the disk.
 func (n *Node) Role() Role {
-	r := Role{Offset: n.feed.offset()}
+	r := Role{Offset: n.feed.Offset()}
 	if l := n.link.Load(); l != nil {
 		r.Replica, r.Host, r.Port, r.State = true, l.Host, l.Port, l.State().String()
 	}
@@ -36,11 +36,11 @@ func (n *Node) Info(section string, add func(name string, value any)) {
 	case "persistence":
 		n.feed.Lock()
 		defer n.feed.Unlock()
-		n.log.info(n.feed.unsaved(), add)
+		n.log.Info(n.feed.Unsaved(), add)
 	case "replication":
 		n.infoRole(add)
 		add("master_failover_state", "no-failover")
-		n.feed.info(add)
+		n.feed.Info(add)
 		n.replicas.InfoSyncs(add)
 	}
 }

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/disk"
+	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // A Node keeps a store's changes beyond the process: on disk, and on replicas; or it is itself
 // the replica of another server.
 type Node struct {
 	Options
-	feed     *feed
-	log      logWriter // guarded by the feed's lock
-	replicas *Primary
+	feed     *stream.Feed
+	log      disk.Writer // guarded by the feed's lock
+	replicas *link.Primary
 	tuning   atomic.Pointer[Tuning]
 	held     atomic.Bool // answers wait for the disk
 	wake     chan struct{}
@@ -27,9 +30,9 @@ type Node struct {
 	listening chan struct{}
 	loops     sync.WaitGroup // the loop, snapshots
 
-	role   sync.Mutex              // held while what this node is changes
-	link   atomic.Pointer[Replica] // to the primary; nil on a primary
-	loaded bool                    // the feed's position is that of the store
+	role   sync.Mutex                   // held while what this node is changes
+	link   atomic.Pointer[link.Replica] // to the primary; nil on a primary
+	loaded bool                         // the feed's position is that of the store
 
 	commits  commits
 	refused  atomic.Pointer[string] // what Refuse was told last
@@ -44,12 +47,12 @@ func New(o Options) (*Node, error) {
 	n := &Node{Options: o, wake: make(chan struct{}, 1), listening: make(chan struct{})}
 	n.ended, n.stop = context.WithCancel(context.Background())
 	n.tuning.Store(&o.Tuning)
-	n.feed = newFeed(n.ended, o.Store, o.Now, &n.log)
-	n.replicas = NewPrimary(n.ended, n.linkOptions(), n.link.Load)
+	n.feed = stream.NewFeed(n.ended, o.Store, o.Now, &n.log)
+	n.replicas = link.NewPrimary(n.ended, n.linkOptions(), n.link.Load)
 	if err := n.start(); err != nil {
 		n.stop()
-		if d := n.log.disk; d != nil {
-			err = errors.Join(err, d.close())
+		if d := n.log.Disk; d != nil {
+			err = errors.Join(err, d.Close())
 		}
 		return nil, err
 	}
@@ -64,8 +67,8 @@ func (n *Node) Listening() { close(n.listening) }
 func (n *Node) start() error {
 	t, f := n.tuning.Load(), n.feed
 	wanted := t.AppendOnly || len(t.SavePoints) > 0
-	at := position{id: newID()}
-	if wanted || hasFiles(n.Dir) {
+	at := stream.Position{ID: stream.NewID()}
+	if wanted || disk.HasFiles(n.Dir) {
 		var err error
 		if at, err = n.load(at); err != nil {
 			return err
@@ -73,17 +76,17 @@ func (n *Node) start() error {
 	}
 	f.Lock()
 	defer f.Unlock()
-	f.limitBacklog(t.BacklogBytes)
+	f.LimitBacklog(t.BacklogBytes)
 	replica := n.Host != ""
 	if !replica { // what was loaded may be younger than the stream's end, so nobody can continue from there
-		at.id = newID()
+		at.ID = stream.NewID()
 	}
-	f.start(at)
+	f.Start(at)
 	if !replica && wanted {
-		f.track(true)
+		f.Track(true)
 	}
 	if t.AppendOnly {
-		if err := n.log.resume(at); err != nil {
+		if err := n.log.Resume(at); err != nil {
 			return err
 		}
 	}
@@ -98,44 +101,44 @@ func (n *Node) start() error {
 func (n *Node) openDisk() error {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	if n.log.disk != nil {
+	if n.log.Disk != nil {
 		return nil
 	}
-	d, err := openDisk(diskOptions{dir: n.Dir, fsync: policyOf(n.tuning.Load().Fsync), logger: n.Logger, now: n.Now})
+	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: disk.PolicyOf(n.tuning.Load().Fsync), Logger: n.Logger, Now: n.Now})
 	if err != nil {
 		return err
 	}
 	n.feed.Lock()
 	defer n.feed.Unlock()
-	n.log.disk = d
+	n.log.Disk = d
 	return nil
 }
 
 // disk is the disk, or nil if none is open.
-func (n *Node) disk() *disk {
+func (n *Node) disk() *disk.Disk {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	return n.log.disk
+	return n.log.Disk
 }
 
 // load fills the store from the disk. It returns the place of what it found, or at.
-func (n *Node) load(at position) (position, error) {
+func (n *Node) load(at stream.Position) (stream.Position, error) {
 	if err := n.openDisk(); err != nil {
 		return at, err
 	}
-	started, records, stale := time.Now(), int64(0), n.feed.staleAt()
-	from, found, err := n.log.disk.load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
+	started, records, stale := time.Now(), int64(0), n.feed.StaleAt()
+	from, found, err := n.log.Disk.Load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
 		records++
 		return n.Store.Apply(c, stale)
 	})
-	if err != nil || from == fromNothing {
+	if err != nil || from == disk.FromNothing {
 		return at, err
 	}
 	// What a snapshot has may be younger than the place that it names, and be in nobody's
 	// history: only a log is read up to where it ends.
-	n.loaded = from == fromLog
+	n.loaded = from == disk.FromLog
 	n.Logger.Info("loaded from disk", "dir", n.Dir, "records", records, "keys", n.Store.Len(),
-		"took", time.Since(started).Round(time.Millisecond), "history", found.id, "offset", found.offset)
+		"took", time.Since(started).Round(time.Millisecond), "history", found.ID, "offset", found.Offset)
 	return found, nil
 }
 
@@ -150,18 +153,18 @@ func (n *Node) Tune(t Tuning) error {
 	}
 	n.feed.Lock()
 	defer n.feed.Unlock()
-	if t.AppendOnly != n.log.isOn() {
+	if t.AppendOnly != n.log.IsOn() {
 		if err := n.turnLog(t.AppendOnly); err != nil {
 			n.tuning.Store(before)
 			return err
 		}
 	}
-	n.feed.limitBacklog(t.BacklogBytes)
-	if d := n.log.disk; d != nil {
-		d.setPolicy(policyOf(t.Fsync))
+	n.feed.LimitBacklog(t.BacklogBytes)
+	if d := n.log.Disk; d != nil {
+		d.SetPolicy(disk.PolicyOf(t.Fsync))
 	}
 	if len(t.SavePoints) > 0 && n.link.Load() == nil {
-		n.feed.track(false)
+		n.feed.Track(false)
 	}
 	n.setHeld()
 	n.judge()
@@ -172,12 +175,12 @@ func (n *Node) Tune(t Tuning) error {
 func (n *Node) turnLog(on bool) (err error) {
 	if on {
 		if n.link.Load() == nil {
-			n.feed.track(false)
+			n.feed.Track(false)
 		}
-		n.feed.drain()
-		err = n.log.begin(n.feed.place(), n.feed.dumpBase)
+		n.feed.Drain()
+		err = n.log.Begin(n.feed.Place(), n.feed.DumpBase)
 	} else {
-		err = n.log.stop()
+		err = n.log.Stop()
 	}
 	if err != nil {
 		n.Logger.Error("cannot turn the append-only file on or off", "error", err)
@@ -187,7 +190,7 @@ func (n *Node) turnLog(on bool) (err error) {
 
 // setHeld notes whether answers wait for the disk. The feed is locked.
 func (n *Node) setHeld() {
-	n.held.Store(n.log.isOn() && policyOf(n.tuning.Load().Fsync) == fsyncAlways)
+	n.held.Store(n.log.IsOn() && disk.PolicyOf(n.tuning.Load().Fsync) == disk.SyncAlways)
 }
 
 // run drains the store, answers commits, and tends the rest.
@@ -206,7 +209,7 @@ func (n *Node) run() {
 		case <-timer.C:
 		}
 		n.feed.Lock()
-		n.feed.drain()
+		n.feed.Drain()
 		n.judge()
 		n.feed.Unlock()
 		if time.Since(tended) >= tendInterval {
@@ -228,7 +231,7 @@ func (n *Node) interval() time.Duration {
 func (n *Node) tend() {
 	t := n.tuning.Load()
 	n.feed.Lock()
-	n.log.mend(n.feed.place(), n.feed.dumpBase, int64(t.RewritePercentage), t.RewriteMinSize)
+	n.log.Mend(n.feed.Place(), n.feed.DumpBase, int64(t.RewritePercentage), t.RewriteMinSize)
 	n.feed.Unlock()
 	n.saveIfDue(t)
 	n.replicas.CutOff()
@@ -251,10 +254,10 @@ func (n *Node) Close(save bool) error {
 	n.replicas.Close()
 	n.loops.Wait()
 	if d := n.disk(); d != nil {
-		if trouble := n.log.trouble(); trouble != nil {
+		if trouble := n.log.Trouble(); trouble != nil {
 			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", trouble))
 		}
-		err = errors.Join(err, d.close())
+		err = errors.Join(err, d.Close())
 	}
 	return err
 }

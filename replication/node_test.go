@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // startNode starts a node of a new store, which is closed at the test's end.
@@ -105,13 +107,13 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 	dir := t.TempDir()
 	n := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
 	n.take(t, "before")
-	n.feed.drained()
+	n.feed.Drained()
 	visits := 0
-	must(t, n.disk().save(n.feed.place(), func(visit func(*engine.Change) error) error {
+	must(t, n.disk().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
 		if visits++; visits == 1 {
 			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
 		}
-		return n.feed.dump(visit)
+		return n.feed.Dump(visit)
 	}))
 	must(t, n.Close(false))
 
@@ -141,7 +143,7 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 		o.Tuning.AppendOnly = true
 	})
 	n.take(t, "before")
-	before := n.feed.drained()
+	before := n.feed.Drained()
 	meanwhile.Store(true)
 	must(t, n.Rewrite())
 	waitForRewriteOf(n)
@@ -150,7 +152,7 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 	if _, ok := again.Store.Lookup("meanwhile", again.Now()); !ok {
 		t.Fatal("the base has nothing that is younger than its place")
 	}
-	if !again.link.Load().End() || again.feed.offset() <= before {
+	if !again.link.Load().End() || again.feed.Offset() <= before {
 		t.Errorf("it does not continue, or at %d, where the base stands, and has what came behind it", before)
 	}
 }
@@ -160,7 +162,7 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1000}} })
 	n.saving.mu.Lock()
-	n.saving.err, n.saving.tried = errClosing, time.Now().Add(-saveRetry)
+	n.saving.err, n.saving.tried = stream.ErrClosing, time.Now().Add(-saveRetry)
 	n.saving.mu.Unlock()
 	n.tend()
 	waitFor(func() bool { return n.saving.failed() == nil })
@@ -182,7 +184,7 @@ func flushDuringFullSync(t *testing.T, at int) {
 		n.take(t, fmt.Sprint(strings.Repeat("long ", 200), i))
 	}
 	near, far := net.Pipe()
-	go n.ServeReplica(SyncRequest{Conn: far, IP: "127.0.0.1", Port: 1, Version: SyncVersion, ID: "?", Offset: -1})
+	go n.ServeReplica(link.SyncRequest{Conn: far, IP: "127.0.0.1", Port: 1, Version: link.SyncVersion, ID: "?", Offset: -1})
 	defer func() { _ = near.Close() }()
 	for b := make([]byte, 1); b[0] != '\n'; {
 		_, err := near.Read(b)
@@ -190,17 +192,17 @@ func flushDuringFullSync(t *testing.T, at int) {
 	}
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
-	frames, place, ended := newFrameReader(near), int64(0), false
-	for i := 0; !ended || place < n.feed.drained(); i++ {
-		f, err := frames.next()
+	frames, place, ended := stream.NewFrameReader(near), int64(0), false
+	for i := 0; !ended || place < n.feed.Drained(); i++ {
+		f, err := frames.Next()
 		must(t, err)
-		if f.kind != frameEnd {
-			must(t, readChanges(f.payload, func(c *engine.Change) error { return store.Apply(c, 0) }))
+		if f.Kind != stream.FrameEnd {
+			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error { return store.Apply(c, 0) }))
 		}
-		ended, place = ended || f.kind == frameEnd, max(place, f.end())
+		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
 		if i == at { // the primary may be in the middle of a step
 			n.Store.Flush()
-			n.feed.drained()
+			n.feed.Drained()
 		}
 	}
 	if keys := store.Len(); keys != n.Store.Len() {
@@ -219,5 +221,12 @@ func TestAbandonedWaitEnds(t *testing.T) {
 	abandon()
 	if got := <-ended; got != 0 {
 		t.Errorf("%d replicas, of none", got)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,12 +1,17 @@
 package replication
 
-import "time"
+import (
+	"time"
+
+	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
+)
 
 // linkOptions are the node's, for links to its replicas and to its primary.
-func (n *Node) linkOptions() LinkOptions {
-	return LinkOptions{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening, Tuning: func() LinkTuning {
+func (n *Node) linkOptions() link.Options {
+	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening, Tuning: func() link.Tuning {
 		t := n.tuning.Load()
-		return LinkTuning{User: t.User, Password: t.Password, AnnounceIP: t.AnnounceIP, AnnouncePort: t.AnnouncePort, Timeout: t.Timeout}
+		return link.Tuning{User: t.User, Password: t.Password, AnnounceIP: t.AnnounceIP, AnnouncePort: t.AnnouncePort, Timeout: t.Timeout}
 	}}
 }
 
@@ -18,7 +23,7 @@ func (n *Node) Follow(host string, port int) error {
 	old, continued := n.link.Load(), false
 	switch {
 	case n.ended.Err() != nil:
-		return errClosing
+		return stream.ErrClosing
 	case old != nil:
 		continued = old.End()
 	case host == "":
@@ -39,28 +44,28 @@ func (n *Node) Follow(host string, port int) error {
 
 // becomeReplica follows a primary. role is held, and the feed is locked.
 func (n *Node) becomeReplica(host string, port int, continued bool) {
-	at := n.feed.place()
-	l := Follow(n.ended, n.linkOptions(), host, port, continued)
+	at := n.feed.Place()
+	l := link.Follow(n.ended, n.linkOptions(), host, port, continued)
 	n.link.Store(l)
 	n.judge() // nothing is written from here on, but what is under way
-	n.feed.untrack()
-	n.feed.serve()
+	n.feed.Untrack()
+	n.feed.Serve()
 	n.RoleChanged(true)
-	n.Logger.Info("this server is a replica", "primary", l.Addr(), "history", at.id, "offset", at.offset, "continues", continued)
+	n.Logger.Info("this server is a replica", "primary", l.Addr(), "history", at.ID, "offset", at.Offset, "continues", continued)
 }
 
 // becomePrimary takes over. role is held, and the feed is locked.
 func (n *Node) becomePrimary(continued bool) {
-	before := n.feed.place()
-	n.feed.fork(continued)
-	n.feed.track(true)
+	before := n.feed.Place()
+	n.feed.Fork(continued)
+	n.feed.Track(true)
 	n.link.Store(nil)
 	n.RoleChanged(false)
 	n.judge()
 	if !continued {
-		before.id = ""
+		before.ID = ""
 	}
-	n.Logger.Info("this server is a primary", "history", n.feed.place().id, "offset", before.offset, "continues_history", before.id)
+	n.Logger.Info("this server is a primary", "history", n.feed.Place().ID, "offset", before.Offset, "continues_history", before.ID)
 }
 
 // Wait calls done with how many replicas have all changes that were made before: when there
@@ -70,4 +75,4 @@ func (n *Node) Wait(count int, timeout time.Duration, done func(acknowledged int
 }
 
 // ServeReplica serves a replica until it is gone, and closes its connection.
-func (n *Node) ServeReplica(request SyncRequest) { n.replicas.Serve(request) }
+func (n *Node) ServeReplica(request link.SyncRequest) { n.replicas.Serve(request) }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // A peer is a node that others can reach.
@@ -79,7 +81,7 @@ func (p *peer) greeted(conn net.Conn) {
 		}
 		version, _ := strconv.Atoi(words[1])
 		offset, _ := strconv.ParseInt(words[3], 10, 64)
-		p.ServeReplica(SyncRequest{Conn: conn, IP: "127.0.0.1", Port: 1, Version: version, ID: words[2], Offset: offset})
+		p.ServeReplica(link.SyncRequest{Conn: conn, IP: "127.0.0.1", Port: 1, Version: version, ID: words[2], Offset: offset})
 		return
 	}
 }
@@ -110,7 +112,7 @@ func readCommand(in *bufio.Reader) (words []string, err error) {
 // states are all keys that are not at rest at an instant (µs), and what they are.
 func (p *peer) states(now int64) map[string]string {
 	m := map[string]string{}
-	_ = (p.feed.dump(func(c *engine.Change) error {
+	_ = (p.feed.Dump(func(c *engine.Change) error {
 		if _, ok := p.Store.Lookup(c.Key, now); !ok {
 			return nil
 		}
@@ -165,7 +167,7 @@ func TestRolesInAnyOrder(t *testing.T) {
 			case 2, 3, 4, 5: // itself, too
 				must(t, p.Follow("127.0.0.1", all[j].port))
 			case 6:
-				if err := p.Save(); err != nil && !errors.Is(err, errReplaced) {
+				if err := p.Save(); err != nil && !errors.Is(err, stream.ErrReplaced) {
 					t.Fatal(err)
 				}
 			case 7:
@@ -211,9 +213,9 @@ func converge(t *testing.T, round int, primary *peer, replicas []*peer, random *
 		}
 	}
 	reached := func() bool {
-		end := primary.feed.drained()
+		end := primary.feed.Drained()
 		for _, r := range replicas {
-			if l := r.link.Load(); !l.IsUp() || r.feed.offset() != end || r.Role().Offset != end {
+			if l := r.link.Load(); !l.IsUp() || r.feed.Offset() != end || r.Role().Offset != end {
 				return false
 			}
 		}

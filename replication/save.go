@@ -4,6 +4,9 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/rlserver/rlserver/replication/disk"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // saving is what the node knows of its snapshots.
@@ -29,15 +32,15 @@ func (n *Node) Save() error {
 		return err
 	}
 	n.feed.Lock()
-	n.feed.drain()
-	at, changes := n.feed.place(), n.feed.unsaved()
+	n.feed.Drain()
+	at, changes := n.feed.Place(), n.feed.Unsaved()
 	n.feed.Unlock()
 	started := time.Now()
-	err := n.disk().save(at, n.feed.dump)
+	err := n.disk().Save(at, n.feed.Dump)
 	switch {
-	case errors.Is(err, errAlreadyRunning):
+	case errors.Is(err, disk.ErrAlreadyRunning):
 		return err
-	case errors.Is(err, errReplaced), errors.Is(err, errClosing): // which is not the disk's fault
+	case errors.Is(err, stream.ErrReplaced), errors.Is(err, stream.ErrClosing): // which is not the disk's fault
 		n.Logger.Warn("gave up a snapshot", "reason", err)
 		return err
 	}
@@ -52,7 +55,7 @@ func (n *Node) Save() error {
 		n.Logger.Error("could not write a snapshot", "error", err)
 		return err
 	}
-	n.feed.saved(changes) // not with saving's lock held: judge takes that one with the feed locked
+	n.feed.Saved(changes) // not with saving's lock held: judge takes that one with the feed locked
 	n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
@@ -62,8 +65,8 @@ func (n *Node) BackgroundSave() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	if n.disk().isSaving() {
-		return errAlreadyRunning
+	if n.disk().IsSaving() {
+		return disk.ErrAlreadyRunning
 	}
 	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
 	return nil
@@ -75,7 +78,7 @@ func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 // LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
 func (n *Node) LastSave() int64 {
 	if d := n.disk(); d != nil {
-		return d.lastSave()
+		return d.LastSave()
 	}
 	return 0
 }
@@ -84,8 +87,8 @@ func (n *Node) LastSave() int64 {
 func (n *Node) Rewrite() error {
 	n.feed.Lock()
 	defer n.feed.Unlock()
-	n.feed.drain()
-	return n.log.rewrite(n.feed.place(), n.feed.dumpBase)
+	n.feed.Drain()
+	return n.log.Rewrite(n.feed.Place(), n.feed.DumpBase)
 }
 
 // saveIfDue begins a snapshot if one of the save points says so.
@@ -94,7 +97,7 @@ func (n *Node) saveIfDue(t *Tuning) {
 		return
 	}
 	n.feed.Lock()
-	changes := n.feed.unsaved()
+	changes := n.feed.Unsaved()
 	n.feed.Unlock()
 	n.saving.mu.Lock()
 	if n.saving.last.IsZero() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication"
+	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/server"
 )
 
@@ -95,8 +96,8 @@ func (k *keeper) Role() server.Role {
 }
 
 // ServeReplica is the node's.
-func (k *keeper) ServeReplica(link server.ReplicaLink) {
-	k.Node.ServeReplica(replication.SyncRequest(link))
+func (k *keeper) ServeReplica(replica server.ReplicaLink) {
+	k.Node.ServeReplica(link.SyncRequest(replica))
 }
 
 // Close closes the node, with a snapshot if that was asked for, or the setting save has it so.
