@@ -1,34 +1,20 @@
 package replication
 
-// A Role is what a node is to others.
-type Role struct {
-	Replica bool
-	// Of a replica: its primary, and the link to it.
-	Host     string
-	Port     int
-	State    string
-	Offset   int64
-	Replicas []ReplicaInfo
-}
-
-// A ReplicaInfo is one replica.
-type ReplicaInfo struct {
-	IP     string
-	Port   int
-	Offset int64 // that it has acknowledged
-}
-
-// Role tells what the node is. It never waits for the disk.
-func (n *Node) Role() Role {
-	r := Role{Offset: n.feed.Offset()}
+// Primary is the primary that this node follows, and how far the link to it is, as ROLE names
+// that. An empty host: this node is a primary. None of these methods waits for the disk.
+func (n *Node) Primary() (host string, port int, state string) {
 	if l := n.link.Load(); l != nil {
-		r.Replica, r.Host, r.Port, r.State = true, l.Host, l.Port, l.State().String()
+		return l.Host, l.Port, l.State().String()
 	}
-	n.replicas.Each(func(ip string, port int, offset int64) {
-		r.Replicas = append(r.Replicas, ReplicaInfo{ip, port, offset})
-	})
-	return r
+	return "", 0, ""
 }
+
+// Offset is where the stream of changes ends.
+func (n *Node) Offset() int64 { return n.feed.Offset() }
+
+// EachReplica visits the replicas: where each listens, and up to where it has acknowledged the
+// stream.
+func (n *Node) EachReplica(visit func(ip string, port int, offset int64)) { n.replicas.Each(visit) }
 
 // Info tells what INFO shows in the sections "persistence" and "replication", by Redis's names.
 func (n *Node) Info(section string, add func(name string, value any)) {

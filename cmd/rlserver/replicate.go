@@ -86,12 +86,12 @@ func replicationTuning(cfg *server.Config) replication.Tuning {
 }
 
 // Role is the node's.
-func (k *keeper) Role() server.Role {
-	r := k.Node.Role()
-	role := server.Role{Replica: r.Replica, Host: r.Host, Port: r.Port, State: r.State, Offset: r.Offset}
-	for _, one := range r.Replicas {
-		role.Replicas = append(role.Replicas, server.ReplicaInfo(one))
-	}
+func (k *keeper) Role() (role server.Role) {
+	role.Host, role.Port, role.State = k.Primary()
+	role.Replica, role.Offset = role.Host != "", k.Offset()
+	k.EachReplica(func(ip string, port int, offset int64) {
+		role.Replicas = append(role.Replicas, server.ReplicaInfo{IP: ip, Port: port, Offset: offset})
+	})
 	return role
 }
 
