@@ -28,7 +28,7 @@ func (n *Node) judge() {
 	}
 }
 
-// tellTrouble logs that the disk does not take changes, once, and that it does again.
+// tellTrouble logs that the disk fails, once, and that it works again.
 func (n *Node) tellTrouble(trouble error, inMemory bool) {
 	text := ""
 	if trouble != nil {

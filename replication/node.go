@@ -78,7 +78,7 @@ func (n *Node) start() error {
 	defer f.Unlock()
 	f.LimitBacklog(t.BacklogBytes)
 	replica := n.Host != ""
-	if !replica { // what was loaded may be younger than the stream's end, so nobody can continue from there
+	if !replica { // what was loaded may be younger than the stream's end, so no replica can continue from there
 		at.ID = stream.NewID()
 	}
 	f.Start(at)
@@ -134,8 +134,8 @@ func (n *Node) load(at stream.Position) (stream.Position, error) {
 	if err != nil || from == disk.FromNothing {
 		return at, err
 	}
-	// What a snapshot has may be younger than the place that it names, and be in nobody's
-	// history: only a log is read up to where it ends.
+	// A snapshot may have changes that are younger than the place that it names, and are in no
+	// history. A log has none.
 	n.loaded = from == disk.FromLog
 	n.Logger.Info("loaded from disk", "dir", n.Dir, "records", records, "keys", n.Store.Len(),
 		"took", time.Since(started).Round(time.Millisecond), "history", found.ID, "offset", found.Offset)

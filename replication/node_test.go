@@ -36,7 +36,7 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	return n
 }
 
-// take takes a unit of a key.
+// take takes a unit from a key.
 func (n *Node) take(t *testing.T, key string) {
 	t.Helper()
 	limit, err := engine.NewLimit(1000, time.Hour, 1000)
@@ -72,7 +72,7 @@ func copyOf(t *testing.T, dir string) string {
 	return to
 }
 
-// A snapshot that ends does not stand in the way of who waits for the disk.
+// A snapshot that ends and a commit that is judged do not wait for each other.
 func TestSaveWhileCommitting(t *testing.T) {
 	n := startNode(t, t.TempDir(), func(o *Options) {
 		o.Tuning.AppendOnly, o.Tuning.Fsync = true, "always"
@@ -94,7 +94,7 @@ func TestSaveWhileCommitting(t *testing.T) {
 			case <-done:
 				return
 			default:
-				_ = n.Tune(*n.tuning.Load()) // as whoever judges
+				_ = n.Tune(*n.tuning.Load()) // which judges
 			}
 		}
 	}()
@@ -127,7 +127,7 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 }
 
 // A base may be younger than the place in the history at which it stands. The log has, when the
-// base is in force, what it has seen: who starts with the log is where the log ends.
+// base is in force, what the base has: a server that starts with the log is where the log ends.
 func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 	var n *Node
 	var meanwhile atomic.Bool // the next reading of the clock, by a dump, comes with a change
@@ -168,8 +168,8 @@ func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	waitFor(func() bool { return n.saving.failed() == nil })
 }
 
-// A key that is forgotten while everything is sent to a replica does not come back there,
-// however slowly the replica takes it.
+// A key that is flushed during a full sync does not come back on the replica, however slowly
+// the replica reads.
 func TestFlushDuringFullSync(t *testing.T) {
 	for at := range 15 {
 		flushDuringFullSync(t, at*4)

@@ -22,8 +22,8 @@ type Options struct {
 	Port int
 	// Dial connects to a primary.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// ListenPort is where this server listens, for a primary to tell others. It is asked once
-	// Listening was called.
+	// ListenPort is where this server listens, for a primary to tell others. It is called
+	// after Listening.
 	ListenPort func() int
 	// Refuse has commands that write refused with an error, empty for none; RoleChanged tells
 	// of becoming a replica or a primary. Neither waits.
@@ -40,7 +40,7 @@ type Tuning struct {
 	SavePoints        []SavePoint
 	RewritePercentage int   // growth of the log since its base from which on it is rewritten; 0: never
 	RewriteMinSize    int64 // bytes that it has at least when it is
-	// MemoryOnFailure has changes go on in memory when the disk does not take them; else they
+	// MemoryOnFailure has changes go on in memory when the disk fails; else they
 	// are refused.
 	MemoryOnFailure bool
 	User, Password  string // for a primary

@@ -101,7 +101,7 @@ func (p *peer) greeted(conn net.Conn) {
 	}
 }
 
-// oneByte reads no more than is asked for, so that nothing behind a command is taken.
+// oneByte reads one byte at a time, so that nothing behind a command is read.
 type oneByte struct{ io.Reader }
 
 func (o oneByte) Read(b []byte) (int, error) { return o.Reader.Read(b[:1]) }
@@ -124,7 +124,7 @@ func readCommand(in *bufio.Reader) (words []string, err error) {
 	return words, err
 }
 
-// states are all keys that are not at rest at an instant (µs), and what they are.
+// states are all keys that are not idle at an instant (µs), and their states.
 func (p *peer) states(now int64) map[string]string {
 	m := map[string]string{}
 	_ = p.feed.Dump(func(c *engine.Change) error {

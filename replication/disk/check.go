@@ -38,10 +38,10 @@ type FileReport struct {
 	Torn bool
 }
 
-// A Cut is bytes that Repair takes from a file and keeps in another.
+// A Cut is bytes that Repair moves from a file to another.
 type Cut struct {
 	File   string
-	Offset int64 // of the first; with 0 the file goes as a whole
+	Offset int64 // of the first; with 0 all of the file goes
 	Bytes  int64
 	Why    string
 	// Copy is the name of the file that they are kept in; "" before that was made.
@@ -135,7 +135,7 @@ func (r *Report) cut(s *fileState, damage *DamageError) {
 
 // log checks the files of a manifest, and finds the manifest of what can be kept of them: a
 // base without what is damaged, which is without some keys; increments up to the first
-// damage, because what comes behind a gap is not what anybody's state has been.
+// damage, because what comes behind a gap was never the state of any server.
 func (r *Report) log(m manifest) error {
 	r.manifest = m
 	r.manifest.increments = nil

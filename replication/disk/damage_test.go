@@ -76,7 +76,7 @@ func newDamageDir(t *testing.T) *damageDir {
 }
 
 // frameAt says where in a file the frame begins that has byte i, 0 for the header, and how
-// many whole frames come before.
+// many frames come before.
 func (s *damageDir) frameAt(name string, i int) (start int64, before int) {
 	for k, f := range s.frames[name] {
 		if f <= i {
@@ -194,7 +194,7 @@ func TestEveryBit(t *testing.T) {
 	}
 }
 
-// Bytes that nobody wrote, behind the end of a file.
+// Bytes that were never written, behind the end of a file.
 func TestBytesBehind(t *testing.T) {
 	s := newDamageDir(t)
 	for name, whole := range s.files {
@@ -223,7 +223,7 @@ func TestBytesBehind(t *testing.T) {
 	s.with(t, damageLast, s.files[dumpName], func() { s.expectDamage(t, "a snapshot", damageLast, 0) })
 	s.with(t, damageLast, s.files[damageMiddle], func() { s.expectDamage(t, "the increment before", damageLast, 0) })
 	s.with(t, dumpName, last, func() { s.expectDamage(t, "an increment", dumpName, 0) })
-	// A whole frame fewer in a file that is not the last.
+	// A frame fewer in a file that is not the last.
 	middle := s.files[damageMiddle]
 	start := s.frames[damageMiddle][4]
 	s.with(t, damageMiddle, middle[:start], func() { s.expectDamage(t, "a frame fewer", damageMiddle, int64(start)) })
@@ -342,7 +342,7 @@ func TestNewerFiles(t *testing.T) {
 	}
 }
 
-// An error of whoever applies ends the load, with the place.
+// An error of apply ends the load, with the place.
 func TestLoadPassesErrorsOn(t *testing.T) {
 	s := newDamageDir(t)
 	full := errors.New("full")

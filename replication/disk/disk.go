@@ -35,7 +35,7 @@ func PolicyOf(name string) Policy {
 	return SyncEverySecond
 }
 
-// syncInterval is how often everysec syncs: so that what was drained a quarter of a second
+// syncInterval is how often everysec syncs. A change that was drained a quarter of a second
 // late, and took as long to sync, is on disk within the second.
 const syncInterval = 500 * time.Millisecond
 
@@ -45,8 +45,8 @@ var (
 	errLogOn          = errors.New("replication: the append-only file is on already")
 	errNotLoaded      = errors.New("replication: a log that was not loaded cannot be continued")
 	ErrAlreadyRunning = errors.New("replication: already in progress")
-	// errNoBase is that nothing can be appended, because the last rewrite failed that would
-	// have given it something to stand on.
+	// errNoBase is that nothing can be appended, because the rewrite that makes the base has
+	// failed.
 	errNoBase = errors.New("replication: the append-only file has to be rewritten, and that failed")
 	// errUnreliable is that nothing can be appended, because a sync failed.
 	errUnreliable = errors.New("replication: the append-only file cannot be relied on until it has been rewritten")
@@ -62,21 +62,21 @@ type Options struct {
 
 // A Disk is what is kept in a directory: the log (appendonly.*) and the snapshot (dump.rls).
 //
-// A sync that fails. The kernel forgets that pages were not written once it has said so, and
-// the next sync succeeds without them; so after the first failure nobody knows what the
-// file holds, and to try again would be to lie. From then on append returns errUnreliable,
-// until rewrite has made a base and an increment, new files both, and has put them in
-// force. Meanwhile the files from before stay in force: they may lack their end, and are
-// better than nothing. What is appended while that rewrite runs goes to the new increment,
-// append returns nil, and trouble says that it would not be found after a crash yet.
+// A sync that fails. The kernel reports once that pages were not written, and then forgets it:
+// the next sync succeeds without them. So after the first failure the content of the file is
+// unknown, and to sync again would prove nothing. From then on append returns errUnreliable,
+// until a rewrite has made a new base and a new increment and put them in force. Until then the
+// old files stay in force: they may lack their end, and are better than none. What is appended
+// while that rewrite runs goes to the new increment; append returns nil, and trouble says that
+// it would not be found after a crash yet.
 type Disk struct {
 	Options
 	lock   *os.File // of the directory
 	policy atomic.Int32
 
-	// files is held by whoever changes which files are in force; turn by whoever appends or
-	// changes what is appended to; syncing by whoever syncs in the background or closes what
-	// may be synced; mu for moments. They are taken in this order.
+	// Locks, in the order in which they are locked: files while the files in force change; turn
+	// while something is appended, or the file for it changes; syncing during a sync in the
+	// background, and while a file that may be synced is closed; mu for moments.
 	files, turn, syncing, mu sync.Mutex
 
 	// manifest is what is in force; guarded by files. manifestErr is why it cannot be known.
@@ -108,7 +108,7 @@ type increment struct {
 	ragged bool // there may be a part of a frame behind bytes; guarded by turn
 
 	// Written with turn and mu held, read with either.
-	end   stream.Position // behind the last whole frame
+	end   stream.Position // behind the last complete frame
 	bytes int64           // of the file, up to there
 
 	// Guarded by mu.
@@ -145,7 +145,7 @@ func Open(o Options) (*Disk, error) {
 func (d *Disk) path(name string) string { return filepath.Join(d.Dir, name) }
 
 // removeLeftovers removes the files of the log that are not in force. It is called with
-// files held, or before anybody else knows d, and not while a rewrite runs.
+// files held, or by Open, and not while a rewrite runs.
 func (d *Disk) removeLeftovers() error {
 	entries, err := os.ReadDir(d.Dir)
 	if err != nil {
@@ -167,9 +167,9 @@ func (d *Disk) removeLeftovers() error {
 	return errors.Join(failed...)
 }
 
-// append writes whole frames that begin where those before ended; end is the offset behind
-// them. If it returns nil they are written, and with always they are on disk, or trouble says
-// why that is worth nothing yet. If it returns an error they are not in the file, and can be
+// append writes complete frames that begin where those before ended; end is the offset behind
+// them. If it returns nil they are written, and with SyncAlways they are on disk, or trouble says
+// why that does not count yet. If it returns an error they are not in the file, and can be
 // appended again.
 func (d *Disk) append(frames []byte, end int64) error {
 	d.turn.Lock()
@@ -185,7 +185,7 @@ func (d *Disk) append(frames []byte, end int64) error {
 		return d.refuse(err)
 	}
 	if _, err := c.file.WriteAt(frames, c.bytes); err != nil {
-		c.ragged = true // how much was written, WriteAt does not always tell
+		c.ragged = true // WriteAt does not always tell how much was written
 		return d.refuse(errors.Join(diskError(err), c.trim()))
 	}
 	crashPoint("appended")
@@ -208,7 +208,7 @@ func (d *Disk) append(frames []byte, end int64) error {
 	return nil
 }
 
-// appendTo is what can be appended to.
+// appendTo is the increment that can be appended to.
 func (d *Disk) appendTo() (*increment, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -216,16 +216,16 @@ func (d *Disk) appendTo() (*increment, error) {
 	switch {
 	case !d.on:
 		return nil, errLogOff
-	case !d.takes():
+	case !d.canAppend():
 		d.record.appendErr = d.failed
 		return nil, d.failed
 	}
 	return c, nil
 }
 
-// takes says whether what is appended is in force, or comes into force with its base. mu is
-// held.
-func (d *Disk) takes() bool {
+// canAppend says whether what is appended is in force, or comes into force with its base. mu
+// is held.
+func (d *Disk) canAppend() bool {
 	c := d.current
 	return c != nil && c.failed == nil && (d.failed == nil || c.aside)
 }
@@ -254,8 +254,8 @@ func (d *Disk) refuse(err error) error {
 	return err
 }
 
-// trim cuts what a failed append left behind. If it cannot, nothing can be appended: the
-// next, if it were shorter, would leave the end of the one that failed behind it.
+// trim cuts what a failed append left behind. If it cannot, nothing can be appended: a shorter
+// frame would leave the end of the failed one behind it.
 func (c *increment) trim() error {
 	if !c.ragged {
 		return nil
@@ -298,7 +298,7 @@ func (d *Disk) syncEverySecond() {
 		case <-tick.C:
 		}
 		if Policy(d.policy.Load()) == SyncEverySecond {
-			_ = d.syncCurrent() // whoever appends next learns of it
+			_ = d.syncCurrent() // the next append returns the error
 		}
 	}
 }

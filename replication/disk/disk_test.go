@@ -103,7 +103,7 @@ func TestStartAndStopLog(t *testing.T) {
 			t.Errorf("%s while the log is off: %v", name, err)
 		}
 	}
-	for range 5 { // nobody appends these
+	for range 5 { // these are not appended
 		_, w.at.Offset = w.change()
 	}
 	gate := make(chan struct{})
@@ -157,7 +157,7 @@ func TestStartAndStopLog(t *testing.T) {
 	expect(t, dir, true, oracle{}, w.at)
 }
 
-// After a full sync the old state stays in force until the new one is whole.
+// After a full sync the old state stays in force until the new one is complete.
 func TestReplaceLog(t *testing.T) {
 	dir := t.TempDir()
 	h, other := newHistory(14, 40, "old"), newHistory(15, 40, "new")
@@ -271,7 +271,7 @@ func TestReplacedAtTheLastMoment(t *testing.T) {
 	expect(t, dir, true, oracle{}, stream.Position{ID: testID(2), Offset: 0})
 }
 
-// The second process is told who has the directory.
+// The second process is told which one has the directory.
 func TestOneProcessADirectory(t *testing.T) {
 	dir := t.TempDir()
 	d := mustOpen(t, dir)

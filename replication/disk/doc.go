@@ -9,9 +9,9 @@
 //
 //	disk.go               a directory that is open: append and sync
 //	increment.go          the files that are appended to
-//	onoff.go, rewrite.go  the log begins, goes on, ends, and is made anew
+//	log.go, rewrite.go    the log begins, goes on, ends, and is made anew
 //	snapshot.go           a dump in a file: dump.rls, and the bases of the log
-//	writer.go             between the feed and the disk: what the disk does not take waits
+//	writer.go             between the feed and the disk: what the disk refuses waits
 //	file.go, manifest.go  what is in the files
 //	load.go, recover.go   what a start makes of them
 //	check.go, repair.go   rlserver aof

@@ -7,7 +7,7 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// closeCurrent syncs and closes what is appended to, and removes it if it counts for nothing.
+// closeCurrent syncs and closes the current increment, and removes it if it counts for nothing.
 // turn is held.
 func (d *Disk) closeCurrent() error {
 	d.mu.Lock()
@@ -43,8 +43,7 @@ func (d *Disk) createIncrement(at stream.Position, kind fileKind) (*increment, e
 			return nil, err
 		}
 	}
-	// The number is used once, so that what an abandoned rewrite may still write is nobody
-	// else's.
+	// A number is used once, so that an abandoned rewrite cannot write to the file of another.
 	d.manifest.last++
 	number := d.manifest.last
 	f, err := createFile(d.path(incrementName(number)), fileHeader{kind, at, d.Now()})
@@ -62,7 +61,7 @@ func (d *Disk) createIncrement(at stream.Position, kind fileKind) (*increment, e
 	return c, nil
 }
 
-// chain are the increments that come into force together, of which c is the last and ends there.
+// chain are the increments that come into force together. c is the last, and ends at end.
 func (c *increment) chain(end int64) []incrementEntry {
 	return append(slices.Clip(c.before), incrementEntry{c.number, end})
 }
@@ -70,7 +69,7 @@ func (c *increment) chain(end int64) []incrementEntry {
 // discard closes and removes an increment, and those that were to come into force with it.
 func (d *Disk) discard(c *increment) error {
 	_ = c.file.Close()
-	// What came into force and nobody knows stays: it may be empty, but it is named.
+	// An increment that may have come into force stays: it may be empty, but it is named.
 	named := d.manifest.files()
 	var failed []error
 	for _, e := range c.chain(openEnd) {
@@ -90,16 +89,15 @@ func (d *Disk) setManifest(m manifest) error {
 	return err
 }
 
-// switchTo has what is appended from now on go to a new increment of the same log. files and
-// turn are held; the current increment takes what is appended.
+// switchTo begins a new increment of the same log. It is appended to from now on. files and
+// turn are held, and canAppend is true.
 func (d *Disk) switchTo(at stream.Position) (*increment, error) {
 	c := d.current
 	next, err := d.createIncrement(at, fileIncrement)
 	if err != nil {
 		return nil, err
 	}
-	// The file before must be on disk first: a log is not torn but damaged where anything
-	// follows.
+	// The file before must be on disk first: only the last increment of a log may be torn.
 	if err := d.syncCurrent(); err != nil {
 		return nil, errors.Join(err, d.discard(next))
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// loadedState is what load found.
+// loadedState is the result of a load.
 type loadedState struct {
 	from     Source
 	log      loadedLog
@@ -37,7 +37,7 @@ func HasFiles(dir string) bool {
 	return false
 }
 
-// Load hands the state that was kept to apply, record by record: that of the log, if
+// Load hands the kept state to apply, record by record: that of the log, if
 // appendOnly and there is one, else that of the snapshot. It says which it was, and where in
 // the stream it ends. A torn tail of the log is cut. The change is good until apply
 // returns; an error of apply ends load.
@@ -106,7 +106,7 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 	return fromDump, at, nil
 }
 
-// cutTail cuts the last increment behind its last whole frame.
+// cutTail cuts the last increment behind its last complete frame.
 func (d *Disk) cutTail(torn *DamageError, l *loadedLog) error {
 	s := &l.increments[len(l.increments)-1].state
 	d.Logger.Warn("cut what a crash left of the last write", "file", d.path(torn.File), "offset", torn.Offset, "bytes", s.size-torn.Offset, "problem", torn.Problem)

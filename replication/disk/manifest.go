@@ -27,10 +27,9 @@ func baseName(n int) string      { return fmt.Sprintf("appendonly.%d.base", n) }
 func incrementName(n int) string { return fmt.Sprintf("appendonly.%d.incr", n) }
 
 // A manifest says which files are the log: a base and the increments that follow it. It is
-// written whole, beside the one before, and takes its place by a rename, so that there is
-// always one that is right. Files that it does not name are leftovers, and files are made
-// only when there is a manifest, if an empty one; so a directory that has files and no
-// manifest has lost it.
+// written beside the one before and replaces it by a rename, so that there is always one that is
+// right. Files that it does not name are leftovers. Files are made only when there is a manifest,
+// which may be empty; so a directory that has files and no manifest has lost it.
 //
 //	rlserver manifest 1
 //	last 4
@@ -230,7 +229,7 @@ func logFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// parseName takes apart the name of a base or increment.
+// parseName parses the name of a base or increment.
 func parseName(name string) (number int, base, ok bool) {
 	middle, ok := strings.CutPrefix(name, "appendonly.")
 	if !ok {

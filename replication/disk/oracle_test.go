@@ -18,7 +18,7 @@ import (
 // An oracle is what all changes so far make of the keys: a plain map.
 type oracle map[string]engine.Change
 
-// apply takes in a change, which may be a view of something.
+// apply applies a change, whose key and entries may be gone afterwards.
 func (o oracle) apply(c *engine.Change) error {
 	switch {
 	case c.Key == "":
@@ -46,7 +46,7 @@ func (o oracle) apply(c *engine.Change) error {
 
 func (o oracle) equal(other oracle) bool { return maps.EqualFunc(o, other, sameChange) }
 
-// dump is a dumper of an oracle that nobody changes.
+// dump is a dumper of an oracle that does not change.
 func (o oracle) dump(visit func(*engine.Change) error) error {
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		c := o[key]

@@ -16,14 +16,14 @@ import (
 )
 
 // DamageError is that a file does not hold what was written to it. The start stops with it,
-// because nobody can say what the lost bytes would have told.
+// because the lost bytes may have told of any change.
 type DamageError struct {
 	Dir    string
 	File   string // its name in Dir
 	Offset int64  // bytes of the file before what cannot be read
 	// Problem is what is wrong there.
 	Problem string
-	// torn says that a write that did not end before a crash leaves just this.
+	// torn says that a crash in the middle of a write leaves damage of just this kind.
 	torn bool
 }
 
@@ -32,7 +32,7 @@ func (e *DamageError) Error() string {
 		filepath.Join(e.Dir, e.File), e.Offset, e.Problem, e.Dir, e.Dir)
 }
 
-// A fileState is what was found in a file.
+// A fileState is the result of reading a file.
 type fileState struct {
 	header  fileHeader
 	end     int64 // the offset in the stream behind the last good frame
@@ -44,7 +44,7 @@ type fileState struct {
 }
 
 // readFile reads a file of the directory and calls visit for each record. For what is wrong
-// with the file the error is a *DamageError; what came before it has been visited.
+// with the file the error is a *DamageError; the records before the damage have been visited.
 func readFile(dir, name string, snapshot bool, visit func(*engine.Change) error) (s fileState, err error) {
 	f, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) && name != dumpName {
@@ -138,7 +138,7 @@ func article(k fileKind) string {
 	return "an"
 }
 
-// frame takes in one frame; done says that it is the end of a snapshot.
+// frame reads one frame; done says that it is the end of a snapshot.
 func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Change) error) (done bool, err error) {
 	if f.Offset != s.end {
 		return false, s.damaged("a frame of offset %d where %d comes next", f.Offset, s.end)
@@ -167,7 +167,7 @@ func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Cha
 	return false, s.damaged("a frame of %s", f.Kind)
 }
 
-// nothingBehind takes in the end of a snapshot.
+// nothingBehind checks that a snapshot ends with its end.
 func (s *fileState) nothingBehind(frames *stream.FrameReader) error {
 	s.frames++
 	s.good, s.ended = fileHeaderBytes+frames.At, true
@@ -180,12 +180,12 @@ func (s *fileState) nothingBehind(frames *stream.FrameReader) error {
 // sectorBytes is the least that a disk writes or does not write.
 const sectorBytes = 512
 
-// endsInZeros says whether a bad frame that begins at byte start is what a crash leaves: the
-// file was made longer, and the pages from somewhere within the frame on were never written.
-// So all from there to the end of the file is zero, the frame's last checksum included,
-// which is never zero; or the part of it that stands behind the border of a sector, the least
-// that is written or not. Zeros with something behind them are no such thing: what stands
-// behind may have been synced and acknowledged.
+// endsInZeros says whether a bad frame that begins at byte start is one that a crash leaves: the
+// file was made longer, and the pages from some byte of the frame on were never written. Then
+// all bytes from there to the end of the file are zero, with the frame's last checksum, which is
+// never zero in a good frame. If the checksum spans the border of two sectors, the part behind
+// the border is zero, because a sector is the least that is written or not. Zeros with other
+// bytes behind them are damage: those bytes may have been synced and acknowledged.
 func endsInZeros(f io.ReaderAt, start, size int64) (bool, error) {
 	var head [stream.FrameHeaderBytes]byte
 	if size-start < stream.FrameHeaderBytes {
@@ -209,7 +209,7 @@ func endsInZeros(f io.ReaderAt, start, size int64) (bool, error) {
 		if at += int64(n); err != nil && !errors.Is(err, io.EOF) {
 			return false, diskError(err)
 		} else if n == 0 {
-			return false, nil // shorter than it was: somebody else cuts it
+			return false, nil // the file was cut meanwhile
 		}
 	}
 	return true, nil

@@ -15,12 +15,12 @@ import (
 // copiesMax bounds how many copies of what was cut at one place of a file are kept.
 const copiesMax = 1000
 
-// errCopies is that there are that many.
+// errCopies is that there are copiesMax copies.
 var errCopies = errors.New("replication: too many copies of what was cut")
 
-// Repair cuts what Check reports, so that the rest can be read, and keeps a copy of what it
-// cuts beside the file. It reports what it found and did. Whatever stops it midway, it can be
-// called again. No server may be using the directory.
+// Repair cuts what Check reports, so that the rest can be read. It keeps a copy of each cut
+// beside the file, and reports what it found and did. If it is stopped midway it can be called
+// again. No server may be using the directory.
 func Repair(dir string) (*Report, error) {
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -56,8 +56,8 @@ func Repair(dir string) (*Report, error) {
 	return r, syncDir(dir)
 }
 
-// keep copies what is to be cut from a file. A file that goes as a whole gets another name,
-// later.
+// keep copies the bytes that are to be cut from a file. If all of the file goes, nothing is
+// copied here: apply gives the file another name.
 func (r *Report) keep(c *Cut) error {
 	if c.Bytes == 0 {
 		return nil

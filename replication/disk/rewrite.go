@@ -23,9 +23,9 @@ type rewriteJob struct {
 	started int64
 }
 
-// rewrite makes the log as short as the state is, in the background. It is called between
-// two appends; at is where in the stream the next begins. If that is not where the last
-// ended, or the log is in trouble, the new files are in force only when they are all there.
+// rewrite makes the log as short as the state is, in the background. It is called between two
+// appends; at is where the next one begins in the stream. If the last one did not end there, or
+// the log is in trouble, the new files come into force only when all of them are there.
 func (d *Disk) rewrite(at stream.Position, dump stream.Dumper) error {
 	d.files.Lock()
 	defer d.files.Unlock()
@@ -54,7 +54,7 @@ func (d *Disk) rewrite(at stream.Position, dump stream.Dumper) error {
 func (d *Disk) inOrder() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.takes() && !d.current.aside && !d.current.ragged
+	return d.canAppend() && !d.current.aside && !d.current.ragged
 }
 
 // beginAside makes an increment that is appended to from now on, and counts when its base is
@@ -68,8 +68,8 @@ func (d *Disk) beginAside(at stream.Position, dump stream.Dumper) error {
 	err = d.closeCurrent()
 	d.mu.Lock()
 	if err != nil && d.failed == nil {
-		// It holds what was acknowledged, and there is nothing to be done about it but what
-		// is done here. An increment that counted for nothing is no loss.
+		// The file holds changes that were acknowledged. The rewrite that begins here is the
+		// remedy. The loss of an increment that counted for nothing is none.
 		d.failed = fmt.Errorf("%w: %w", errUnreliable, err)
 	}
 	d.on, d.current, d.loaded = true, next, nil
@@ -91,7 +91,7 @@ func (d *Disk) beginJob(c *increment, at stream.Position, dump stream.Dumper) {
 	}()
 }
 
-// abandonJob makes the rewrite that runs come to nothing.
+// abandonJob ends the rewrite that runs without a result.
 func (d *Disk) abandonJob() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,7 +161,7 @@ func (d *Disk) install(job *rewriteJob, path string, bytes int64) error {
 	return nil
 }
 
-// closedBytes is what the increments of a manifest but the last take.
+// closedBytes is the size of all increments of a manifest but the last.
 func (d *Disk) closedBytes(m *manifest) (bytes int64) {
 	for _, i := range m.increments[:len(m.increments)-1] {
 		if info, err := os.Stat(d.path(incrementName(i.number))); err == nil {
@@ -171,15 +171,15 @@ func (d *Disk) closedBytes(m *manifest) (bytes int64) {
 	return bytes
 }
 
-// cleanUp removes what is not in force any more. files is held and no rewrite runs. What
-// cannot be removed is removed at the next start.
+// cleanUp removes the files that are not in force any more. A file that it cannot remove goes
+// at the next start. files is held and no rewrite runs.
 func (d *Disk) cleanUp() {
 	if err := d.removeLeftovers(); err != nil {
 		d.Logger.Warn("left files behind that are not needed any more", "error", err)
 	}
 }
 
-// ended notes that a rewrite is over. mu is held, and kept until all of its outcome is noted.
+// ended notes that a rewrite is over. mu is held, until the outcome is noted.
 func (d *Disk) ended(job *rewriteJob) {
 	d.job = nil
 	d.record.rewriteSeconds = (d.Now() - job.started) / 1_000_000
@@ -202,8 +202,8 @@ func (d *Disk) noteFailure(err error) error {
 	return err
 }
 
-// jobFailed takes in that a base could not be made. An increment that was to stand on it
-// counts for nothing.
+// jobFailed notes that a base could not be made. The increment that was to stand on it counts
+// for nothing.
 func (d *Disk) jobFailed(job *rewriteJob, err error) {
 	d.mu.Lock()
 	if d.job != job { // it was abandoned
@@ -234,8 +234,8 @@ func (d *Disk) jobFailed(job *rewriteJob, err error) {
 	d.failed = fmt.Errorf("%w: %w", errNoBase, err)
 }
 
-// needsRewrite says whether the log has grown by percent over its base, 0 for never, and to
-// at least bytes; or whether it is in trouble that a rewrite might end.
+// needsRewrite says whether the log has grown by percent over its base (0 is never) and to at
+// least so many bytes, or is in trouble that a rewrite might end.
 func (d *Disk) needsRewrite(percent, bytes int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -249,7 +249,7 @@ func (d *Disk) needsRewrite(percent, bytes int64) bool {
 	return percent > 0 && grown >= bytes && grown >= d.record.baseBytes/100*percent
 }
 
-// rewriteDue says whether a rewrite could begin, and none has failed a moment ago.
+// rewriteDue says whether a rewrite can begin: none runs, and none has just failed.
 func (d *Disk) rewriteDue() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

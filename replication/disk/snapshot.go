@@ -8,17 +8,17 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// snapshotSyncBytes is how much of a snapshot is written between two syncs. All at the end
-// would be one long sync, behind which those of the log would wait.
+// snapshotSyncBytes is how much of a snapshot is written between two syncs. A single sync at
+// the end would be long, and those of the log would wait behind it.
 const snapshotSyncBytes = 32 << 20
 
 // errAbandoned is that a snapshot is not wanted any more.
 var errAbandoned = errors.New("replication: the snapshot was abandoned")
 
-// writeSnapshot writes a dump to a new file and has it on disk; the directory's entry is the
-// caller's business. The states may be later than at: what came in between is in the stream
-// behind at, and repeating it makes each key at last what it was. wanted is asked now and
-// then; nil is always. When there is an error, the file is gone.
+// writeSnapshot writes a dump to a new file and syncs it; the caller syncs the directory. The
+// states may be younger than at: the changes in between are in the stream behind at, and when
+// they are applied again each key ends in the same state. wanted is called now and then, and the
+// writing ends when it is false; nil is always wanted. After an error the file is gone.
 func writeSnapshot(path string, at stream.Position, created int64, dump stream.Dumper, wanted func() bool) (bytes int64, err error) {
 	f, err := createFile(path, fileHeader{fileSnapshot, at, created})
 	if err != nil {

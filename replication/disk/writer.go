@@ -7,12 +7,12 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// A Writer gives the stream to the disk, and mends the log when the disk has not taken it.
+// A Writer gives the stream to the disk, and mends the log after the disk has failed.
 // Its methods are called with the lock held that guards the stream.
 type Writer struct {
 	Disk *Disk // nil: none is open
 	on   bool
-	// pending are frames that the disk has not taken, in order, up to pendingBytesMax; end is
+	// pending are frames that the disk has refused, in order, up to pendingBytesMax; end is
 	// the offset behind them.
 	pending []byte
 	end     int64
@@ -64,8 +64,8 @@ func (w *Writer) Rewrite(at stream.Position, dump stream.Dumper) error {
 	return w.Disk.rewrite(at, dump)
 }
 
-// Append gives frames to the disk, and keeps those that it does not take. end is the offset
-// behind them.
+// Append gives frames to the disk, and keeps those that it refuses. end is the offset behind
+// them.
 func (w *Writer) Append(frames []byte, end int64) {
 	switch {
 	case !w.on || w.lost:
@@ -82,7 +82,7 @@ func (w *Writer) Append(frames []byte, end int64) {
 
 func (w *Writer) giveUp() { w.pending, w.lost = nil, true }
 
-// Mend tries again what the disk has not taken: to append it, or to write the log anew. It
+// Mend tries again after a failure: to append what is pending, or to write the log anew. It
 // also rewrites a log that has grown by percent and to so many bytes.
 func (w *Writer) Mend(at stream.Position, dump stream.Dumper, percent, bytes int64) {
 	if !w.on {

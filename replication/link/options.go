@@ -17,8 +17,8 @@ type Options struct {
 	Tuning func() Tuning
 	// Dial connects to a primary.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// ListenPort is where this server listens, for a primary to tell others. It is asked once
-	// Listening is closed. No link to a primary comes up before.
+	// ListenPort is where this server listens, for a primary to tell others. It is called
+	// when Listening is closed. No link to a primary comes up before.
 	ListenPort func() int
 	Listening  <-chan struct{}
 }

@@ -20,7 +20,7 @@ type servedReplica struct {
 	offered atomic.Int64
 	acked   atomic.Int64 // up to where it has the stream
 	heard   atomic.Int64 // when it was heard of, ms since the Unix epoch
-	online  atomic.Bool  // it has what came before the stream
+	online  atomic.Bool  // the full sync is done, or there was none
 }
 
 // end closes the connection in the background: over TLS there is a last word to say, for which

@@ -7,7 +7,7 @@ import (
 
 // A backlog keeps the end of the stream, for replicas: each reads from where it is, and one
 // that has fallen behind the backlog's begin has lost its place. So what waits for replicas is
-// bounded for all of them together, and a slow one holds nobody up. Pieces are never changed.
+// bounded for all of them together, and a slow one delays no other. Pieces are never changed.
 type backlog struct {
 	pieces []piece
 	bytes  int64 // of all pieces
@@ -16,7 +16,7 @@ type backlog struct {
 	begin, end int64
 }
 
-// A piece is whole frames.
+// A piece is some frames.
 type piece struct {
 	begin, end int64 // offsets
 	frames     []byte

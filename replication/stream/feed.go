@@ -37,7 +37,7 @@ type Feed struct {
 	// before notices.
 	generation atomic.Uint64
 	// applying is held while a primary's frame is in the store and not yet in the stream. It is
-	// taken before the lock. received is the memory for that frame, and guarded by it.
+	// locked before the feed. received is the memory for that frame, and guarded by it.
 	applying sync.Mutex
 	received []byte
 }
@@ -45,7 +45,7 @@ type Feed struct {
 // A Log keeps the stream on disk. It is called with the feed locked. What goes wrong on
 // the disk is its own business.
 type Log interface {
-	// Append takes frames, which are the caller's again when it returns; end is the offset
+	// Append appends frames, which are the caller's again when it returns; end is the offset
 	// behind them.
 	Append(frames []byte, end int64)
 	// ContinueAs goes on under another history's name, with the same state.
@@ -197,7 +197,7 @@ func (f *Feed) Install(loaded *engine.Loader, at Position) {
 // Unsaved is how many changes there were since the last snapshot began. Locked.
 func (f *Feed) Unsaved() int64 { return f.changes }
 
-// Saved takes changes that a snapshot has from unsaved.
+// Saved says that so many of the unsaved changes are in a snapshot.
 func (f *Feed) Saved(changes int64) {
 	f.Lock()
 	defer f.Unlock()

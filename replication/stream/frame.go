@@ -139,14 +139,14 @@ func ParseFrameHeader(b []byte) (h FrameHeader, err error) {
 }
 
 // A FrameReader reads frames from a file or a connection. It asks for no more than it has
-// room for and returns a frame as soon as it is whole, and it takes memory for a payload only
+// room for and returns a frame as soon as all of it is there. It takes memory for a payload only
 // when the checksum of the header was right, and never more than the largest frame needs.
 type FrameReader struct {
 	from io.Reader
 	buf  []byte
 	// Invariant: buf[begin:end] has been read from the source and not been returned.
 	begin, end int
-	// At is how many bytes of the source came before the frame that next reads or, after an
+	// At is how many bytes of the source are before the frame that next reads or, after an
 	// error, could not read.
 	At int64
 }
@@ -174,9 +174,9 @@ func (r *FrameReader) Next() (Frame, error) {
 	if err := r.fill(size); err != nil {
 		return Frame{}, err
 	}
-	whole := r.buf[r.begin : r.begin+size]
-	payload := whole[FrameHeaderBytes : size-FrameTrailerBytes]
-	if binary.LittleEndian.Uint32(whole[size-FrameTrailerBytes:]) != Checksum(payload) {
+	all := r.buf[r.begin : r.begin+size]
+	payload := all[FrameHeaderBytes : size-FrameTrailerBytes]
+	if binary.LittleEndian.Uint32(all[size-FrameTrailerBytes:]) != Checksum(payload) {
 		return Frame{}, fmt.Errorf("%w: the checksum of its payload is wrong", ErrFrame)
 	}
 	r.begin += size

@@ -7,9 +7,9 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// startLog turns the log on, at a position of the stream that dump's states are not older
-// than. What is appended counts from when the base is in force, which it is made in the
-// background; before, what was in force stays so.
+// startLog turns the log on, at a position of the stream. The states of dump are not older than
+// that. The base is made in the background. What is appended counts when the base is in force;
+// until then the files stay in force that were before.
 func (d *Disk) startLog(at stream.Position, dump stream.Dumper) error {
 	d.files.Lock()
 	defer d.files.Unlock()
@@ -21,11 +21,11 @@ func (d *Disk) startLog(at stream.Position, dump stream.Dumper) error {
 	return d.beginAside(at, dump)
 }
 
-// continueLog goes on at a position with the state that is there: where the stream ended, or
-// another history, which begins with that state. It turns the log on after load, without a
-// moment in which what is appended does not count; or it begins a new increment while the
-// log is on, unless that is in trouble, when it is to be replaced. Where the increment waits
-// for its base, the new one does too.
+// continueLog goes on at a position with the state that the log has: where the stream ended, or
+// in another history, which begins with that state. After a load it turns the log on, and what
+// is appended counts at once. While the log is on it begins a new increment; a log in trouble is
+// not gone on with, but must be replaced. If the current increment waits for its base, so does
+// the new one.
 func (d *Disk) continueLog(at stream.Position) error {
 	d.files.Lock()
 	defer d.files.Unlock()
@@ -85,11 +85,11 @@ func (d *Disk) continueLog(at stream.Position) error {
 func (d *Disk) canSwitch() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.takes() && !d.current.ragged
+	return d.canAppend() && !d.current.ragged
 }
 
 // replaceLog begins a new log because the state was replaced: as startLog, but with the log
-// on. A rewrite of the old state that runs comes to nothing.
+// on. A rewrite of the old state that runs has no result.
 func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
 	d.abandonJob()
 	d.files.Lock()
@@ -102,7 +102,7 @@ func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
 	return d.beginAside(at, dump)
 }
 
-// stopLog turns the log off. Its files stay, and it is noted that they will grow old.
+// stopLog turns the log off. Its files stay, and the manifest notes when they ended.
 func (d *Disk) stopLog() error {
 	d.abandonJob()
 	d.files.Lock()
@@ -122,7 +122,7 @@ func (d *Disk) stopLog() error {
 	return errors.Join(err, d.markStopped())
 }
 
-// markStopped notes that what comes now is not in the log. files is held.
+// markStopped notes in the manifest that changes from now on are not in the log. files is held.
 func (d *Disk) markStopped() error {
 	m := d.manifest
 	m.stopped = d.Now()
