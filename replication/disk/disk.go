@@ -95,7 +95,7 @@ type Disk struct {
 	// errNoBase, and the cause.
 	failed error
 	job    *rewriteJob // that runs
-	record Stats       // what stats tells and nothing else does
+	record diskStats   // what stats tells and nothing else does
 
 	stop chan struct{}
 	jobs sync.WaitGroup // goroutines
@@ -331,10 +331,7 @@ func (d *Disk) Close() error {
 	d.abandonJob()
 	close(d.stop)
 	d.jobs.Wait()
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	err := d.closeCurrent()
 	d.mu.Lock()
 	d.on = false

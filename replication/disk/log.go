@@ -7,14 +7,21 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
+// lockLog locks files and turn, and returns what unlocks them.
+func (d *Disk) lockLog() (unlock func()) {
+	d.files.Lock()
+	d.turn.Lock()
+	return func() {
+		d.turn.Unlock()
+		d.files.Unlock()
+	}
+}
+
 // startLog turns the log on, at a position of the stream. The states of dump are not older than
 // that. The base is made in the background. What is appended counts when the base is in force;
 // until then the files stay in force that were before.
 func (d *Disk) startLog(at stream.Position, dump stream.Dumper) error {
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	if d.on {
 		return errLogOn
 	}
@@ -27,10 +34,7 @@ func (d *Disk) startLog(at stream.Position, dump stream.Dumper) error {
 // not gone on with, but must be replaced. If the current increment waits for its base, so does
 // the new one.
 func (d *Disk) continueLog(at stream.Position) error {
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	was := d.loaded
 	switch {
 	case d.on && !d.canSwitch():
@@ -92,10 +96,7 @@ func (d *Disk) canSwitch() bool {
 // on. A rewrite of the old state that runs has no result.
 func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
 	d.abandonJob()
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	if !d.on {
 		return errLogOff
 	}
@@ -105,10 +106,7 @@ func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
 // stopLog turns the log off. Its files stay, and the manifest notes when they ended.
 func (d *Disk) stopLog() error {
 	d.abandonJob()
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	if !d.on {
 		return errLogOff
 	}

@@ -27,10 +27,7 @@ type rewriteJob struct {
 // appends; at is where the next one begins in the stream. If the last one did not end there, or
 // the log is in trouble, the new files come into force only when all of them are there.
 func (d *Disk) rewrite(at stream.Position, dump stream.Dumper) error {
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	d.mu.Lock()
 	running := d.job != nil
 	d.mu.Unlock()
@@ -216,10 +213,7 @@ func (d *Disk) jobFailed(job *rewriteJob, err error) {
 	if !job.aside {
 		return
 	}
-	d.files.Lock()
-	defer d.files.Unlock()
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	defer d.lockLog()()
 	d.mu.Lock()
 	stale := d.current == nil || d.current.chain(openEnd)[0].number != job.number
 	d.mu.Unlock()

@@ -1,7 +1,7 @@
 package disk
 
-// Stats is what the disk tells of itself.
-type Stats struct {
+// diskStats are what the disk tells of itself.
+type diskStats struct {
 	on bool // the log
 	// waiting says that what is appended counts only when the rewrite that runs is done.
 	waiting bool
@@ -30,7 +30,7 @@ type Stats struct {
 	dumpBytes   int64 // of dump.rls
 }
 
-func (d *Disk) stats() Stats {
+func (d *Disk) stats() diskStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.record
@@ -47,7 +47,7 @@ func (d *Disk) stats() Stats {
 // Info tells what INFO shows of the log and of snapshots, by Redis's names. changes is how many
 // there were since the last snapshot.
 func (w *Writer) Info(changes int64, add func(name string, value any)) {
-	var s Stats
+	var s diskStats
 	if w.Disk != nil {
 		s = w.Disk.stats()
 	}

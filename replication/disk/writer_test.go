@@ -80,7 +80,7 @@ func (w *writer) begin() {
 	must(w.t, w.d.continueLog(w.at))
 }
 
-func waitForRewrite(t testing.TB, d *Disk) Stats {
+func waitForRewrite(t testing.TB, d *Disk) diskStats {
 	t.Helper()
 	waitUntil(t, func() bool { return !d.stats().rewriting })
 	return d.stats()

@@ -18,10 +18,10 @@ type State int32
 
 // The states of a link, in the order in which it comes up.
 const (
-	StateConnect State = iota // waiting to connect
-	StateConnecting
-	StateSync
-	StateConnected
+	stateConnect State = iota // waiting to connect
+	stateConnecting
+	stateSync
+	stateConnected
 )
 
 func (s State) String() string {
@@ -78,7 +78,7 @@ func (l *Replica) End() (continued bool) {
 func (l *Replica) State() State { return State(l.status.Load()) }
 
 // IsUp says whether the link is up and the full sync, if there was one, is done.
-func (l *Replica) IsUp() bool { return l.State() == StateConnected }
+func (l *Replica) IsUp() bool { return l.State() == stateConnected }
 
 // Addr is the primary's address.
 func (l *Replica) Addr() string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
@@ -90,7 +90,7 @@ func (l *Replica) Info(add func(name string, value any)) {
 	if up {
 		status, sinceHeard = "up", max(now-l.heard.Load(), 0)/1000
 	}
-	if l.State() == StateSync {
+	if l.State() == stateSync {
 		syncing = 1
 	}
 	add("master_host", l.Host)
@@ -115,7 +115,7 @@ func (l *Replica) run() {
 	}
 	for {
 		err := l.follow()
-		l.status.Store(int32(StateConnect))
+		l.status.Store(int32(stateConnect))
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -138,7 +138,7 @@ func (l *Replica) complainOf(err error) {
 
 // follow connects, and applies what comes until the link is down.
 func (l *Replica) follow() error {
-	l.status.Store(int32(StateConnecting))
+	l.status.Store(int32(stateConnecting))
 	ctx, cancel := context.WithTimeout(l.ctx, min(l.Tuning().Timeout, dialTimeoutMax))
 	defer cancel()
 	conn, err := l.Dial(ctx, l.Addr())
@@ -155,7 +155,7 @@ func (l *Replica) follow() error {
 	defer func() { l.down.Store(time.Now().UnixMilli()) }()
 	frames := stream.NewFrameReader(p)
 	if full {
-		l.status.Store(int32(StateSync))
+		l.status.Store(int32(stateSync))
 		l.Logger.Info("full sync from the primary", "primary", l.Addr(), "history", at.ID, "offset", at.Offset)
 		if at.Offset, err = l.loadAll(p, frames, at); err != nil {
 			return err
@@ -163,7 +163,7 @@ func (l *Replica) follow() error {
 	} else {
 		l.feed.Rename(at.ID)
 	}
-	l.status.Store(int32(StateConnected))
+	l.status.Store(int32(stateConnected))
 	l.complain = ""
 	l.Logger.Info("link to the primary is up", "primary", l.Addr(), "history", at.ID, "full_sync", full)
 	return l.apply(p, frames, at.Offset)
