@@ -3,15 +3,12 @@ package replication
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
-	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -166,62 +163,6 @@ func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	n.saving.mu.Unlock()
 	n.tend()
 	waitFor(func() bool { return n.saving.failed() == nil })
-}
-
-// A key that is flushed during a full sync does not come back on the replica, however slowly
-// the replica reads.
-func TestFlushDuringFullSync(t *testing.T) {
-	for at := range 15 {
-		flushDuringFullSync(t, at*4)
-	}
-}
-
-// flushDuringFullSync flushes when the replica has so many frames.
-func flushDuringFullSync(t *testing.T, at int) {
-	t.Helper()
-	n := startNode(t, t.TempDir(), func(*Options) {})
-	for i := range 8000 {
-		n.take(t, fmt.Sprint(strings.Repeat("long ", 200), i))
-	}
-	near, far := net.Pipe()
-	go n.ServeReplica(link.SyncRequest{Conn: far, IP: "127.0.0.1", Port: 1, Version: link.SyncVersion, ID: "?", Offset: -1})
-	defer func() { _ = near.Close() }()
-	for b := make([]byte, 1); b[0] != '\n'; {
-		_, err := near.Read(b)
-		must(t, err)
-	}
-	store, err := engine.NewStore(engine.Options{})
-	must(t, err)
-	frames, place, ended := stream.NewFrameReader(near), int64(0), false
-	for i := 0; !ended || place < n.feed.Drained(); i++ {
-		f, err := frames.Next()
-		must(t, err)
-		if f.Kind != stream.FrameEnd {
-			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error { return store.Apply(c, 0) }))
-		}
-		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
-		if i == at { // the primary may be in the middle of a step
-			n.Store.Flush()
-			n.feed.Drained()
-		}
-	}
-	if keys := store.Len(); keys != n.Store.Len() {
-		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, keys, n.Store.Len())
-	}
-}
-
-// A WAIT that is abandoned ends, though there never are so many replicas.
-func TestAbandonedWaitEnds(t *testing.T) {
-	n := startNode(t, t.TempDir(), func(*Options) {})
-	ended := make(chan int, 1)
-	abandon := n.Wait(1, 0, func(acknowledged int) { ended <- acknowledged })
-	if len(ended) > 0 {
-		t.Fatal("it ended by itself")
-	}
-	abandon()
-	if got := <-ended; got != 0 {
-		t.Errorf("%d replicas, of none", got)
-	}
 }
 
 func must(t testing.TB, err error) {

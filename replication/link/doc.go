@@ -18,7 +18,7 @@
 //     because what it admitted last may be in no other server's history. (Follow's continued;
 //     stream.Feed.Join; ../../test's link tests)
 //  2. The stream is sent between two steps of a dump and never within one, so a replica's state
-//     is never older than what it was told before. (Primary.sendDump; ../node_test.go)
+//     is never older than what it was told before. (Primary.sendDump; TestFlushDuringFullSync)
 //  3. Nothing waits for a slow replica: it reads from the backlog, and is cut off where the
 //     backlog has gone past it. (Primary.CutOff)
 //  4. A replica acknowledges only what is in its own stream. (Replica.apply)
