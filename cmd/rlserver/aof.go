@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rlserver/rlserver/replication"
+	"github.com/rlserver/rlserver/replication/disk"
 )
 
 const aofName = "aof"
@@ -84,7 +84,7 @@ func isAOF(cmd *cobra.Command) bool {
 
 func checkAOF(cmd *cobra.Command, args []string) error {
 	out := cmd.OutOrStdout()
-	r, err := replication.Check(args[0])
+	r, err := disk.Check(args[0])
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func repairAOF(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	work := replication.Check
+	work := disk.Check
 	if yes {
-		work = replication.Repair
+		work = disk.Repair
 	}
 	r, err := work(args[0])
 	if err != nil {
@@ -143,7 +143,7 @@ func perhaps(is bool, yes, no string) string {
 }
 
 // cutSentence tells of a cut, made or not.
-func cutSentence(c replication.Cut, done bool) string {
+func cutSentence(c disk.Cut, done bool) string {
 	what := fmt.Sprintf("%s %s cut from byte %d on, %d bytes", c.File, perhaps(done, "was", "would be"), c.Offset, c.Bytes)
 	if c.Offset == 0 {
 		what = fmt.Sprintf("%s %s set aside, %d bytes", c.File, perhaps(done, "was", "would be"), c.Bytes)
@@ -155,7 +155,7 @@ func cutSentence(c replication.Cut, done bool) string {
 }
 
 // printReport prints a table of the files, and below it what is damaged.
-func printReport(out io.Writer, r *replication.Report) error {
+func printReport(out io.Writer, r *disk.Report) error {
 	if len(r.Files) == 0 {
 		_, err := fmt.Fprintf(out, "%s has no append-only file and no snapshot.\n", r.Dir)
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication"
+	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -179,18 +180,18 @@ func (r *replicationSettings) listenPort(srv *server.Server, cfg *config.Config)
 }
 
 // Role is the node's.
-func (r *replicator) Role() server.Role {
-	n := r.Node.Role()
-	role := server.Role{Replica: n.Replica, Host: n.Host, Port: n.Port, State: n.State, Offset: n.Offset}
-	for _, one := range n.Replicas {
-		role.Replicas = append(role.Replicas, server.ReplicaInfo(one))
-	}
+func (r *replicator) Role() (role server.Role) {
+	role.Host, role.Port, role.State = r.Primary()
+	role.Replica, role.Offset = role.Host != "", r.Offset()
+	r.EachReplica(func(ip string, port int, offset int64) {
+		role.Replicas = append(role.Replicas, server.ReplicaInfo{IP: ip, Port: port, Offset: offset})
+	})
 	return role
 }
 
 // ServeReplica is the node's.
-func (r *replicator) ServeReplica(link server.ReplicaLink) {
-	r.Node.ServeReplica(replication.ReplicaLink(link))
+func (r *replicator) ServeReplica(replica server.ReplicaLink) {
+	r.Node.ServeReplica(link.SyncRequest(replica))
 }
 
 // Close closes the node. It writes a snapshot if SHUTDOWN says so, or else if there are save points.
