@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // newRunID makes the id of this run of the server: 40 hexadecimal digits, as in Redis.
@@ -47,7 +48,7 @@ var infoSections = []infoSection{
 func cmdInfo(r *request) {
 	var text strings.Builder
 	for _, section := range infoSections {
-		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.remote == nil {
+		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.backend == nil {
 			continue
 		}
 		if text.Len() > 0 {
@@ -58,7 +59,7 @@ func cmdInfo(r *request) {
 			fmt.Fprintf(&text, "%s:%v\r\n", f.name, f.value)
 		}
 	}
-	r.writeText(text.String())
+	r.reply.Text(text.String())
 }
 
 // wanted says whether the section is among those asked for; none asked for is the default.
@@ -101,13 +102,13 @@ func infoServer(s *Server) []infoField {
 
 func infoClients(s *Server) []infoField {
 	return []infoField{
-		{"connected_clients", s.clients.len()},
+		{"connected_clients", s.sessions.len()},
 		{"maxclients", s.config().MaxClients},
-		{"blocked_clients", s.clients.blocked()},
+		{"blocked_clients", s.sessions.blocked()},
 		{"pubsub_clients", s.pubsub.clients.Load()},
 		{"monitor_clients", s.monitors.count.Load()},
-		{"event_loops", s.loops.len()},
-		{"clients_unsent_bytes", s.unsent.Load()},
+		{"event_loops", s.wire.Loops()},
+		{"clients_unsent_bytes", s.wire.Unsent()},
 	}
 }
 
@@ -174,8 +175,8 @@ func infoLimiter(s *Server) []infoField {
 }
 
 func infoBackend(s *Server) (fields []infoField) {
-	if s.remote != nil {
-		s.remote.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
+	if s.backend != nil {
+		s.backend.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
 	}
 	return fields
 }
@@ -196,4 +197,26 @@ func infoKeyspace(s *Server) []infoField {
 		return nil
 	}
 	return []infoField{{"db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys)}}
+}
+
+// stats are the counters behind INFO. Connections add to them once a batch.
+type stats struct {
+	commands       atomic.Uint64
+	errors         atomic.Uint64 // error replies
+	connections    atomic.Uint64 // received
+	rejected       atomic.Uint64 // turned away
+	protocolErrors atomic.Uint64
+	panics         atomic.Uint64
+	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
+	cutOff         atomic.Uint64 // connections closed because too many pushes waited
+	rate           atomic.Uint64 // commands in the last second
+	// reclaimedBefore and evictedBefore are how many keys the limiter had forgotten when the
+	// statistics were reset.
+	reclaimedBefore, evictedBefore atomic.Uint64
+}
+
+func (s *stats) reset() {
+	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.rate} {
+		counter.Store(0)
+	}
 }

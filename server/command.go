@@ -40,7 +40,7 @@ type command struct {
 	asks, needsKeys bool
 	upperName       string
 	// briefFor says of a command that may take long whether it does now; nil: it may.
-	briefFor func(*client) bool
+	briefFor func(*session) bool
 	// What restrict asks: that a command is no part of any transaction, that it runs where
 	// others are queued, and where a subscriber speaks RESP2.
 	neverQueued, pastQueue, whileSubscribed bool
@@ -66,7 +66,7 @@ func (c *command) fullName() string {
 }
 
 // isBriefNow says whether a command that may take long does not do so now.
-func (c *command) isBriefNow(of *client) bool { return c.briefFor != nil && c.briefFor(of) }
+func (c *command) isBriefNow(of *session) bool { return c.briefFor != nil && c.briefFor(of) }
 
 func (c *command) has(flag string) bool {
 	for f := range strings.FieldsSeq(c.flags) {
@@ -187,10 +187,10 @@ func lookup(names map[string]*command, name []byte) *command {
 // cmdHelp is the HELP of every container.
 func cmdHelp(r *request) {
 	container := r.command.container
-	r.conn.WriteArray(2*len(container.subs) + 1)
-	r.conn.WriteString(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
+	r.reply.Array(2*len(container.subs) + 1)
+	r.reply.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
 	for _, sub := range container.subs {
-		r.conn.WriteString(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
-		r.conn.WriteString("    " + sub.summary)
+		r.reply.Simple(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
+		r.reply.Simple("    " + sub.summary)
 	}
 }

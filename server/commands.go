@@ -161,7 +161,7 @@ func container(name, summary string, subs ...*command) *command {
 }
 
 // briefWhen says when a command that may take long does not.
-func briefWhen(brief func(*client) bool, c *command) *command {
+func briefWhen(brief func(*session) bool, c *command) *command {
 	c.briefFor = brief
 	return c
 }

@@ -65,11 +65,11 @@ func (s *Server) sweep() {
 // peer does not read.
 func (s *Server) closeIdle() {
 	now, timeout := s.clock.micros(), s.config().Timeout
-	for _, c := range s.clients.all() {
-		if c.killed.Load() {
+	for _, c := range s.sessions.all() {
+		if c.conn.Killed() {
 			continue // it is on its way out
 		}
-		if c.handle.dropIfStuck(s.config().WriteTimeout, func() {
+		if c.conn.DropIfStuck(s.config().WriteTimeout, func() {
 			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
 			s.stats.stuck.Add(1)
 		}) {
@@ -80,7 +80,7 @@ func (s *Server) closeIdle() {
 		if timeout > 0 && idle > timeout && !c.mayBeSilent() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
 			s.stats.idle.Add(1)
-			c.kill()
+			c.conn.Kill()
 		}
 	}
 }

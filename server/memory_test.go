@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/rlserver/rlserver/server/wire"
 )
 
 func TestMemorySyntax(t *testing.T) {
@@ -57,7 +59,7 @@ func TestSoftLimit(t *testing.T) {
 		t.Errorf("no bound: %d", got)
 	}
 	for _, connections := range []int{0, 1, connectionsPerSpare, 10_000, 1_000_000} {
-		buffers := int64(connections) * (readBytesKept + outBytesKept)
+		buffers := int64(connections) * wire.IdleBytesMax
 		for _, most := range []int64{MaxMemoryMin, 1 << 30, 1 << 40, math.MaxInt64 / 2, math.MaxInt64/2 + 1, math.MaxInt64} {
 			if got := softLimit(most, connections); got-buffers < most+most/5 && got != math.MaxInt64 {
 				t.Errorf("bound %d, %d connections: soft limit %d", most, connections, got)

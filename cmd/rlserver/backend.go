@@ -34,7 +34,7 @@ func decideElsewhere(srv *server.Server, cfg *server.Config, store *engine.Store
 	if err != nil {
 		return nil, err
 	}
-	srv.DecideElsewhere(limiter, func(cfg *server.Config) { limiter.Tune(tuning(&cfg.Redis)) })
+	srv.UseBackend(limiter, func(cfg *server.Config) { limiter.Tune(tuning(&cfg.Redis)) })
 	return limiter, nil
 }
 
