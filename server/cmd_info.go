@@ -7,8 +7,11 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/process"
 )
 
 // newRunID makes the id of this run of the server: 40 hexadecimal digits, as in Redis.
@@ -18,8 +21,8 @@ func newRunID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// An infoSection is one part of INFO. Names and fields are those of Redis where Redis has
-// them, because tools look for them.
+// An infoSection is one part of INFO. Names and fields are those of Redis where Redis has them,
+// because tools look for them.
 type infoSection struct {
 	name   string
 	extra  bool // only on request, or with "all" and "everything"
@@ -62,12 +65,13 @@ func cmdInfo(r *request) {
 	r.reply.Text(text.String())
 }
 
-// wanted says whether the section is among those asked for; none asked for is the default.
-func (section infoSection) wanted(asked [][]byte) bool {
-	if len(asked) == 0 {
+// wanted says whether a section is among the names that INFO was given; without names, whether it is
+// in the default.
+func (section infoSection) wanted(names [][]byte) bool {
+	if len(names) == 0 {
 		return !section.extra
 	}
-	return slices.ContainsFunc(asked, func(name []byte) bool {
+	return slices.ContainsFunc(names, func(name []byte) bool {
 		switch lower(name) {
 		case "all", "everything":
 			return true
@@ -112,7 +116,57 @@ func infoClients(s *Server) []infoField {
 	}
 }
 
-// infoReplicator is what the replicator shows in a section.
+// infoMemory gives the memory that maxmemory bounds as used_memory, so that one divided by the other
+// is how full the server is. The memory of the process is used_memory_rss.
+func infoMemory(s *Server) []infoField {
+	counted, most := s.limiter.Stats(), s.config().MaxMemory
+	used, gc := uint64(counted.Bytes()), process.ReadCollector()
+	return []infoField{
+		{"used_memory", used},
+		{"used_memory_human", human(used)},
+		{"used_memory_dataset", used},
+		{"used_memory_tables", counted.TableBytes},
+		{"used_memory_logs", counted.LogBytes},
+		{"used_memory_heap", gc.HeapBytes},
+		{"used_memory_rss", process.ResidentBytes()},
+		{"used_memory_peak", process.Used().PeakBytes},
+		{"maxmemory", most},
+		{"maxmemory_human", human(uint64(most))},
+		{"maxmemory_policy", maxMemoryPolicy},
+		{"mem_allocator", "go " + runtime.Version()},
+		{"gc_percent", gc.Percent},
+		{"gc_soft_limit", gc.SoftLimit},
+		{"gc_cycles", gc.Cycles},
+		{"gc_cpu_percent", strconv.FormatFloat(100*gc.CPUShare, 'f', 2, 64)},
+	}
+}
+
+func infoCPU(*Server) []infoField {
+	usage := process.Used()
+	seconds := func(micros int64) string {
+		return strconv.FormatFloat(float64(micros)/1e6, 'f', 6, 64)
+	}
+	return []infoField{
+		{"used_cpu_sys", seconds(usage.SystemMicros)},
+		{"used_cpu_user", seconds(usage.UserMicros)},
+	}
+}
+
+// human writes bytes as Redis does: 1.50M.
+func human(n uint64) string {
+	units := []string{"B", "K", "M", "G", "T"}
+	value, i := float64(n), 0
+	for value >= 1024 && i < len(units)-1 {
+		value /= 1024
+		i++
+	}
+	if i == 0 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	return strconv.FormatFloat(value, 'f', 2, 64) + units[i]
+}
+
+// infoReplicator has the replicator's fields of a section.
 func infoReplicator(s *Server, section string) (fields []infoField) {
 	s.replicator.Info(section, func(name string, value any) { fields = append(fields, infoField{name, value}) })
 	return fields
@@ -210,8 +264,8 @@ type stats struct {
 	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
 	cutOff         atomic.Uint64 // connections closed because too many pushes waited
 	rate           atomic.Uint64 // commands in the last second
-	// reclaimedBefore and evictedBefore are how many keys the limiter had forgotten when the
-	// statistics were reset.
+	// reclaimedBefore and evictedBefore are how many keys the limiter had reclaimed and evicted when
+	// the statistics were reset.
 	reclaimedBefore, evictedBefore atomic.Uint64
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/rlserver/rlserver/server/resp"
 )
 
-// Commands that look at keys. To all of them a key at rest is no key.
+// Commands that look at keys. To all of them an idle key is no key.
 
 func (r *request) lookup(key []byte) (engine.KeyInfo, bool) {
 	return r.server.limiter.Lookup(resp.View(key), r.now)
@@ -31,12 +31,12 @@ func cmdType(r *request) {
 	r.reply.Simple(info.Algorithm.String())
 }
 
-func cmdTTL(r *request)  { r.untilRest(1000) }
-func cmdPTTL(r *request) { r.untilRest(1) }
+func cmdTTL(r *request)  { r.untilIdle(1000) }
+func cmdPTTL(r *request) { r.untilIdle(1) }
 
-// untilRest replies how long a key is not at rest yet, in units of so many milliseconds,
-// rounded up; −2 when there is no such key.
-func (r *request) untilRest(unitMillis int64) {
+// untilIdle replies the time until a key is idle, in units of so many milliseconds, rounded up; −2
+// when there is no such key.
+func (r *request) untilIdle(unitMillis int64) {
 	info, found := r.lookup(r.args[1])
 	if !found {
 		r.reply.Int(-2)
@@ -97,7 +97,7 @@ func cmdKeys(r *request) {
 	r.reply.Strings(keys)
 }
 
-// scanOptions is what SCAN is asked for.
+// scanOptions are the arguments of SCAN.
 type scanOptions struct {
 	cursor     uint64
 	count      int

@@ -7,7 +7,7 @@ import (
 	"github.com/rlserver/rlserver/server/resp"
 )
 
-// A question is what RL.CHECK, RL.PEEK and RL.REFUND ask, parsed.
+// A question has the parsed arguments of RL.CHECK, RL.PEEK and RL.REFUND.
 type question struct {
 	key       string // stands in the connection's buffer: good until the command ends
 	algorithm engine.Algorithm
@@ -73,8 +73,8 @@ func (c *session) writeDecision(d *engine.Decision) {
 	c.reply.Integers(allowed, d.Limit, d.Remaining, retry, ceilMillis(d.ResetAfter), ceilMillis(d.Delay))
 }
 
-// parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. When
-// something is wrong it replies the error, which names the argument, and returns false.
+// parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. If an argument
+// is wrong, it replies an error that names the argument, and returns false.
 func (r *request) parseQuestion() bool {
 	q := &r.question
 	q.key = resp.View(r.args[1])
@@ -196,14 +196,14 @@ func (r *request) units(argument string, value []byte) (int64, bool) {
 	return n, true
 }
 
-// periodUnits are what may stand behind the number of a period; nothing is seconds.
+// periodUnits may stand behind the number of a period. Without a unit it is seconds.
 var periodUnits = map[string]time.Duration{
 	"": time.Second, "ms": time.Millisecond, "s": time.Second,
 	"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
 }
 
-// parsePeriod parses whole seconds, or a whole number with its unit, and checks the range
-// here, before the product could overflow.
+// parsePeriod parses whole seconds, or a whole number with its unit. It checks the range before it
+// multiplies, so the product cannot overflow.
 func parsePeriod(value []byte) (time.Duration, bool) {
 	digits := len(value)
 	for digits > 0 && (value[digits-1] < '0' || value[digits-1] > '9') {
@@ -219,27 +219,4 @@ func parsePeriod(value []byte) (time.Duration, bool) {
 	}
 	period := time.Duration(n) * unit
 	return period, period >= engine.PeriodMin
-}
-
-// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and
-// without needless zeros.
-func wholeNumber(value []byte) (int64, bool) {
-	digits := value
-	if len(digits) > 0 && digits[0] == '-' {
-		digits = digits[1:]
-	}
-	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(value) > 1 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(value) {
-		n = -n
-	}
-	return n, true
 }

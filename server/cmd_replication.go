@@ -68,7 +68,7 @@ func cmdRole(r *request) {
 // waitTimeoutMax bounds the timeout of WAIT, which is in milliseconds.
 const waitTimeoutMax = math.MaxInt64 / time.Millisecond
 
-// cmdWait waits until replicas have what the server has told of so far.
+// cmdWait waits until replicas have acknowledged every change so far.
 func cmdWait(r *request, replicator Replicator) {
 	replicas, ok := wholeNumber(r.args[1])
 	if !ok {
@@ -97,7 +97,7 @@ func cmdWait(r *request, replicator Replicator) {
 	})
 }
 
-// cmdReplConf is what a replica tells of itself before RL.SYNC.
+// cmdReplConf notes what a replica announces before RL.SYNC.
 func cmdReplConf(r *request, _ Replicator) {
 	if len(r.args)%2 == 0 {
 		r.fail(errSyntax)
@@ -116,7 +116,7 @@ func cmdReplConf(r *request, _ Replicator) {
 				r.fail(errReplicaHost)
 				return
 			}
-		case "capa": // what else it understands; there is nothing to choose
+		case "capa": // its capabilities; there is nothing to choose
 		default:
 			r.fail(errReplConf(r.args[i]))
 			return
@@ -146,7 +146,7 @@ func cmdSync(r *request, replicator Replicator) {
 		r.fail(problem)
 		return
 	}
-	if link.IP == "" { // what the primary sees
+	if link.IP == "" { // the address that the primary sees
 		link.IP, _, _ = net.SplitHostPort(r.addr)
 	}
 	c := r.session
@@ -198,7 +198,7 @@ func replicated(run func(*request, Replicator)) func(*request) {
 	}
 }
 
-// cmdSave blocks its own connection, and no other.
+// cmdSave makes its own connection wait, and no other.
 func cmdSave(r *request, replicator Replicator) {
 	r.replyLong(&longReply{find: func(done func(func(*session))) func() {
 		go func() {
@@ -209,7 +209,7 @@ func cmdSave(r *request, replicator Replicator) {
 	}})
 }
 
-// writeOutcome replies an error, or that something has gone well.
+// writeOutcome replies an error, or that the command is done.
 func (c *session) writeOutcome(err error, done string) {
 	if err != nil {
 		c.fail(errReplicator(err))
@@ -218,8 +218,8 @@ func (c *session) writeOutcome(err error, done string) {
 	}
 }
 
-// cmdBackgroundSave takes SCHEDULE, which in Redis waits for a rewrite of the append-only file;
-// here the two do not stand in each other's way.
+// cmdBackgroundSave accepts SCHEDULE, which in Redis waits for a rewrite of the append-only file.
+// Here the two can run at once.
 func cmdBackgroundSave(r *request, replicator Replicator) {
 	if len(r.args) > 2 || len(r.args) == 2 && !equalFold(r.args[1], "schedule") {
 		r.fail(errSyntax)

@@ -25,10 +25,9 @@ type deferred struct {
 // A span is a part of the connection's buffer of replies.
 type span struct{ start, end int }
 
-// A longReply is the reply to a command that takes its time, and not this goroutine's.
+// A longReply is the reply to a command whose work is done by other goroutines.
 type longReply struct {
-	// find starts the work, and returns how to end it when nobody waits for the reply any more, or
-	// nil. The work calls done once, from any goroutine, with a function that writes the reply.
+	// find starts the work, and returns a function that abandons it, or nil. The work calls done once, from any goroutine, with a function that writes the reply.
 	find func(done func(reply func(*session))) (abandon func())
 	// giveUp replies in its place when the server ends before. Without it the server waits.
 	giveUp func(*session)
@@ -140,7 +139,7 @@ func (c *session) GiveUp() bool {
 	return true
 }
 
-// abandon ends the work for a long reply that nobody waits for any more.
+// abandon ends the work for a long reply that is not needed any more.
 func (d *deferred) abandon() {
 	if d.long != nil && d.long.abandon != nil {
 		d.long.abandon()

@@ -40,7 +40,7 @@ type Backend interface {
 
 // A Replicator keeps changes outside of this process: on disk, and on replicas.
 type Replicator interface {
-	// Holds says whether answers to writes must wait for Commit. It is asked for every batch.
+	// Holds says whether answers to writes must wait for Commit. It is called for every batch.
 	Holds() bool
 	// Commit calls done once, from any goroutine, when every change made before the call is on
 	// disk; with an error if it cannot be. It returns at once.
@@ -52,7 +52,7 @@ type Replicator interface {
 	Role() Role
 	// Wait calls done once, from any goroutine, with how many replicas have acknowledged every
 	// change made before the call: when there are so many, or after the timeout. 0 is for ever.
-	// It returns at once, with a function that calls done sooner because nobody listens any more.
+	// It returns at once, with a function that calls done sooner, for when no reply is needed.
 	Wait(replicas int, timeout time.Duration, done func(acknowledged int)) (abandon func())
 	// ServeReplica serves a connection that has sent RL.SYNC, until it ends, and closes it.
 	ServeReplica(link ReplicaLink)

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// monitors are the connections that see every command. A check only looks at a counter to
-// know that there are none.
+// monitors are the sessions that see every command. A check reads only a counter when there are
+// none.
 type monitors struct {
 	count atomic.Int32
 	mu    sync.Mutex

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rlserver/rlserver/server/process"
 	"github.com/rlserver/rlserver/server/wire"
 )
 
@@ -122,6 +123,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	go s.janitor(background)
 	return s.wire.Serve(ctx, s.config().loopCount(), func() time.Duration { return s.config().ShutdownTimeout })
+}
+
+// TuneCollector tunes the process's garbage collector for the server, until ctx ends.
+func (s *Server) TuneCollector(ctx context.Context) {
+	process.TuneCollector(ctx, s.logger, func() process.Need {
+		return process.Need{MaxMemory: s.config().MaxMemory, Connections: s.sessions.len()}
+	})
 }
 
 func (s *Server) config() *Config { return s.settings.Load() }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// slowlog remembers the newest commands that took longer than a threshold. Only such a
-// command takes its lock.
+// slowlog has the newest commands that took longer than a threshold. Only such a command takes its
+// lock.
 type slowlog struct {
 	mu      sync.Mutex
 	lastID  int64
@@ -29,7 +29,7 @@ const (
 	slowArgBytesMax = 128
 )
 
-// note remembers a command that took this long, if that is long enough.
+// note adds a command that took this long, if that is longer than the threshold.
 func (l *slowlog) note(c *session, args [][]byte, took time.Duration) {
 	cfg := c.server.config()
 	if took.Microseconds() < cfg.SlowlogThreshold || cfg.SlowlogMaxLen == 0 || c.request.command.isPrivate {

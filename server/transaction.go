@@ -59,7 +59,7 @@ const notQueueing = -1
 func cmdMulti(r *request) {
 	switch {
 	case r.server.backend != nil:
-		r.fail(errMultiElsewhere(r.server.config().Redis.Backend))
+		r.fail(errMultiBackend(r.server.config().Redis.Backend))
 		return
 	case r.transaction != nil:
 		r.fail(errMultiNested)
@@ -133,7 +133,7 @@ func (r *request) runQueued(words [][]byte) {
 	}
 	from := len(r.reply.Buf)
 	r.server.dispatch(r.session, words)
-	if r.mustWait { // it alone becomes an error if the disk does not take it
+	if r.mustWait { // this reply alone becomes an error if its change is not written
 		r.deferReply(from)
 	}
 }

@@ -1,7 +1,7 @@
 package wire
 
-// A backlog keeps the replies that a peer has not taken yet, in pieces that are never moved:
-// to grow one buffer would take twice the memory.
+// A backlog keeps the replies that a peer has not read yet, in pieces that are never moved. To grow
+// one buffer would need twice the memory.
 type backlog struct {
 	pieces [][]byte
 	bytes  int64
@@ -23,7 +23,7 @@ func (b *backlog) add(out []byte) {
 	}
 }
 
-// send has write send what it can, which returns the rest.
+// send calls write, which writes what it can and returns the rest, until it cannot write all.
 func (b *backlog) send(write func([]byte) (rest []byte, err error)) error {
 	for len(b.pieces) > 0 {
 		rest, err := write(b.pieces[0])

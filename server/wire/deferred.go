@@ -7,6 +7,7 @@ package wire
 // A Wait says for how long the replies of a connection wait, if they do.
 type Wait uint8
 
+// The waits.
 const (
 	NoWait Wait = iota
 	// ShortWait ends by itself soon, so the connection is not watched meanwhile. Commands that have

@@ -23,7 +23,7 @@
 //  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that of a
 //     command that has stepped aside. Other goroutines use only Kill, Drain, DropIfStuck, Push and
 //     Ready. A detached connection has up to two goroutines and a lock between them.
-//  2. An event loop waits only in epoll_wait, and runs only commands that take no long time.
+//  2. An event loop waits only in epoll_wait, and runs only commands that are fast.
 //  3. Replies are in the order of the commands. While replies are deferred nothing is sent to the
 //     connection but pushes, and no further command runs.
 //  4. Replies that the peer does not read take memory up to a bound, and an idle connection in an

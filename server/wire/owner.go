@@ -41,6 +41,7 @@ type Session interface {
 // An Outcome says what has become of a command.
 type Outcome uint8
 
+// The outcomes.
 const (
 	Done    Outcome = iota
 	TooLong         // nothing was done: it may take too long for an event loop

@@ -1,11 +1,45 @@
 package server
 
+// The words of a command: names, patterns and numbers.
+
+// Names on the wire are ASCII and case-insensitive. Unicode folds the Kelvin sign to a k and the long
+// s to an s, so names are compared and lowered byte by byte.
+
+// equalFold compares a word of the wire with a name.
+func equalFold[T string | []byte](word T, name string) bool {
+	if len(word) != len(name) {
+		return false
+	}
+	for i := range len(name) {
+		if lowerByte(word[i]) != lowerByte(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// lower is a word of the wire in lower case.
+func lower[T string | []byte](word T) string {
+	b := append([]byte(nil), word...) // a conversion would not copy a []byte
+	for i, c := range b {
+		b[i] = lowerByte(c)
+	}
+	return string(b)
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}
+
 // globMatch says whether s matches a pattern of Redis: * any bytes, ? one byte, [abc],
 // [a-c] and [^a] one byte of a class, \x the byte x itself.
 //
-// It never recurses: when a byte does not match, it goes back to the last * and lets that
-// one take a byte more. Going back to an earlier * could not help, so the time is at most
-// the product of the two lengths, whatever the pattern.
+// It never recurses. When a byte does not match, it goes back to the last *, which then matches a
+// byte more. To go back to an earlier * could not help. So the time is at most the product of the two
+// lengths, whatever the pattern.
 func globMatch(pattern, s string) bool {
 	p, i := 0, 0
 	star, retry := -1, 0
@@ -72,4 +106,27 @@ func matchClass(pattern string, c byte) (width int, ok bool) {
 		}
 	}
 	return min(i+1, len(pattern)), ok != negated
+}
+
+// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and
+// without needless zeros.
+func wholeNumber(value []byte) (int64, bool) {
+	digits := value
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(value) > 1 {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(value) {
+		n = -n
+	}
+	return n, true
 }
