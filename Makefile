@@ -36,8 +36,8 @@ format: ## format the code in place
 
 vet: ## run go vet, for this system and others
 	$(GO) vet ./...
-	GOOS=windows $(GO) vet ./engine ./server ./replication/...
-	GOOS=darwin $(GO) vet ./engine ./server ./replication/... ./cmd/rlserver
+	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
+	GOOS=darwin $(GO) vet ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run ./...
@@ -92,7 +92,7 @@ soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	$(GOTEST) ./test -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
 
 fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
-	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./server/resp -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzArguments -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./replication/stream -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./replication/disk -run '^$$' -fuzz FuzzReadStream -fuzztime $(or $(FUZZTIME),1m)

@@ -3,29 +3,18 @@ package server
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/resp"
+	"github.com/rlserver/rlserver/server/wire"
 )
 
-// A deafCarrier carries nothing: what a command replies stays in out.
-type deafCarrier struct{}
-
-func (deafCarrier) flush(*conn) error                      { return nil }
-func (deafCarrier) full(*conn) bool                        { return false }
-func (deafCarrier) kill()                                  {}
-func (deafCarrier) drain()                                 {}
-func (deafCarrier) dropIfStuck(time.Duration, func()) bool { return false }
-
-func newDeafClient(s *Server) (*client, *conn) {
-	ours, theirs := net.Pipe()
-	_ = theirs.Close()
-	conn := &conn{nc: ours, addr: "127.0.0.1:1", carrier: deafCarrier{}, handle: deafCarrier{}}
-	return s.clients.add(1, func(id int64) *client { return newClient(s, conn, id) }), conn
+// newTestSession is a session whose replies stay in its connection's buffer.
+func newTestSession(s *Server) *session {
+	return s.sessions.add(1, func(id int64) *session { return newSession(s, new(wire.Conn), id, "127.0.0.1:1", "127.0.0.1:2") })
 }
 
 // argumentSeeds are command lines behind the command's name, right ones and nearly right
@@ -62,16 +51,14 @@ func FuzzArguments(f *testing.F) {
 		if len(rest) == 0 {
 			args = args[:1]
 		}
-		c, conn := newDeafClient(s)
-		defer s.clients.remove(c)
-		defer s.monitors.remove(c)
-		defer s.pubsub.forget(c)
+		c := newTestSession(s)
+		defer c.Closed()
 		if c.authenticated = true; resp3 {
-			c.protocol.Store(3)
+			c.reply.SetProtocol(resp.RESP3)
 		}
 		before := store.Len()
 		s.dispatch(c, args)
-		reply := conn.out
+		reply := c.reply.Buf
 		if cmd.name == "hello" || cmd.name == "reset" {
 			resp3 = true // either may be what is spoken now
 		}

@@ -3,26 +3,29 @@ package server
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 )
 
-// clients is the registry of connections. Connecting and leaving take its lock, and so do
-// the commands that look at all connections; checks never do.
-type clients struct {
+// sessions is the registry of connections. Connecting and leaving take its lock, and so do the
+// commands that look at all connections; checks never do.
+type sessions struct {
 	mu     sync.Mutex
 	lastID int64
-	byID   map[int64]*client
+	byID   map[int64]*session
 }
 
-// add registers a client, unless there are limit already.
-func (r *clients) add(limit int, make func(id int64) *client) *client {
+// add registers a session, unless there are limit already.
+func (r *sessions) add(limit int, make func(id int64) *session) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.byID) >= limit {
 		return nil
 	}
 	if r.byID == nil {
-		r.byID = map[int64]*client{}
+		r.byID = map[int64]*session{}
 	}
 	r.lastID++
 	c := make(r.lastID)
@@ -30,20 +33,20 @@ func (r *clients) add(limit int, make func(id int64) *client) *client {
 	return c
 }
 
-func (r *clients) remove(c *client) {
+func (r *sessions) remove(c *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.byID, c.id)
 }
 
-func (r *clients) len() int {
+func (r *sessions) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.byID)
 }
 
-// blocked counts the clients whose replies are being found elsewhere.
-func (r *clients) blocked() (n int) {
+// blocked counts the sessions that wait for a long reply.
+func (r *sessions) blocked() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.byID {
@@ -54,14 +57,303 @@ func (r *clients) blocked() (n int) {
 	return n
 }
 
-// all lists the clients by age, the oldest first.
-func (r *clients) all() []*client {
+// all lists the sessions by age, the oldest first.
+func (r *sessions) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*client, 0, len(r.byID))
+	list := make([]*session, 0, len(r.byID))
 	for _, c := range r.byID {
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b *client) int { return cmp.Compare(a.id, b.id) })
+	slices.SortFunc(list, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 	return list
+}
+
+// An identity is what CLIENT LIST shows of a session. The session's goroutine changes it, and any
+// goroutine may read it.
+type identity struct {
+	id      int64
+	created int64 // µs
+	addr    string
+	laddr   string
+
+	active  atomic.Int64 // µs, of the last batch
+	last    atomic.Pointer[command]
+	name    atomic.Pointer[string]
+	libName atomic.Pointer[string]
+	libVer  atomic.Pointer[string]
+
+	noEvict, noTouch atomic.Bool
+	monitor          atomic.Bool
+	blocked          atomic.Bool // it waits for a long reply
+	isReplica        atomic.Bool // the replicator serves the connection
+	// topicCounts are the numbers of channels and patterns, and queued is how many commands have
+	// been queued since MULTI, or notQueueing.
+	topicCounts [2]atomic.Int32
+	queued      atomic.Int32
+}
+
+// describe is the session's line in CLIENT LIST, with the fields of Redis that have a meaning here.
+func (c *session) describe(now int64) string {
+	last := "NULL"
+	if cmd := c.last.Load(); cmd != nil {
+		last = cmd.fullName()
+	}
+	var b strings.Builder
+	field := func(name, value string) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(name + "=" + value)
+	}
+	field("id", strconv.FormatInt(c.id, 10))
+	field("addr", c.addr)
+	field("laddr", c.laddr)
+	field("fd", "-1")
+	field("name", text(&c.name))
+	field("age", strconv.FormatInt((now-c.created)/1_000_000, 10))
+	field("idle", strconv.FormatInt(max(now-c.active.Load(), 0)/1_000_000, 10))
+	field("flags", c.flags())
+	field("db", "0")
+	field("sub", strconv.Itoa(int(c.topicCounts[byChannel].Load())))
+	field("psub", strconv.Itoa(int(c.topicCounts[byPattern].Load())))
+	field("multi", strconv.Itoa(int(c.queued.Load())))
+	field("cmd", last)
+	field("user", "default")
+	field("redir", "-1")
+	field("resp", strconv.Itoa(c.reply.Protocol()))
+	field("lib-name", text(&c.libName))
+	field("lib-ver", text(&c.libVer))
+	return b.String()
+}
+
+// flags are Redis's letters for what a connection is and does.
+func (c *session) flags() string {
+	flags, monitors := "", c.monitor.Load()
+	for _, f := range [...]struct {
+		set    bool
+		letter string
+	}{
+		{monitors, "O"},
+		{c.isReplica.Load() && !monitors, "S"},
+		{c.subscriptions() > 0, "P"},
+		{c.queued.Load() != notQueueing, "x"},
+		{c.blocked.Load(), "b"},
+		{c.noEvict.Load(), "e"},
+		{c.noTouch.Load(), "T"},
+	} {
+		if f.set {
+			flags += f.letter
+		}
+	}
+	return cmp.Or(flags, "N")
+}
+
+// The kinds of connections that CLIENT LIST and CLIENT KILL choose by.
+const (
+	kindNormal  = "normal"
+	kindPubsub  = "pubsub"
+	kindReplica = "replica"
+	kindMaster  = "master" // a replica's to its primary; none is in the list
+)
+
+// kind is the connection's kind; as in Redis a monitor is a normal one.
+func (c *session) kind() string {
+	switch {
+	case c.isReplica.Load() && !c.monitor.Load():
+		return kindReplica
+	case c.subscriptions() > 0:
+		return kindPubsub
+	}
+	return kindNormal
+}
+
+// mayBeSilent says whether the connection is there to listen, so that it is not idle when it sends
+// nothing.
+func (c *session) mayBeSilent() bool { return c.monitor.Load() || c.kind() != kindNormal }
+
+// text reads a string that another goroutine may set; empty when it was never set.
+func text(p *atomic.Pointer[string]) string {
+	if s := p.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+func cmdUnknownSubcommand(r *request) {
+	r.fail(errUnknownSubcommand(r.command.name, r.args[1]))
+}
+
+func cmdClientGetName(r *request) {
+	if name := text(&r.name); name != "" {
+		r.reply.BulkString(name)
+	} else {
+		r.reply.Null()
+	}
+}
+
+func cmdClientSetName(r *request) {
+	name := r.arg(2)
+	if !isClientName(name) {
+		r.fail(errClientName)
+		return
+	}
+	r.name.Store(&name)
+	r.reply.OK()
+}
+
+func cmdClientSetInfo(r *request) {
+	value := r.arg(3)
+	attribute := lower(r.arg(2))
+	if attribute != "lib-name" && attribute != "lib-ver" {
+		r.fail("ERR Unrecognized option '" + r.arg(2) + "'")
+		return
+	}
+	if !isClientName(value) {
+		r.fail("ERR " + attribute + " cannot contain spaces, newlines or special characters.")
+		return
+	}
+	if attribute == "lib-name" {
+		r.libName.Store(&value)
+	} else {
+		r.libVer.Store(&value)
+	}
+	r.reply.OK()
+}
+
+func cmdClientID(r *request) { r.reply.Int64(r.id) }
+
+func cmdClientInfo(r *request) { r.reply.Text(r.describe(r.now) + "\n") }
+
+func cmdClientNoEvict(r *request) { r.onOff(r.noEvict.Store) }
+func cmdClientNoTouch(r *request) { r.onOff(r.noTouch.Store) }
+
+func (r *request) onOff(set func(bool)) {
+	switch lower(r.arg(2)) {
+	case "on":
+		set(true)
+	case "off":
+		set(false)
+	default:
+		r.fail(errSyntax)
+		return
+	}
+	r.reply.OK()
+}
+
+// A clientFilter chooses connections; the zero filter chooses all.
+type clientFilter struct {
+	ids               []int64
+	addr, laddr, kind string
+	user              string
+	sparesSelf        bool
+}
+
+func (f *clientFilter) matches(c, self *session) bool {
+	return (len(f.ids) == 0 || slices.Contains(f.ids, c.id)) &&
+		(f.addr == "" || c.addr == f.addr) &&
+		(f.laddr == "" || c.laddr == f.laddr) &&
+		(f.kind == "" || f.kind == c.kind()) &&
+		(f.user == "" || f.user == "default") &&
+		(!f.sparesSelf || c != self)
+}
+
+// parse reads filters from the words of a command. many allows several ids behind ID.
+func (f *clientFilter) parse(words [][]byte, many bool) (problem string) {
+	for len(words) > 0 {
+		if len(words) < 2 {
+			return errSyntax
+		}
+		value, taken := string(words[1]), 2
+		switch lower(words[0]) {
+		case "id":
+			for taken = 1; taken < len(words) && (many || taken == 1); taken++ {
+				id, ok := wholeNumber(words[taken])
+				switch {
+				case many && !ok:
+					return errClientListID
+				case !many && (!ok || id < 1):
+					return errClientID
+				}
+				f.ids = append(f.ids, id)
+			}
+		case "addr":
+			f.addr = value
+		case "laddr":
+			f.laddr = value
+		case "type":
+			f.kind = lower(value)
+			if f.kind == "slave" {
+				f.kind = kindReplica
+			}
+			if !slices.Contains([]string{kindNormal, kindMaster, kindReplica, kindPubsub}, f.kind) {
+				return "ERR Unknown client type '" + value + "'"
+			}
+		case "user":
+			if value != "default" {
+				return "ERR No such user '" + value + "'"
+			}
+			f.user = value
+		case "skipme":
+			if !equalFold(value, "yes") && !equalFold(value, "no") {
+				return errSyntax
+			}
+			f.sparesSelf = equalFold(value, "yes")
+		default:
+			return errSyntax
+		}
+		words = words[taken:]
+	}
+	return ""
+}
+
+func cmdClientList(r *request) {
+	var filter clientFilter
+	if problem := filter.parse(r.args[2:], true); problem != "" {
+		r.fail(problem)
+		return
+	}
+	var list strings.Builder
+	for _, c := range r.server.sessions.all() {
+		if filter.matches(c, r.session) {
+			list.WriteString(c.describe(r.now) + "\n")
+		}
+	}
+	r.reply.Text(list.String())
+}
+
+// cmdClientKill takes an address, and then replies OK or an error, or filters, and then
+// replies how many connections it closed.
+func cmdClientKill(r *request) {
+	filter := clientFilter{sparesSelf: true}
+	byAddress := len(r.args) == 3
+	if byAddress {
+		filter = clientFilter{addr: r.arg(2)}
+	} else if problem := filter.parse(r.args[2:], false); problem != "" {
+		r.fail(problem)
+		return
+	}
+	killed, self := 0, false
+	for _, c := range r.server.sessions.all() {
+		switch {
+		case !filter.matches(c, r.session):
+			continue
+		case c == r.session:
+			self = true
+		default:
+			c.conn.Kill()
+		}
+		killed++
+	}
+	switch {
+	case !byAddress:
+		r.reply.Int(killed)
+	case killed == 0:
+		r.fail(errNoClient)
+	default:
+		r.reply.OK()
+	}
+	if self { // the answer goes out first
+		r.conn.HangUp()
+	}
 }

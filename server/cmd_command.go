@@ -10,13 +10,13 @@ func cmdCommand(r *request) {
 		cmdUnknownSubcommand(r)
 		return
 	}
-	r.conn.WriteArray(len(r.server.table.rows))
+	r.reply.Array(len(r.server.table.rows))
 	for _, c := range r.server.table.rows {
 		r.writeCommandInfo(c)
 	}
 }
 
-func cmdCommandCount(r *request) { r.conn.WriteInt(len(r.server.table.rows)) }
+func cmdCommandCount(r *request) { r.reply.Int(len(r.server.table.rows)) }
 
 func cmdCommandInfo(r *request) {
 	if len(r.args) == 2 {
@@ -24,38 +24,38 @@ func cmdCommandInfo(r *request) {
 		cmdCommand(r)
 		return
 	}
-	r.conn.WriteArray(len(r.args) - 2)
+	r.reply.Array(len(r.args) - 2)
 	for _, name := range r.args[2:] {
 		if c := r.server.table.findByLabel(string(name)); c != nil {
 			r.writeCommandInfo(c)
 		} else {
-			r.writeNull()
+			r.reply.Null()
 		}
 	}
 }
 
 // writeCommandInfo writes the ten elements of a command.
 func (r *request) writeCommandInfo(c *command) {
-	r.conn.WriteArray(10)
-	r.conn.WriteBulkString(c.fullName())
-	r.conn.WriteInt(c.arity)
+	r.reply.Array(10)
+	r.reply.BulkString(c.fullName())
+	r.reply.Int(c.arity)
 	r.writeSimpleSet(strings.Fields(c.flags))
-	r.conn.WriteInt(c.keys.first)
-	r.conn.WriteInt(c.keys.last)
-	r.conn.WriteInt(c.keys.step)
+	r.reply.Int(c.keys.first)
+	r.reply.Int(c.keys.last)
+	r.reply.Int(c.keys.step)
 	r.writeSimpleSet(c.categories())
-	r.writeSet(0) // tips
+	r.reply.Set(0) // tips
 	r.writeKeySpecs(c)
-	r.conn.WriteArray(len(c.subs))
+	r.reply.Array(len(c.subs))
 	for _, sub := range c.subs {
 		r.writeCommandInfo(sub)
 	}
 }
 
 func (r *request) writeSimpleSet(words []string) {
-	r.writeSet(len(words))
+	r.reply.Set(len(words))
 	for _, word := range words {
-		r.conn.WriteString(word)
+		r.reply.Simple(word)
 	}
 }
 
@@ -85,7 +85,7 @@ func (c *command) categories() []string {
 // writeKeySpecs writes where the keys are, in the form of Redis 7.
 func (r *request) writeKeySpecs(c *command) {
 	if c.keys == noKeys {
-		r.writeSet(0)
+		r.reply.Set(0)
 		return
 	}
 	flags := []string{"RO", "ACCESS"}
@@ -96,25 +96,25 @@ func (r *request) writeKeySpecs(c *command) {
 	if last > 0 {
 		last -= c.keys.first // Redis counts it from the first key here
 	}
-	r.writeSet(1)
-	r.writeMap(3)
-	r.conn.WriteBulkString("flags")
+	r.reply.Set(1)
+	r.reply.Map(3)
+	r.reply.BulkString("flags")
 	r.writeSimpleSet(flags)
-	r.conn.WriteBulkString("begin_search")
+	r.reply.BulkString("begin_search")
 	r.writeSpec("index", "index", c.keys.first)
-	r.conn.WriteBulkString("find_keys")
+	r.reply.BulkString("find_keys")
 	r.writeSpec("range", "lastkey", last, "keystep", c.keys.step, "limit", 0)
 }
 
 func (r *request) writeSpec(kind string, pairs ...any) {
-	r.writeMap(2)
-	r.conn.WriteBulkString("type")
-	r.conn.WriteBulkString(kind)
-	r.conn.WriteBulkString("spec")
-	r.writeMap(len(pairs) / 2)
+	r.reply.Map(2)
+	r.reply.BulkString("type")
+	r.reply.BulkString(kind)
+	r.reply.BulkString("spec")
+	r.reply.Map(len(pairs) / 2)
 	for i := 0; i < len(pairs); i += 2 {
-		r.conn.WriteBulkString(pairs[i].(string))
-		r.conn.WriteInt(pairs[i+1].(int))
+		r.reply.BulkString(pairs[i].(string))
+		r.reply.Int(pairs[i+1].(int))
 	}
 }
 
@@ -139,7 +139,7 @@ func cmdCommandList(r *request) {
 		}
 		names = append(names, c.fullName())
 	})
-	r.writeStrings(names)
+	r.reply.Strings(names)
 }
 
 func cmdCommandGetKeys(r *request) {
@@ -161,7 +161,7 @@ func cmdCommandGetKeys(r *request) {
 		for i := c.keys.first; i <= last; i += c.keys.step {
 			keys = append(keys, string(words[i]))
 		}
-		r.writeStrings(keys)
+		r.reply.Strings(keys)
 	}
 }
 
@@ -175,9 +175,9 @@ func cmdCommandDocs(r *request) {
 			}
 		}
 	}
-	r.writeMap(len(found))
+	r.reply.Map(len(found))
 	for _, c := range found {
-		r.conn.WriteBulkString(c.fullName())
+		r.reply.BulkString(c.fullName())
 		r.writeCommandDocs(c)
 	}
 }
@@ -190,27 +190,27 @@ func (r *request) writeCommandDocs(c *command) {
 	if len(c.subs) > 0 {
 		pairs++
 	}
-	r.writeMap(pairs)
+	r.reply.Map(pairs)
 	for _, pair := range [...][2]string{{"summary", c.summary}, {"since", since}, {"group", c.group}} {
-		r.conn.WriteBulkString(pair[0])
-		r.conn.WriteBulkString(pair[1])
+		r.reply.BulkString(pair[0])
+		r.reply.BulkString(pair[1])
 	}
 	if len(c.arguments) > 0 {
-		r.conn.WriteBulkString("arguments")
+		r.reply.BulkString("arguments")
 		r.writeArguments(c.arguments)
 	}
 	if len(c.subs) > 0 {
-		r.conn.WriteBulkString("subcommands")
-		r.writeMap(len(c.subs))
+		r.reply.BulkString("subcommands")
+		r.reply.Map(len(c.subs))
 		for _, sub := range c.subs {
-			r.conn.WriteBulkString(sub.fullName())
+			r.reply.BulkString(sub.fullName())
 			r.writeCommandDocs(sub)
 		}
 	}
 }
 
 func (r *request) writeArguments(list []argument) {
-	r.conn.WriteArray(len(list))
+	r.reply.Array(len(list))
 	for _, a := range list {
 		r.writeArgument(a)
 	}
@@ -238,17 +238,17 @@ func (r *request) writeArgument(a argument) {
 	if len(a.parts) > 0 {
 		pairs++
 	}
-	r.writeMap(pairs)
+	r.reply.Map(pairs)
 	for _, pair := range texts {
-		r.conn.WriteBulkString(pair[0])
-		r.conn.WriteBulkString(pair[1])
+		r.reply.BulkString(pair[0])
+		r.reply.BulkString(pair[1])
 	}
 	if len(flags) > 0 {
-		r.conn.WriteBulkString("flags")
+		r.reply.BulkString("flags")
 		r.writeSimpleSet(flags)
 	}
 	if len(a.parts) > 0 {
-		r.conn.WriteBulkString("arguments")
+		r.reply.BulkString("arguments")
 		r.writeArguments(a.parts)
 	}
 }

@@ -39,10 +39,10 @@ func cmdConfigGet(r *request) {
 	for _, pair := range compatibility {
 		add(pair[0], pair[1])
 	}
-	r.writeMap(len(pairs))
+	r.reply.Map(len(pairs))
 	for _, pair := range pairs {
-		r.conn.WriteBulkString(pair[0])
-		r.conn.WriteBulkString(pair[1])
+		r.reply.BulkString(pair[0])
+		r.reply.BulkString(pair[1])
 	}
 }
 
@@ -66,8 +66,8 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	r.server.noteChanged(r.args[2:])
-	r.holds = r.server.holds() // for the commands behind this one
-	r.writeOK()
+	r.holds = r.server.holds() // for what comes behind it
+	r.reply.OK()
 }
 
 // noteChanged notes settings that CONFIG REWRITE has to write.
@@ -132,7 +132,7 @@ func cmdConfigRewrite(r *request) {
 		r.fail(errRewrite(err))
 		return
 	}
-	r.writeOK()
+	r.reply.OK()
 }
 
 func cmdConfigResetStat(r *request) {
@@ -141,5 +141,5 @@ func cmdConfigResetStat(r *request) {
 	r.server.stats.reclaimedBefore.Store(counted.Reclaimed)
 	r.server.stats.evictedBefore.Store(counted.Evicted)
 	r.server.table.each(func(c *command) { c.calls.Store(0) })
-	r.writeOK()
+	r.reply.OK()
 }

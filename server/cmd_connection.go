@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"slices"
 	"strconv"
+
+	"github.com/rlserver/rlserver/server/resp"
 )
 
 func cmdPing(r *request) {
@@ -12,27 +14,24 @@ func cmdPing(r *request) {
 	case len(r.args) > 2:
 		r.fail(errArity("ping"))
 	case r.subscriptions() > 0 && !r.resp3(): // where every reply is an array
-		r.conn.WriteArray(2)
-		r.conn.WriteBulkString("pong")
-		r.conn.WriteBulk(slices.Concat(r.args[1:]...))
+		r.reply.Array(2)
+		r.reply.BulkString("pong")
+		r.reply.Bulk(slices.Concat(r.args[1:]...))
 	case len(r.args) == 1:
-		r.conn.WriteString("PONG")
+		r.reply.Simple("PONG")
 	default:
-		r.conn.WriteBulk(r.args[1])
+		r.reply.Bulk(r.args[1])
 	}
 }
 
-func cmdEcho(r *request) { r.conn.WriteBulk(r.args[1]) }
+func cmdEcho(r *request) { r.reply.Bulk(r.args[1]) }
 
-func cmdOK(r *request) { r.writeOK() }
+func cmdOK(r *request) { r.reply.OK() }
 
 func cmdQuit(r *request) {
-	r.writeOK()
-	r.hangUp()
+	r.reply.OK()
+	r.conn.HangUp()
 }
-
-// hangUp makes the reply that is being written the connection's last.
-func (c *client) hangUp() { _ = c.conn.Close() }
 
 func cmdSelect(r *request) {
 	index, ok := wholeNumber(r.args[1])
@@ -42,7 +41,7 @@ func cmdSelect(r *request) {
 	case index != 0:
 		r.fail(errDBIndex)
 	default:
-		r.writeOK()
+		r.reply.OK()
 	}
 }
 
@@ -62,12 +61,12 @@ func cmdAuth(r *request) {
 		r.fail(errWrongPass)
 		return
 	}
-	r.writeOK()
+	r.reply.OK()
 }
 
 // login authenticates the connection if user and password are right. Without a password
 // set, the default user needs none, and any will do. As in Redis.
-func (c *client) login(user, password string) bool {
+func (c *session) login(user, password string) bool {
 	want := c.server.config().RequirePass
 	if user != "default" || want != "" && !samePassword(password, want) {
 		return false
@@ -76,13 +75,13 @@ func (c *client) login(user, password string) bool {
 	return true
 }
 
-// samePassword compares in a time that tells nothing of where or whether they differ.
+// samePassword compares in a time that does not depend on whether, or at which byte, they differ.
 func samePassword(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// hello is what HELLO asks for.
+// hello has the arguments of HELLO.
 type hello struct {
 	protocol       int64
 	user, password string
@@ -106,13 +105,13 @@ func cmdHello(r *request) {
 	if h.name != nil {
 		r.name.Store(h.name)
 	}
-	r.server.pubsub.speak(r.client, int32(h.protocol))
-	r.settle()
+	r.server.pubsub.setProtocol(r.session, int(h.protocol))
+	r.updateRestricted()
 	r.introduce()
 }
 
 func (r *request) parseHello() (h hello, problem string) {
-	h.protocol = int64(r.protocol.Load())
+	h.protocol = int64(r.reply.Protocol())
 	if len(r.args) == 1 {
 		return h, ""
 	}
@@ -144,26 +143,26 @@ func (r *request) parseHello() (h hello, problem string) {
 }
 
 // introduce writes HELLO's reply.
-func (c *client) introduce() {
-	c.writeMap(7)
+func (c *session) introduce() {
+	c.reply.Map(7)
 	for _, pair := range [...][2]string{{"server", "redis"}, {"version", redisVersion}} {
-		c.conn.WriteBulkString(pair[0])
-		c.conn.WriteBulkString(pair[1])
+		c.reply.BulkString(pair[0])
+		c.reply.BulkString(pair[1])
 	}
-	c.conn.WriteBulkString("proto")
-	c.conn.WriteInt(int(c.protocol.Load()))
-	c.conn.WriteBulkString("id")
-	c.conn.WriteInt64(c.id)
+	c.reply.BulkString("proto")
+	c.reply.Int(c.reply.Protocol())
+	c.reply.BulkString("id")
+	c.reply.Int64(c.id)
 	role := "master"
 	if c.server.role().Replica {
 		role = "replica"
 	}
 	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", role}} {
-		c.conn.WriteBulkString(pair[0])
-		c.conn.WriteBulkString(pair[1])
+		c.reply.BulkString(pair[0])
+		c.reply.BulkString(pair[1])
 	}
-	c.conn.WriteBulkString("modules")
-	c.conn.WriteArray(0)
+	c.reply.BulkString("modules")
+	c.reply.Array(0)
 }
 
 // cmdResetConnection returns the connection to how it began: RESP2, no name, no
@@ -171,17 +170,17 @@ func (c *client) introduce() {
 // Nothing comes behind the reply but answers.
 func cmdResetConnection(r *request) {
 	none := ""
-	r.server.monitors.remove(r.client)
-	r.server.pubsub.forget(r.client)
-	r.pushes.flushInto(r.client)
+	r.server.monitors.remove(r.session)
+	r.server.pubsub.unsubscribeAll(r.session)
+	r.conn.FlushPushes()
 	r.endTransaction()
 	r.name.Store(&none)
-	r.protocol.Store(2)
+	r.reply.SetProtocol(resp.RESP2)
 	r.noEvict.Store(false)
 	r.noTouch.Store(false)
-	r.settle()
+	r.updateRestricted()
 	r.authenticated = r.server.config().RequirePass == ""
-	r.conn.WriteString("RESET")
+	r.reply.Simple("RESET")
 }
 
 // isClientName says whether a connection can have that name: printable, without spaces, so
@@ -197,5 +196,5 @@ func isClientName(name string) bool {
 
 func cmdTime(r *request) {
 	now := r.server.clock.micros()
-	r.writeStrings([]string{strconv.FormatInt(now/1_000_000, 10), strconv.FormatInt(now%1_000_000, 10)})
+	r.reply.Strings([]string{strconv.FormatInt(now/1_000_000, 10), strconv.FormatInt(now%1_000_000, 10)})
 }

@@ -7,7 +7,11 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/process"
 )
 
 // newRunID makes the id of this run of the server: 40 hexadecimal digits, as in Redis.
@@ -17,8 +21,8 @@ func newRunID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// An infoSection is one part of INFO. Names and fields are those of Redis where Redis has
-// them, because tools look for them.
+// An infoSection is one part of INFO. Names and fields are those of Redis where Redis has them,
+// because tools look for them.
 type infoSection struct {
 	name   string
 	extra  bool // only on request, or with "all" and "everything"
@@ -47,7 +51,7 @@ var infoSections = []infoSection{
 func cmdInfo(r *request) {
 	var text strings.Builder
 	for _, section := range infoSections {
-		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.remote == nil {
+		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.backend == nil {
 			continue
 		}
 		if text.Len() > 0 {
@@ -58,15 +62,16 @@ func cmdInfo(r *request) {
 			fmt.Fprintf(&text, "%s:%v\r\n", f.name, f.value)
 		}
 	}
-	r.writeText(text.String())
+	r.reply.Text(text.String())
 }
 
-// wanted says whether the section is among those asked for; none asked for is the default.
-func (section infoSection) wanted(asked [][]byte) bool {
-	if len(asked) == 0 {
+// wanted says whether a section is among the names that INFO was given; without names, whether it is
+// in the default.
+func (section infoSection) wanted(names [][]byte) bool {
+	if len(names) == 0 {
 		return !section.extra
 	}
-	return slices.ContainsFunc(asked, func(name []byte) bool {
+	return slices.ContainsFunc(names, func(name []byte) bool {
 		switch lower(name) {
 		case "all", "everything":
 			return true
@@ -101,17 +106,67 @@ func infoServer(s *Server) []infoField {
 
 func infoClients(s *Server) []infoField {
 	return []infoField{
-		{"connected_clients", s.clients.len()},
+		{"connected_clients", s.sessions.len()},
 		{"maxclients", s.config().MaxClients},
-		{"blocked_clients", s.clients.blocked()},
+		{"blocked_clients", s.sessions.blocked()},
 		{"pubsub_clients", s.pubsub.clients.Load()},
 		{"monitor_clients", s.monitors.count.Load()},
-		{"event_loops", s.loops.len()},
-		{"clients_unsent_bytes", s.unsent.Load()},
+		{"event_loops", s.wire.Loops()},
+		{"clients_unsent_bytes", s.wire.Unsent()},
 	}
 }
 
-// infoReplicator is what the replicator shows in a section.
+// infoMemory gives the memory that maxmemory bounds as used_memory, so that one divided by the other
+// is how full the server is. The memory of the process is used_memory_rss.
+func infoMemory(s *Server) []infoField {
+	counted, most := s.limiter.Stats(), s.config().MaxMemory
+	used, gc := uint64(counted.Bytes()), process.ReadCollector()
+	return []infoField{
+		{"used_memory", used},
+		{"used_memory_human", human(used)},
+		{"used_memory_dataset", used},
+		{"used_memory_tables", counted.TableBytes},
+		{"used_memory_logs", counted.LogBytes},
+		{"used_memory_heap", gc.HeapBytes},
+		{"used_memory_rss", process.ResidentBytes()},
+		{"used_memory_peak", process.Used().PeakBytes},
+		{"maxmemory", most},
+		{"maxmemory_human", human(uint64(most))},
+		{"maxmemory_policy", maxMemoryPolicy},
+		{"mem_allocator", "go " + runtime.Version()},
+		{"gc_percent", gc.Percent},
+		{"gc_soft_limit", gc.SoftLimit},
+		{"gc_cycles", gc.Cycles},
+		{"gc_cpu_percent", strconv.FormatFloat(100*gc.CPUShare, 'f', 2, 64)},
+	}
+}
+
+func infoCPU(*Server) []infoField {
+	usage := process.Used()
+	seconds := func(micros int64) string {
+		return strconv.FormatFloat(float64(micros)/1e6, 'f', 6, 64)
+	}
+	return []infoField{
+		{"used_cpu_sys", seconds(usage.SystemMicros)},
+		{"used_cpu_user", seconds(usage.UserMicros)},
+	}
+}
+
+// human writes bytes as Redis does: 1.50M.
+func human(n uint64) string {
+	units := []string{"B", "K", "M", "G", "T"}
+	value, i := float64(n), 0
+	for value >= 1024 && i < len(units)-1 {
+		value /= 1024
+		i++
+	}
+	if i == 0 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	return strconv.FormatFloat(value, 'f', 2, 64) + units[i]
+}
+
+// infoReplicator has the replicator's fields of a section.
 func infoReplicator(s *Server, section string) (fields []infoField) {
 	s.replicator.Info(section, func(name string, value any) { fields = append(fields, infoField{name, value}) })
 	return fields
@@ -174,8 +229,8 @@ func infoLimiter(s *Server) []infoField {
 }
 
 func infoBackend(s *Server) (fields []infoField) {
-	if s.remote != nil {
-		s.remote.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
+	if s.backend != nil {
+		s.backend.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
 	}
 	return fields
 }
@@ -196,4 +251,26 @@ func infoKeyspace(s *Server) []infoField {
 		return nil
 	}
 	return []infoField{{"db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys)}}
+}
+
+// stats are the counters behind INFO. Connections add to them once a batch.
+type stats struct {
+	commands       atomic.Uint64
+	errors         atomic.Uint64 // error replies
+	connections    atomic.Uint64 // received
+	rejected       atomic.Uint64 // turned away
+	protocolErrors atomic.Uint64
+	panics         atomic.Uint64
+	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
+	cutOff         atomic.Uint64 // connections closed because too many pushes waited
+	rate           atomic.Uint64 // commands in the last second
+	// reclaimedBefore and evictedBefore are how many keys the limiter had reclaimed and evicted when
+	// the statistics were reset.
+	reclaimedBefore, evictedBefore atomic.Uint64
+}
+
+func (s *stats) reset() {
+	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.rate} {
+		counter.Store(0)
+	}
 }

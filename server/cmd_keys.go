@@ -2,17 +2,19 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/resp"
 )
 
-// Commands that look at keys. To all of them a key at rest is no key.
+// Commands that look at keys. To all of them an idle key is no key.
 
 func (r *request) lookup(key []byte) (engine.KeyInfo, bool) {
-	return r.server.limiter.Lookup(unsafeString(key), r.now)
+	return r.server.limiter.Lookup(resp.View(key), r.now)
 }
 
-func cmdDBSize(r *request) { r.conn.WriteInt64(r.server.limiter.Len()) }
+func cmdDBSize(r *request) { r.reply.Int64(r.server.limiter.Len()) }
 
 func cmdExists(r *request) {
 	n := 0
@@ -21,27 +23,27 @@ func cmdExists(r *request) {
 			n++
 		}
 	}
-	r.conn.WriteInt(n)
+	r.reply.Int(n)
 }
 
 func cmdType(r *request) {
 	info, _ := r.lookup(r.args[1])
-	r.conn.WriteString(info.Algorithm.String())
+	r.reply.Simple(info.Algorithm.String())
 }
 
-func cmdTTL(r *request)  { r.untilRest(1000) }
-func cmdPTTL(r *request) { r.untilRest(1) }
+func cmdTTL(r *request)  { r.untilIdle(1000) }
+func cmdPTTL(r *request) { r.untilIdle(1) }
 
-// untilRest replies how long a key is not at rest yet, in units of so many milliseconds,
-// rounded up; −2 when there is no such key.
-func (r *request) untilRest(unitMillis int64) {
+// untilIdle replies the time until a key is idle, in units of so many milliseconds, rounded up; −2
+// when there is no such key.
+func (r *request) untilIdle(unitMillis int64) {
 	info, found := r.lookup(r.args[1])
 	if !found {
-		r.conn.WriteInt(-2)
+		r.reply.Int(-2)
 		return
 	}
-	millis := ceilMillis(restIn(info, r.now))
-	r.conn.WriteInt64((millis + unitMillis - 1) / unitMillis)
+	millis := ceilMillis(time.Duration(info.RestMicros-r.now) * time.Microsecond)
+	r.reply.Int64((millis + unitMillis - 1) / unitMillis)
 }
 
 func cmdMemoryUsage(r *request) {
@@ -60,9 +62,9 @@ func cmdMemoryUsage(r *request) {
 		}
 	}
 	if info, found := r.lookup(r.args[2]); found {
-		r.conn.WriteInt64(info.Bytes)
+		r.reply.Int64(info.Bytes)
 	} else {
-		r.writeNull()
+		r.reply.Null()
 	}
 }
 
@@ -72,7 +74,7 @@ func cmdFlush(r *request) {
 		return
 	}
 	r.server.limiter.Flush()
-	r.writeOK()
+	r.reply.OK()
 	r.changed()
 }
 
@@ -92,10 +94,10 @@ func cmdKeys(r *request) {
 			break
 		}
 	}
-	r.writeStrings(keys)
+	r.reply.Strings(keys)
 }
 
-// scanOptions is what SCAN is asked for.
+// scanOptions are the arguments of SCAN.
 type scanOptions struct {
 	cursor     uint64
 	count      int
@@ -117,9 +119,9 @@ func cmdScan(r *request) {
 			keys = append(keys, info.Key)
 		}
 	})
-	r.conn.WriteArray(2)
-	r.conn.WriteBulkString(strconv.FormatUint(next, 10))
-	r.writeStrings(keys)
+	r.reply.Array(2)
+	r.reply.BulkString(strconv.FormatUint(next, 10))
+	r.reply.Strings(keys)
 }
 
 func (r *request) parseScan() (o scanOptions, problem string) {

@@ -2,12 +2,12 @@ package server
 
 import (
 	"time"
-	"unsafe"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/resp"
 )
 
-// A question is what RL.CHECK, RL.PEEK and RL.REFUND ask, parsed.
+// A question has the parsed arguments of RL.CHECK, RL.PEEK and RL.REFUND.
 type question struct {
 	key       string // stands in the connection's buffer: good until the command ends
 	algorithm engine.Algorithm
@@ -22,9 +22,9 @@ func cmdRefund(r *request) { r.ask(engine.OpRefund) }
 func (r *request) ask(o engine.Op) {
 	q := &r.question
 	if !r.parseQuestion() {
-		// answered
-	} else if r.server.remote != nil {
-		r.askElsewhere(o)
+		// the error is the reply
+	} else if r.server.backend != nil {
+		r.askBackend(o)
 	} else if err := r.server.limiter.Ask(o, q.key, q.algorithm, &q.limit, q.cost, r.now, &r.decision); err != nil {
 		r.fail(errDecision(err))
 	} else {
@@ -39,32 +39,45 @@ func (r *request) ask(o engine.Op) {
 // cmdReset is RL.RESET, DEL and UNLINK.
 func cmdReset(r *request) {
 	for _, key := range r.args[1:] {
-		if err := engine.CheckKey(unsafeString(key)); err != nil {
+		if err := engine.CheckKey(resp.View(key)); err != nil {
 			r.fail(errDecision(err))
 			return
 		}
 	}
-	if r.server.remote != nil {
-		r.resetElsewhere(r.args[1:])
+	if r.server.backend != nil {
+		r.resetInBackend(r.args[1:])
 		return
 	}
 	existed := 0
 	for _, key := range r.args[1:] {
-		if r.server.limiter.Reset(unsafeString(key), r.now) {
+		if r.server.limiter.Reset(resp.View(key), r.now) {
 			existed++
 		}
 	}
-	r.conn.WriteInt(existed)
+	r.reply.Int(existed)
 	if existed > 0 {
 		r.changed()
 	}
 }
 
-// parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. When
-// something is wrong it replies the error, which names the argument, and returns false.
+// writeDecision writes the six integers, the same in RESP2 and RESP3.
+func (c *session) writeDecision(d *engine.Decision) {
+	allowed := int64(0)
+	if d.Allowed {
+		allowed = 1
+	}
+	retry := int64(-1)
+	if d.RetryAfter != engine.Never {
+		retry = ceilMillis(d.RetryAfter)
+	}
+	c.reply.Integers(allowed, d.Limit, d.Remaining, retry, ceilMillis(d.ResetAfter), ceilMillis(d.Delay))
+}
+
+// parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. If an argument
+// is wrong, it replies an error that names the argument, and returns false.
 func (r *request) parseQuestion() bool {
 	q := &r.question
-	q.key = unsafeString(r.args[1])
+	q.key = resp.View(r.args[1])
 	if err := engine.CheckKey(q.key); err != nil {
 		r.fail(errDecision(err))
 		return false
@@ -72,10 +85,10 @@ func (r *request) parseQuestion() bool {
 	if r.parsed.is(r.args[2:]) {
 		return true
 	}
-	r.parsed.forget()
+	r.parsed.clear()
 	*q = question{key: q.key}
 	var err error
-	if q.algorithm, err = engine.ParseAlgorithm(unsafeString(r.args[2])); err != nil {
+	if q.algorithm, err = engine.ParseAlgorithm(resp.View(r.args[2])); err != nil {
 		r.fail(errDecision(err))
 		return false
 	}
@@ -100,14 +113,14 @@ func (r *request) parseQuestion() bool {
 	return true
 }
 
-// words remembers some short words of a command. Most connections ask with the same limit all
-// the time, and to compare the words is a quarter of the work of parsing them.
+// words remembers some short words of a command. Most connections ask with the same limit all the
+// time, and to compare the words is a quarter of the work of parsing them.
 type words struct {
 	n     uint8    // bytes in use; 0: nothing is remembered
 	bytes [63]byte // each word behind its length
 }
 
-func (w *words) forget() { w.n = 0 }
+func (w *words) clear() { w.n = 0 }
 
 func (w *words) remember(list [][]byte) {
 	at := 0
@@ -138,7 +151,7 @@ func (r *request) options(q *question) (burst int64, ok bool) {
 	for i := 5; i < len(r.args); i += 2 {
 		var to *int64
 		var name string
-		switch option := unsafeString(r.args[i]); {
+		switch option := resp.View(r.args[i]); {
 		case equalFold(option, "burst"):
 			to, name = &burst, "BURST"
 		case equalFold(option, "cost"):
@@ -183,14 +196,14 @@ func (r *request) units(argument string, value []byte) (int64, bool) {
 	return n, true
 }
 
-// periodUnits are what may stand behind the number of a period; nothing is seconds.
+// periodUnits may stand behind the number of a period. Without a unit it is seconds.
 var periodUnits = map[string]time.Duration{
 	"": time.Second, "ms": time.Millisecond, "s": time.Second,
 	"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
 }
 
-// parsePeriod parses whole seconds, or a whole number with its unit, and checks the range
-// here, before the product could overflow.
+// parsePeriod parses whole seconds, or a whole number with its unit. It checks the range before it
+// multiplies, so the product cannot overflow.
 func parsePeriod(value []byte) (time.Duration, bool) {
 	digits := len(value)
 	for digits > 0 && (value[digits-1] < '0' || value[digits-1] > '9') {
@@ -207,30 +220,3 @@ func parsePeriod(value []byte) (time.Duration, bool) {
 	period := time.Duration(n) * unit
 	return period, period >= engine.PeriodMin
 }
-
-// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and
-// without needless zeros.
-func wholeNumber(value []byte) (int64, bool) {
-	digits := value
-	if len(digits) > 0 && digits[0] == '-' {
-		digits = digits[1:]
-	}
-	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(value) > 1 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(value) {
-		n = -n
-	}
-	return n, true
-}
-
-// unsafeString looks at bytes as a string without copying them. The bytes are those of a
-// command, which do not change until the command ends; whoever keeps the string copies it.
-func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

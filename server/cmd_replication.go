@@ -9,7 +9,7 @@ import (
 	"github.com/rlserver/rlserver/server/config"
 )
 
-// Commands about primaries and replicas.
+// Commands about the disk, about primaries and replicas, and the end of the server.
 
 // cmdReplicaOf is REPLICAOF and SLAVEOF: host port, or NO ONE.
 func cmdReplicaOf(r *request, replicator Replicator) {
@@ -50,27 +50,27 @@ func (s *Server) role() Role {
 func cmdRole(r *request) {
 	role := r.server.role()
 	if role.Replica {
-		r.conn.WriteArray(5)
-		r.conn.WriteBulkString("slave")
-		r.conn.WriteBulkString(role.Host)
-		r.conn.WriteInt(role.Port)
-		r.conn.WriteBulkString(role.State)
-		r.conn.WriteInt64(role.Offset)
+		r.reply.Array(5)
+		r.reply.BulkString("slave")
+		r.reply.BulkString(role.Host)
+		r.reply.Int(role.Port)
+		r.reply.BulkString(role.State)
+		r.reply.Int64(role.Offset)
 		return
 	}
-	r.conn.WriteArray(3)
-	r.conn.WriteBulkString("master")
-	r.conn.WriteInt64(role.Offset)
-	r.conn.WriteArray(len(role.Replicas))
+	r.reply.Array(3)
+	r.reply.BulkString("master")
+	r.reply.Int64(role.Offset)
+	r.reply.Array(len(role.Replicas))
 	for _, replica := range role.Replicas {
-		r.writeStrings([]string{replica.IP, strconv.Itoa(replica.Port), strconv.FormatInt(replica.Offset, 10)})
+		r.reply.Strings([]string{replica.IP, strconv.Itoa(replica.Port), strconv.FormatInt(replica.Offset, 10)})
 	}
 }
 
 // waitTimeoutMax bounds the timeout of WAIT, which is in milliseconds.
 const waitTimeoutMax = math.MaxInt64 / time.Millisecond
 
-// cmdWait waits until replicas have what the server has told of so far.
+// cmdWait waits until replicas have acknowledged every change so far.
 func cmdWait(r *request, replicator Replicator) {
 	replicas, ok := wholeNumber(r.args[1])
 	if !ok {
@@ -89,18 +89,17 @@ func cmdWait(r *request, replicator Replicator) {
 		r.fail(errWaitReplica)
 		return
 	}
-	c := r.client
-	r.replyLater(&later{
-		find: func(done func(func(*client))) {
-			c.abandon = replicator.Wait(int(min(replicas, math.MaxInt32)), time.Duration(millis)*time.Millisecond, func(n int) {
-				done(func(c *client) { c.conn.WriteInt(n) })
+	r.replyLong(&longReply{
+		find: func(done func(func(*session))) (abandon func()) {
+			return replicator.Wait(int(min(replicas, math.MaxInt32)), time.Duration(millis)*time.Millisecond, func(n int) {
+				done(func(c *session) { c.reply.Int(n) })
 			})
 		},
-		giveUp: func(c *client) { c.conn.WriteInt(0) }, // none is known to have it
+		giveUp: func(c *session) { c.reply.Int(0) }, // no replica is known to have it
 	})
 }
 
-// cmdReplConf is what a replica tells of itself before RL.SYNC.
+// cmdReplConf notes what a replica announces before RL.SYNC.
 func cmdReplConf(r *request, _ Replicator) {
 	if len(r.args)%2 == 0 {
 		r.fail(errSyntax)
@@ -120,18 +119,18 @@ func cmdReplConf(r *request, _ Replicator) {
 				return
 			}
 			r.announced.Host = value
-		case "capa": // what else it understands; there is nothing to choose
+		case "capa": // its capabilities; there is nothing to choose
 		default:
 			r.fail(errReplConf(r.args[i]))
 			return
 		}
 	}
-	r.writeOK()
+	r.reply.OK()
 }
 
-// cmdSync makes the connection a replica's. It leaves the way of question and answer, and the
-// replicator answers.
-func cmdSync(r *request, _ Replicator) {
+// cmdSync makes the connection a replica's: the replicator serves it from now on. The server does not
+// drain it. The last changes must still reach the replica, and the replicator ends it then.
+func cmdSync(r *request, replicator Replicator) {
 	link := ReplicaLink{IP: r.announced.Host, Port: r.announced.Port, ID: r.arg(2)}
 	problem := ""
 	switch offset, ok := wholeNumber(r.args[3]); {
@@ -141,7 +140,7 @@ func cmdSync(r *request, _ Replicator) {
 		problem = errSyncID
 	case !ok || offset < -1:
 		problem = errSyncOffset
-	case r.pushes != nil:
+	case r.conn.Detached():
 		problem = errSyncDetached
 	default:
 		link.Offset = offset
@@ -150,11 +149,15 @@ func cmdSync(r *request, _ Replicator) {
 		r.fail(problem)
 		return
 	}
-	if link.IP == "" { // what the primary sees
+	if link.IP == "" { // the address that the primary sees
 		link.IP, _, _ = net.SplitHostPort(r.addr)
 	}
-	r.link = &link
-	r.conn.Detach()
+	c := r.session
+	r.conn.HandOver(errSyncMore, func(nc net.Conn) {
+		c.isReplica.Store(true)
+		link.Conn = nc
+		replicator.ServeReplica(link)
+	})
 }
 
 // isStreamID says whether s can be the id of a stream of changes: 40 hexadecimal digits, or ?
@@ -171,18 +174,90 @@ func isStreamID(s string) bool {
 	return len(s) == 40
 }
 
-// serveReplica hands a connection that has sent RL.SYNC to the replicator, until it ends. The
-// server does not drain it: the last changes must still reach the replica, and the replicator
-// ends it then.
-func (s *Server) serveReplica(c *client, conn *conn) {
-	if conn.framer.r != conn.framer.w { // a replica sends nothing before it is answered
-		conn.WriteError(errSyncMore)
-		s.part(conn)
+// A ShutdownSave says whether SHUTDOWN is to leave a snapshot.
+type ShutdownSave uint8
+
+// What SHUTDOWN can ask for.
+const (
+	SaveIfConfigured ShutdownSave = iota // if the setting save is not empty
+	SaveAlways
+	SaveNever
+)
+
+// OnShutdown has SHUTDOWN call stop, which is to end Serve's context. It comes before Serve.
+func (s *Server) OnShutdown(stop func(ShutdownSave)) { s.shutdown = stop }
+
+// replicated is the handler of a command that needs a replicator.
+func replicated(run func(*request, Replicator)) func(*request) {
+	return func(r *request) {
+		switch s := r.server; {
+		case s.replicator != nil:
+			run(r, s.replicator)
+		case s.backend != nil:
+			r.fail(errNotHere(r.command, s.config().Backend))
+		default:
+			r.fail(errNoReplicator(r.command))
+		}
+	}
+}
+
+// cmdSave makes its own connection wait, and no other.
+func cmdSave(r *request, replicator Replicator) {
+	r.replyLong(&longReply{find: func(done func(func(*session))) func() {
+		go func() {
+			err := replicator.Save()
+			done(func(c *session) { c.writeOutcome(err, "OK") })
+		}()
+		return nil
+	}})
+}
+
+// writeOutcome replies an error, or that the command is done.
+func (c *session) writeOutcome(err error, done string) {
+	if err != nil {
+		c.fail(errReplicator(err))
+	} else {
+		c.reply.Simple(done)
+	}
+}
+
+// cmdBackgroundSave accepts SCHEDULE, which in Redis waits for a rewrite of the append-only file.
+// Here the two can run at once.
+func cmdBackgroundSave(r *request, replicator Replicator) {
+	if len(r.args) > 2 || len(r.args) == 2 && !equalFold(r.args[1], "schedule") {
+		r.fail(errSyntax)
 		return
 	}
-	c.isReplica.Store(true)
-	s.serving.Done()
-	_ = conn.nc.SetReadDeadline(time.Time{})
-	c.link.Conn = conn.nc
-	s.replicator.ServeReplica(*c.link)
+	r.writeOutcome(replicator.BackgroundSave(), "Background saving started")
+}
+
+func cmdRewriteAppendOnly(r *request, replicator Replicator) {
+	r.writeOutcome(replicator.Rewrite(), "Background append only file rewriting started")
+}
+
+func cmdLastSave(r *request, replicator Replicator) { r.reply.Int64(replicator.LastSave()) }
+
+// cmdShutdown ends the server as SIGTERM does. There is no reply but the connection's end.
+func cmdShutdown(r *request) {
+	save := SaveIfConfigured
+	switch {
+	case len(r.args) == 1:
+	case len(r.args) == 2 && equalFold(r.args[1], "save"):
+		save = SaveAlways
+	case len(r.args) == 2 && equalFold(r.args[1], "nosave"):
+		save = SaveNever
+	default:
+		r.fail(errSyntax)
+		return
+	}
+	switch s := r.server; {
+	case s.shutdown == nil:
+		r.fail(errNoShutdown)
+	case save == SaveAlways && s.replicator == nil:
+		r.fail(errNoReplicator(r.command))
+	default:
+		s.logger.Info("shutdown was asked for", "addr", r.addr)
+		s.shutdown(save)
+		r.conn.HangUp()
+	}
 }

@@ -33,7 +33,7 @@ type command struct {
 	brief bool
 	// briefWhen says of a command that may take long whether it does not at this moment; nil:
 	// that cannot be known.
-	briefWhen func(*client) bool
+	briefWhen func(*session) bool
 	// deferred: the reply comes when it is ready, or is not written by this server. Replies
 	// that wait must leave before it.
 	deferred bool
@@ -79,7 +79,7 @@ func (c *command) fullName() string {
 }
 
 // isBriefNow says whether a command that may take long does not at this moment.
-func (c *command) isBriefNow(of *client) bool { return c.briefWhen != nil && c.briefWhen(of) }
+func (c *command) isBriefNow(of *session) bool { return c.briefWhen != nil && c.briefWhen(of) }
 
 func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
 
@@ -184,10 +184,10 @@ func lookup(names map[string]*command, name []byte) *command {
 // cmdHelp is the HELP of every container.
 func cmdHelp(r *request) {
 	container := r.command.container
-	r.conn.WriteArray(2*len(container.subs) + 1)
-	r.conn.WriteString(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
+	r.reply.Array(2*len(container.subs) + 1)
+	r.reply.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
 	for _, sub := range container.subs {
-		r.conn.WriteString(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
-		r.conn.WriteString("    " + sub.summary)
+		r.reply.Simple(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
+		r.reply.Simple("    " + sub.summary)
 	}
 }

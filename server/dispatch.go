@@ -1,42 +1,40 @@
 package server
 
-import "time"
+import (
+	"time"
 
-// A verdict is what has become of a command.
-type verdict uint8
-
-const (
-	dispatched verdict = iota
-	tooLong            // nothing was done: it may take too long for where it is
-	notYet             // nothing was done: commands before it wait for a remote
+	"github.com/rlserver/rlserver/server/wire"
 )
 
+// fastArgumentsMax is how many arguments a command with the flag "fast" can have and be so.
+const fastArgumentsMax = 1000
+
+// fastMicrosMax is longer than any command with the flag "fast" takes. Such commands are timed only
+// when the slow log asks for times below it: to read the clock twice costs a good part of a check.
+const fastMicrosMax = 1000
+
 // dispatch runs one command and writes its reply. It is the only way to a handler.
-func (s *Server) dispatch(c *client, args [][]byte) verdict {
-	cmd := s.table.find(args, c.running)
+func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
+	cmd := s.table.find(args, c.lastCommand)
 	switch {
 	case cmd == nil:
-		s.reject(c, nil, errUnknownCommand(args))
-		return dispatched
+		return c.reject(nil, errUnknownCommand(args))
 	case !cmd.fits(len(args)):
-		s.reject(c, cmd, errArity(cmd.fullName()))
-		return dispatched
+		return c.reject(cmd, errArity(cmd.fullName()))
 	case !cmd.needsNoAuth && !c.mayAsk():
-		s.reject(c, cmd, errNoAuth)
-		return dispatched
-	case cmd.writes && s.refusesWrite(c, cmd):
-		return dispatched
-	case s.remote != nil && cmd.needsStore:
-		s.refuse(c, errNotHere(cmd, s.config().Backend))
-		return dispatched
-	case c.restricted && s.restrict(c, cmd, args):
-		return dispatched
-	case c.asked.waiting() && (!cmd.asksLimiter || c.asked.isFull() || len(args) > fastArgumentsMax):
-		return notYet
-	case c.hurried && (!cmd.isBrief || len(args) > fastArgumentsMax) && !cmd.isBriefNow(c):
-		return tooLong
-	case cmd.deferred && c.wire.waiting():
-		return notYet
+		return c.reject(cmd, errNoAuth)
+	case cmd.writes && s.refusal.Load() != nil:
+		return c.reject(cmd, *s.refusal.Load())
+	case s.backend != nil && cmd.needsStore:
+		return c.fail(errNotHere(cmd, s.config().Backend))
+	case c.restricted && c.restrict(cmd, args):
+		return wire.Done
+	case c.questions.waiting() && (!cmd.asksLimiter || c.questions.isFull() || len(args) > fastArgumentsMax):
+		return wire.NotYet
+	case c.conn.InLoop() && !c.executing && !cmd.fitsLoop(c, len(args)):
+		return wire.TooLong
+	case cmd.deferred && c.conn.Wait() != wire.NoWait:
+		return wire.NotYet
 	}
 	c.count(cmd)
 	if s.monitors.any() && !cmd.isPrivate {
@@ -46,37 +44,65 @@ func (s *Server) dispatch(c *client, args [][]byte) verdict {
 	r.args, r.command = args, cmd
 	if threshold := s.config().SlowlogThreshold; threshold < 0 || cmd.isFast && threshold >= fastMicrosMax {
 		cmd.run(r)
-		return dispatched
+		return wire.Done
 	}
 	started := time.Now()
 	cmd.run(r)
 	s.slowlog.note(c, args, time.Since(started))
-	return dispatched
+	return wire.Done
 }
 
-// fastArgumentsMax is how many arguments a command with the flag "fast" can have and be so.
-const fastArgumentsMax = 1000
-
-// fastMicrosMax is longer than any command with the flag "fast" takes. Such commands are
-// timed only when the slow log asks for times below it: reading the clock twice would be
-// a good part of what a check costs.
-const fastMicrosMax = 1000
-
-// refuse replies an error that dispatch found.
-func (s *Server) refuse(c *client, text string) {
-	s.stats.errors.Add(1)
-	c.conn.WriteError(text)
+// fitsLoop says whether a command with n arguments may run in an event loop.
+func (c *command) fitsLoop(of *session, n int) bool {
+	return c.isBrief && n <= fastArgumentsMax || c.isBriefNow(of)
 }
 
-// fail replies an error that a handler found.
-func (r *request) fail(text string) { r.server.refuse(r.client, text) }
-
-// refusesWrite refuses a command that writes, while such are refused.
-func (s *Server) refusesWrite(c *client, cmd *command) bool {
-	text := s.refusal.Load()
-	if text == nil {
+// restrict handles a command of a session that is in a transaction, or subscribed in RESP2. It
+// returns whether the command has been queued or refused. The order of the cases is Redis's.
+func (c *session) restrict(cmd *command, args [][]byte) (done bool) {
+	tx := c.transaction
+	switch {
+	case cmd.subs != nil && len(args) > 1:
+		c.reject(cmd, errUnknownSubcommand(cmd.name, args[1]))
+	case tx != nil && cmd.refusedInMulti:
+		c.reject(cmd, errNotInMulti)
+	case !c.resp3() && c.subscriptions() > 0 && !cmd.whileSubscribed:
+		c.reject(cmd, errWhileSubscribed(cmd))
+	case tx == nil || cmd.runsInMulti:
 		return false
+	default:
+		if problem := tx.add(cmd, args); problem != "" {
+			c.reject(cmd, problem)
+			break
+		}
+		c.queued.Store(int32(len(tx.commands)))
+		c.reply.Simple("QUEUED")
 	}
-	s.reject(c, cmd, *text)
 	return true
+}
+
+// updateRestricted finds out whether commands go straight to their handlers. It is called whenever
+// that may have changed.
+func (c *session) updateRestricted() {
+	c.restricted = c.transaction != nil || !c.executing && !c.resp3() && c.subscriptions() > 0
+}
+
+// reject replies an error to a command that is not going to run. The transaction that it was to be
+// in is not going to run either.
+func (c *session) reject(cmd *command, text string) wire.Outcome {
+	switch {
+	case cmd != nil && cmd.endsTransaction:
+		c.endTransaction()
+		text = errExecRejected(text)
+	case c.transaction != nil:
+		c.transaction.broken = true
+	}
+	return c.fail(text)
+}
+
+// fail replies an error.
+func (c *session) fail(text string) wire.Outcome {
+	c.server.stats.errors.Add(1)
+	c.reply.Error(text)
+	return wire.Done
 }

@@ -50,7 +50,7 @@ const (
 		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
 )
 
-// The texts for what passes the bounds on subscriptions and transactions.
+// The texts for subscriptions and transactions that exceed their bounds.
 var (
 	errSubscriptions       = fmt.Sprintf("ERR too many subscriptions: a connection may have %d channels and patterns", clientSubscriptionsMax)
 	errServerSubscriptions = fmt.Sprintf("ERR too many subscriptions: all connections may have %d", serverSubscriptionsMax)
@@ -71,7 +71,7 @@ func errExecRejected(text string) string {
 	return "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR ")
 }
 
-func errMultiElsewhere(backend string) string {
+func errMultiBackend(backend string) string {
 	return "ERR MULTI is not available with --backend " + backend + ": answers that Redis decides cannot stand in EXEC's; send the commands without it"
 }
 
@@ -125,7 +125,7 @@ func errBurst(a engine.Algorithm) string {
 	return "ERR option BURST is not accepted by " + a.String() + ": its limit is the most that it admits at once"
 }
 
-// errNotHere is for commands about keys that the server does not keep itself.
+// errNotHere is for commands about keys that only the backend has.
 func errNotHere(cmd *command, backend string) string {
 	name := strings.ToUpper(strings.ReplaceAll(cmd.fullName(), "|", " "))
 	return "ERR " + name + " is not available with --backend " + backend + "; ask Redis itself"

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// The janitor does, in small steps, what must happen without being asked: forget keys at
-// rest, close idle and stuck connections, measure the rate of commands.
+// The janitor does work that no command causes, in small steps: it reclaims idle keys, closes idle
+// and stuck connections, and measures the rate of commands.
 
 const (
 	janitorPeriod = 100 * time.Millisecond
-	// sweepKeys is one step of forgetting, some tens of microseconds. A step is followed by
-	// another while more than a quarter of what it saw was at rest, up to sweepStepsMax steps
-	// a period: so at most 500,000 keys a second are forgotten.
+	// A step of sweepKeys lasts some tens of microseconds. Another follows while more than a quarter
+	// of a step's keys were idle, up to sweepStepsMax steps a period. So at most 500,000 keys a
+	// second are reclaimed.
 	sweepKeys     = 1000
 	sweepStepsMax = 50
-	// sweepStepBytes of tables are due one step more each period even when little is at rest.
-	// A step that moves keys out of a table that has become too large forgets few of them, and
-	// would otherwise be the period's last: the memory of ten million keys would come back
-	// after four minutes and not after one. That costs less than a hundredth of a core.
+	// For every sweepStepBytes of tables there is one step more in each period, even when few keys
+	// are idle. A step that moves keys out of a table that has become too large reclaims few of
+	// them, and would otherwise be the period's last. The memory of ten million keys would come back
+	// after four minutes and not after one. The steps cost less than a hundredth of a core.
 	sweepStepBytes = 32 << 20
-	// sweepLag is how far in the past a key must have been at rest to be forgotten: longer
-	// than a batch takes from reading the clock to its last decision. A decision that has
-	// an older reading than the sweep would find a key gone that is not at rest for it.
+	// A key is reclaimed when it has been idle for sweepLag. That is longer than a batch takes from
+	// reading the clock to its last decision. A decision with an older reading of the clock than the
+	// sweep would otherwise miss a key that is not idle at that reading.
 	sweepLag = 2 * time.Second
 )
 
@@ -49,27 +49,27 @@ func (s *Server) janitor(ctx context.Context) {
 	}
 }
 
-// sweep does a period's steps, and lets whoever waits for the processor go before each.
+// sweep does a period's steps. Before each it lets goroutines run that wait for the processor.
 func (s *Server) sweep() {
 	due := 1 + s.limiter.Stats().TableBytes/sweepStepBytes
 	for step := range int64(sweepStepsMax) {
 		runtime.Gosched()
-		forgot := s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds())
-		if step+1 >= due && forgot <= sweepKeys/4 {
+		reclaimed := s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds())
+		if step+1 >= due && reclaimed <= sweepKeys/4 {
 			return
 		}
 	}
 }
 
-// closeIdle closes connections that were idle for longer than the timeout, and those whose
-// peer does not read.
+// closeIdle closes connections that were idle for longer than the timeout, and those whose peer does
+// not read.
 func (s *Server) closeIdle() {
 	now, timeout := s.clock.micros(), s.config().Timeout
-	for _, c := range s.clients.all() {
-		if c.killed.Load() {
-			continue // it is on its way out
+	for _, c := range s.sessions.all() {
+		if c.conn.Killed() {
+			continue // it ends by itself
 		}
-		if c.handle.dropIfStuck(s.config().WriteTimeout, func() {
+		if c.conn.DropIfStuck(s.config().WriteTimeout, func() {
 			s.logger.Warn("connection closed: it does not read its answers", "addr", c.addr)
 			s.stats.stuck.Add(1)
 		}) {
@@ -80,7 +80,7 @@ func (s *Server) closeIdle() {
 		if timeout > 0 && idle > timeout && !c.mayBeSilent() {
 			s.logger.Debug("idle connection closed", "addr", c.addr, "idle", idle)
 			s.stats.idle.Add(1)
-			c.kill()
+			c.conn.Kill()
 		}
 	}
 }

@@ -1,10 +1,17 @@
 package server
 
-import "github.com/rlserver/rlserver/engine"
+import (
+	"net"
+	"time"
 
-// A Limiter is what the server needs of whoever decides and keeps the keys. engine.Store is
-// one. now is in microseconds since the Unix epoch; keys may stand in a buffer that is
-// reused after the call, so whoever keeps one copies it.
+	"github.com/rlserver/rlserver/engine"
+)
+
+// What the server needs of others: a limiter that decides, or a backend that decides in its place,
+// and a replicator that keeps the limiter's changes.
+
+// A Limiter decides, and keeps the keys. engine.Store is one. now is in microseconds since the Unix
+// epoch. Keys may stand in a buffer that is reused after the call; a limiter that keeps one copies it.
 type Limiter interface {
 	Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error
 	Reset(key string, now int64) bool
@@ -16,4 +23,77 @@ type Limiter interface {
 	Len() int64
 	Stats() engine.Stats
 	SetMaxMemory(bytes int64)
+}
+
+// A Backend decides in the limiter's place. Many servers can ask it, and it takes its time to answer.
+// Commands that were read together are asked together, and a connection reads no more until they are
+// answered, so that its replies are in order.
+type Backend interface {
+	// Known answers a question at once if its answer is known. It is told of every question before
+	// Ask, in the order of the commands. The key may stand in a buffer that is reused.
+	Known(q *engine.Question) bool
+	// Ask has batches answered, and returns at once.
+	Ask(batches ...*engine.Batch)
+	// Info adds the fields that INFO shows of it.
+	Info(add func(name string, value any))
+}
+
+// A Replicator keeps changes outside of this process: on disk, and on replicas.
+type Replicator interface {
+	// Holds says whether answers to writes must wait for Commit. It is called for every batch.
+	Holds() bool
+	// Commit calls done once, from any goroutine, when every change made before the call is on
+	// disk; with an error if it cannot be. It returns at once.
+	Commit(done func(error))
+	// Follow makes this server a replica of another, or with an empty host a primary. It
+	// returns at once, and the new role is visible at once. The configuration is locked
+	// meanwhile; what it says of the primary follows by itself.
+	Follow(host string, port int) error
+	Role() Role
+	// Wait calls done once, from any goroutine, with how many replicas have acknowledged every
+	// change made before the call: when there are so many, or after the timeout. 0 is for ever.
+	// It returns at once, with a function that calls done sooner, for when no reply is needed.
+	Wait(replicas int, timeout time.Duration, done func(acknowledged int)) (abandon func())
+	// ServeReplica serves a connection that has sent RL.SYNC, until it ends, and closes it.
+	ServeReplica(link ReplicaLink)
+	// Save writes a snapshot and returns when it is on disk; BackgroundSave and Rewrite begin to
+	// write a snapshot or a new append-only file. They fail if that is under way already.
+	Save() error
+	BackgroundSave() error
+	Rewrite() error
+	// LastSave is when the last snapshot was on disk, in seconds since the Unix epoch.
+	LastSave() int64
+	// Info adds the fields that INFO shows in the sections "persistence" and "replication".
+	Info(section string, add func(name string, value any))
+}
+
+// A Role is that of a primary or a replica.
+type Role struct {
+	Replica bool
+	// Of a replica: its primary, and the link to it as ROLE names it: "connect", "connecting",
+	// "sync" or "connected".
+	Host  string
+	Port  int
+	State string
+	// Offset is how far the stream of changes has come.
+	Offset   int64
+	Replicas []ReplicaInfo
+}
+
+// A ReplicaInfo is one replica, by the address that it listens on.
+type ReplicaInfo struct {
+	IP     string
+	Port   int
+	Offset int64 // that it has acknowledged
+}
+
+// A ReplicaLink is the connection of a replica that has sent RL.SYNC Version ID Offset. IP and
+// Port are what it has announced to listen on. Nothing has been answered yet.
+type ReplicaLink struct {
+	Conn    net.Conn
+	IP      string
+	Port    int
+	Version int
+	ID      string
+	Offset  int64
 }

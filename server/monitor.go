@@ -7,30 +7,30 @@ import (
 	"sync/atomic"
 )
 
-// monitors are the connections that see every command. A check only looks at a counter to
-// know that there are none.
+// monitors are the sessions that see every command. A check reads only a counter when there are
+// none.
 type monitors struct {
 	count atomic.Int32
 	mu    sync.Mutex
-	all   map[*client]struct{}
+	all   map[*session]struct{}
 }
 
 func (m *monitors) any() bool { return m.count.Load() > 0 }
 
-// add makes a client a monitor.
-func (m *monitors) add(c *client) {
+// add makes a session a monitor.
+func (m *monitors) add(c *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.all == nil {
-		m.all = map[*client]struct{}{}
+		m.all = map[*session]struct{}{}
 	}
 	m.all[c] = struct{}{}
 	m.count.Store(int32(len(m.all)))
 	c.monitor.Store(true)
 }
 
-// remove ends a client's monitoring, if it was one.
-func (m *monitors) remove(c *client) {
+// remove ends a session's monitoring, if it was a monitor.
+func (m *monitors) remove(c *session) {
 	if !c.monitor.Load() {
 		return
 	}
@@ -42,17 +42,17 @@ func (m *monitors) remove(c *client) {
 }
 
 // feed shows a command to every monitor.
-func (m *monitors) feed(c *client, args [][]byte) {
+func (m *monitors) feed(c *session, args [][]byte) {
 	line := monitorLine(c, args)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for monitor := range m.all {
-		monitor.pushes.put(line, "monitor")
+		monitor.push(line, "monitor")
 	}
 }
 
 // monitorLine is Redis's form: the instant, database and address, the words in quotes.
-func monitorLine(c *client, args [][]byte) string {
+func monitorLine(c *session, args [][]byte) string {
 	b := fmt.Appendf(nil, "+%d.%06d [0 %s]", c.now/1_000_000, c.now%1_000_000, c.addr)
 	for _, arg := range args {
 		b = append(b, ' ')
@@ -91,14 +91,14 @@ func appendQuoted(b, word []byte) []byte {
 	return append(b, '"')
 }
 
-// cmdMonitor makes the connection a monitor. It is detached from the server's loop, because
-// from now on lines go out whenever there are some, not only in answer to commands.
+// cmdMonitor makes the connection a monitor. It is detached from its event loop, because from now on
+// lines go out whenever there are some, not only in answer to commands.
 func cmdMonitor(r *request) {
 	if r.executing {
 		r.fail(errMonitorInExec)
 		return
 	}
-	r.writeOK()
-	r.detach()
-	r.server.monitors.add(r.client)
+	r.reply.OK()
+	r.conn.Detach()
+	r.server.monitors.add(r.session)
 }

@@ -2,18 +2,19 @@ package server
 
 import (
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/resp"
 )
 
-// pubsub is who has subscribed to what. A message is left in the queue of every receiver
-// while the lock is held (pushes.go), so all receivers see the messages of all channels in
-// one order, and neither the publisher nor anybody else waits for a receiver.
+// pubsub has the subscriptions of all sessions. A message is left in the queue of every receiver
+// while the lock is held (wire.Conn.Push), so all receivers see the messages of all channels in one
+// order, and no goroutine waits for a receiver.
 type pubsub struct {
 	mu     sync.Mutex
-	topics [2]map[string]map[*client]struct{} // by topicKind and name
-	// subscriptions are those of all clients, and clients those who have one.
+	topics [2]map[string]map[*session]struct{} // by topicKind and name
+	// subscriptions are those of all sessions, and clients the sessions that have one.
 	subscriptions, clients atomic.Int64
 }
 
@@ -35,24 +36,24 @@ const (
 	publishBriefReceiverMax = 64 // subscriptions, up to which PUBLISH need not step aside
 )
 
-// subscriptions is the count of the client's channels and patterns.
-func (c *client) subscriptions() int {
+// subscriptions is the count of the session's channels and patterns.
+func (c *session) subscriptions() int {
 	return int(c.topicCounts[byChannel].Load() + c.topicCounts[byPattern].Load())
 }
 
 // isFew says whether publishing is quick whatever the channel.
 func (ps *pubsub) isFew() bool { return ps.subscriptions.Load() <= publishBriefReceiverMax }
 
-// subscribe subscribes a client to names and calls each with the client's count after every
-// one of them; or it does nothing and tells the problem.
-func (ps *pubsub) subscribe(c *client, kind topicKind, names [][]byte, each func(name []byte, count int)) (problem string) {
+// subscribe subscribes a session to names and calls each with the session's count after every one of
+// them; or it does nothing and returns the problem.
+func (ps *pubsub) subscribe(c *session, kind topicKind, names [][]byte, each func(name []byte, count int)) (problem string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if problem = ps.problemWith(c, kind, names); problem != "" {
 		return problem
 	}
 	if ps.topics[kind] == nil {
-		ps.topics[kind] = map[string]map[*client]struct{}{}
+		ps.topics[kind] = map[string]map[*session]struct{}{}
 	}
 	if c.topics[kind] == nil {
 		c.topics[kind] = map[string]struct{}{}
@@ -66,8 +67,8 @@ func (ps *pubsub) subscribe(c *client, kind topicKind, names [][]byte, each func
 	return ""
 }
 
-// problemWith says which bound would be passed by a client's subscribing to names.
-func (ps *pubsub) problemWith(c *client, kind topicKind, names [][]byte) string {
+// problemWith says which bound a session would exceed by subscribing to names.
+func (ps *pubsub) problemWith(c *session, kind topicKind, names [][]byte) string {
 	if len(names) > clientSubscriptionsMax {
 		return errSubscriptions
 	}
@@ -97,9 +98,9 @@ func (ps *pubsub) problemWith(c *client, kind topicKind, names [][]byte) string 
 	return ""
 }
 
-func (ps *pubsub) add(c *client, kind topicKind, name string) {
+func (ps *pubsub) add(c *session, kind topicKind, name string) {
 	if ps.topics[kind][name] == nil {
-		ps.topics[kind][name] = map[*client]struct{}{}
+		ps.topics[kind][name] = map[*session]struct{}{}
 	}
 	ps.topics[kind][name][c] = struct{}{}
 	c.topics[kind][name] = struct{}{}
@@ -111,13 +112,13 @@ func (ps *pubsub) add(c *client, kind topicKind, name string) {
 }
 
 // unsubscribe ends a subscription, if there is one.
-func (ps *pubsub) unsubscribe(c *client, kind topicKind, name string) {
+func (ps *pubsub) unsubscribe(c *session, kind topicKind, name string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	ps.drop(c, kind, name)
 }
 
-func (ps *pubsub) drop(c *client, kind topicKind, name string) {
+func (ps *pubsub) drop(c *session, kind topicKind, name string) {
 	if _, found := c.topics[kind][name]; !found {
 		return
 	}
@@ -133,8 +134,8 @@ func (ps *pubsub) drop(c *client, kind topicKind, name string) {
 	}
 }
 
-// forget ends all of a client's subscriptions.
-func (ps *pubsub) forget(c *client) {
+// unsubscribeAll ends all of a session's subscriptions.
+func (ps *pubsub) unsubscribeAll(c *session) {
 	if c.subscriptions() == 0 {
 		return
 	}
@@ -147,8 +148,8 @@ func (ps *pubsub) forget(c *client) {
 	}
 }
 
-// names lists a client's channels or patterns. Only the client's own goroutine changes them.
-func (c *client) names(kind topicKind) []string {
+// names lists a session's channels or patterns. Only the session's own goroutine changes them.
+func (c *session) names(kind topicKind) []string {
 	list := make([]string, 0, len(c.topics[kind]))
 	for name := range c.topics[kind] {
 		list = append(list, name)
@@ -157,28 +158,26 @@ func (c *client) names(kind topicKind) []string {
 	return list
 }
 
-// speak changes the protocol of a client. What has been published before goes out in the
+// setProtocol changes the protocol of a session. Messages that were published before go out in the
 // old one, in front of the reply that is to be written now.
-func (ps *pubsub) speak(c *client, protocol int32) {
-	if c.pushes == nil { // nothing can have been published to it
-		c.protocol.Store(protocol)
-		return
+func (ps *pubsub) setProtocol(c *session, protocol int) {
+	if c.conn.Detached() { // it may have messages
+		ps.mu.Lock()
+		defer ps.mu.Unlock()
+		c.conn.FlushPushes()
 	}
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	c.pushes.flushInto(c)
-	c.protocol.Store(protocol)
+	c.reply.SetProtocol(protocol)
 }
 
-// publish sends a message to a channel's subscribers and then to those of patterns that
-// match, and returns how many that were. Who has subscribed several times gets it as often.
+// publish sends a message to a channel's subscribers and then to those of patterns that match, and
+// returns how many that were. A session that has subscribed several times gets it as often.
 func (ps *pubsub) publish(channel, message []byte) (receivers int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	send := func(to map[*client]struct{}, words ...[]byte) {
+	send := func(to map[*session]struct{}, words ...[]byte) {
 		p := publication{words: words}
 		for c := range to {
-			if c.pushes.put(p.in(c.protocol.Load()), "subscriber") {
+			if c.push(p.in(c.reply.Protocol()), "subscriber") {
 				receivers++
 			}
 		}
@@ -187,7 +186,7 @@ func (ps *pubsub) publish(channel, message []byte) (receivers int) {
 		send(to, []byte("message"), channel, message)
 	}
 	for pattern, to := range ps.topics[byPattern] {
-		if globMatch(pattern, unsafeString(channel)) {
+		if globMatch(pattern, resp.View(channel)) {
 			send(to, []byte("pmessage"), []byte(pattern), channel, message)
 		}
 	}
@@ -201,20 +200,15 @@ type publication struct {
 	resp2, resp3 string
 }
 
-func (p *publication) in(protocol int32) string {
+func (p *publication) in(protocol int) string {
 	text, kind := &p.resp2, byte('*')
-	if protocol == 3 {
+	if protocol == resp.RESP3 {
 		text, kind = &p.resp3, '>'
 	}
 	if *text == "" {
-		b := strconv.AppendInt([]byte{kind}, int64(len(p.words)), 10)
-		b = append(b, '\r', '\n')
+		b := resp.AppendHeader(nil, kind, len(p.words))
 		for _, word := range p.words {
-			b = append(b, '$')
-			b = strconv.AppendInt(b, int64(len(word)), 10)
-			b = append(b, '\r', '\n')
-			b = append(b, word...)
-			b = append(b, '\r', '\n')
+			b = append(append(resp.AppendHeader(b, '$', len(word)), word...), "\r\n"...)
 		}
 		*text = string(b)
 	}
@@ -246,3 +240,92 @@ func (ps *pubsub) distinct(kind topicKind) int {
 	defer ps.mu.Unlock()
 	return len(ps.topics[kind])
 }
+
+func cmdSubscribe(r *request)    { r.subscribe(byChannel, "subscribe") }
+func cmdPSubscribe(r *request)   { r.subscribe(byPattern, "psubscribe") }
+func cmdUnsubscribe(r *request)  { r.unsubscribe(byChannel, "unsubscribe") }
+func cmdPUnsubscribe(r *request) { r.unsubscribe(byPattern, "punsubscribe") }
+
+// subscribe answers every channel or pattern with a reply of its own, as Redis does.
+func (r *request) subscribe(kind topicKind, action string) {
+	problem := r.server.pubsub.subscribe(r.session, kind, r.args[1:], func(name []byte, count int) {
+		r.conn.Detach() // no message can be published to it before this has returned
+		r.reply.Push(3)
+		r.reply.BulkString(action)
+		r.reply.Bulk(name)
+		r.reply.Int(count)
+	})
+	if problem != "" {
+		r.fail(problem)
+	}
+	r.updateRestricted()
+}
+
+// unsubscribe unsubscribes from the names given, or from all. Messages that were published
+// before stand in front of the reply, and none comes behind it.
+func (r *request) unsubscribe(kind topicKind, action string) {
+	answer := func(name *string) {
+		r.conn.FlushPushes()
+		r.reply.Push(3)
+		r.reply.BulkString(action)
+		if name != nil {
+			r.reply.BulkString(*name)
+		} else {
+			r.reply.Null()
+		}
+		r.reply.Int(r.subscriptions())
+	}
+	end := func(name string) {
+		r.server.pubsub.unsubscribe(r.session, kind, name)
+		answer(&name)
+	}
+	for _, name := range r.args[1:] {
+		end(string(name))
+	}
+	if len(r.args) == 1 {
+		names := r.names(kind)
+		for _, name := range names {
+			end(name)
+		}
+		if len(names) == 0 {
+			answer(nil)
+		}
+	}
+	r.updateRestricted()
+}
+
+func cmdPublish(r *request) {
+	if len(r.args[1]) > channelBytesMax {
+		r.fail(errChannel(len(r.args[1])))
+		return
+	}
+	receivers := r.server.pubsub.publish(r.args[1], r.args[2])
+	r.conn.FlushPushes() // a session that publishes to itself gets the message first, as from Redis
+	r.reply.Int(receivers)
+}
+
+func cmdPubsubChannels(r *request) {
+	if len(r.args) > 3 {
+		r.fail(errPubsubChannels)
+		return
+	}
+	pattern := "*"
+	if len(r.args) == 3 {
+		pattern = r.arg(2)
+	}
+	if len(pattern) > channelBytesMax {
+		r.fail(errChannel(len(pattern)))
+		return
+	}
+	r.reply.Strings(r.server.pubsub.channels(pattern))
+}
+
+func cmdPubsubNumSub(r *request) {
+	r.reply.Array(2 * len(r.args[2:]))
+	for _, channel := range r.args[2:] {
+		r.reply.Bulk(channel)
+		r.reply.Int(r.server.pubsub.receivers(resp.View(channel)))
+	}
+}
+
+func cmdPubsubNumPat(r *request) { r.reply.Int(r.server.pubsub.distinct(byPattern)) }

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -11,57 +9,54 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/server/config"
+	"github.com/rlserver/rlserver/server/process"
+	"github.com/rlserver/rlserver/server/wire"
 )
 
-// redisVersion is the feature level of Redis that clients may count on; INFO gives it next
-// to rlserver's own version.
+// redisVersion is the feature level of Redis that clients may count on; INFO gives it next to
+// rlserver's own version.
 const redisVersion = "7.2.0"
 
 // A Server answers the commands of the command table from a Limiter.
 type Server struct {
 	version  string
 	limiter  Limiter
-	remote   Remote // who decides in place of the limiter, or nil
+	backend  Backend // decides in place of the limiter, or nil
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
 	runID    string
 	table    *commandTable
-	clients  clients
+	wire     *wire.Server
+	sessions sessions
 	stats    stats
 	slowlog  slowlog
 	monitors monitors
 	pubsub   pubsub
 
-	// settings is replaced as a whole, so that a reader sees one configuration and never
-	// half of a change. A goroutine that replaces it holds changing.
+	// settings is replaced as a whole, so that a reader sees one configuration and never half of a
+	// change. A goroutine that replaces it holds changing.
 	settings atomic.Pointer[config.Config]
 	changing sync.Mutex
-	// changed are the settings that CONFIG SET has changed, and rewrite is what CONFIG REWRITE
-	// does with them, if it does something.
+	// changed are the settings that CONFIG SET has changed. CONFIG REWRITE calls rewrite with them,
+	// unless it is nil.
 	changed map[string]bool
 	rewrite func(changed map[string]string) error
 
-	listeners []net.Listener
-	serving   sync.WaitGroup // connections
-	draining  atomic.Bool
-	loops     loops
-	prefetch  func(key string) // the limiter's, if it has one
+	prefetch func(key string) // the limiter's, if it has one
 
 	replicator Replicator             // nil: changes are kept by the limiter alone
 	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
 	isReplica  atomic.Bool
-	shutdown   func(ShutdownSave) // what SHUTDOWN does; nil: nothing
+	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory
 	// commitAlarm is when the log last told of changes that are not on disk (µs).
 	commitAlarm atomic.Int64
-
-	unsent atomic.Int64 // bytes of replies that peers of the event loops have not taken
 }
 
-// New makes a server that answers from limiter. Its log goes to logger, whose level it
-// sets through level when the setting log-level changes. version is rlserver's own. Callers
-// leave cfg as it is from then on.
+// New makes a server that answers from limiter. Its log goes to logger, whose level it sets through
+// level when the setting log-level changes. version is rlserver's own. Callers leave cfg as it is from
+// then on.
 func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
 	s := &Server{
 		version: version,
@@ -73,6 +68,7 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		table:   newCommandTable(),
 		changed: map[string]bool{},
 	}
+	s.wire = wire.NewServer(owner{s}, logger)
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
 	}
@@ -80,10 +76,63 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 	return s
 }
 
+// UseBackend has a backend decide in place of the limiter. The backend may use the limiter for other
+// things. It comes before Serve.
+func (s *Server) UseBackend(backend Backend) { s.backend, s.prefetch = backend, nil }
+
+// Replicate has a replicator keep the changes that the limiter makes. It comes before Serve, and
+// excludes UseBackend: a backend keeps its own changes. An error means that the settings cannot take
+// effect.
+func (s *Server) Replicate(r Replicator) error {
+	s.replicator = r
+	return s.config().Apply()
+}
+
+// descriptorsSpare are the file descriptors that a server needs besides its connections'.
+const descriptorsSpare = 32
+
+// Listen opens the addresses of the configuration. With port 0 the first address gets a free port
+// and the others the same.
+func (s *Server) Listen() error {
+	cfg := s.config()
+	port, err := s.wire.Listen(wire.Addresses{
+		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
+		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
+		UnixSocket: cfg.UnixSocket, UnixSocketPerm: cfg.UnixSocketPerm,
+	})
+	if err != nil {
+		return err
+	}
+	return s.changeConfig(func(c *config.Config) bool { c.Port = port; return true })
+}
+
+// Addrs are the addresses that Listen opened.
+func (s *Server) Addrs() []net.Addr { return s.wire.Addrs() }
+
+// Serve serves until ctx ends, and then drains: it accepts no new connections, answers the commands
+// that were sent, and closes the connections. Listen comes before it.
+func (s *Server) Serve(ctx context.Context) error {
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	if most := wire.DescriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
+		s.logger.Warn("maxclients is more than the system lets this process have open", "maxclients", s.config().MaxClients, "descriptors", most,
+			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
+	}
+	go s.janitor(background)
+	return s.wire.Serve(ctx, s.config().LoopCount(), func() time.Duration { return s.config().ShutdownTimeout })
+}
+
+// TuneCollector tunes the process's garbage collector for the server, until ctx ends.
+func (s *Server) TuneCollector(ctx context.Context) {
+	process.TuneCollector(ctx, s.logger, func() process.Need {
+		return process.Need{MaxMemory: s.config().MaxMemory, Connections: s.sessions.len()}
+	})
+}
+
 func (s *Server) config() *config.Config { return s.settings.Load() }
 
-// changeConfig makes a change to a copy of the configuration, and the copy the
-// configuration if change returns true. With an error everything is as it was.
+// changeConfig changes a copy of the configuration, and puts the copy in force if change returns
+// true. With an error the configuration is as it was.
 func (s *Server) changeConfig(change func(*config.Config) bool) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -96,7 +145,7 @@ func (s *Server) changeConfig(change func(*config.Config) bool) error {
 	err := cfg.Apply()
 	if err != nil {
 		s.putInForce(before)
-		_ = before.Apply() // as it was in force, it is not refused
+		_ = before.Apply() // it was in force, so it is not refused
 	}
 	return err
 }
@@ -105,68 +154,56 @@ func (s *Server) changeConfig(change func(*config.Config) bool) error {
 func (s *Server) putInForce(cfg *config.Config) {
 	s.settings.Store(cfg)
 	s.level.Set(cfg.LogLevel)
+	s.wire.SetOutputLimit(cfg.OutputBuffer)
 	s.boundMemory()
 }
 
-// descriptorsSpare are the file descriptors that a server needs besides its connections'.
-const descriptorsSpare = 32
+// Now is the clock that decisions use, in microseconds since the Unix epoch.
+func (s *Server) Now() int64 { return s.clock.micros() }
 
-// drainGrace is how long connections go on answering what has been sent already, once no
-// new ones are accepted.
-const drainGrace = 100 * time.Millisecond
-
-// ErrDrainTimeout is the result of a shutdown that took longer than shutdown-timeout.
-var ErrDrainTimeout = errors.New("server: connections were cut off: they did not end within shutdown-timeout")
-
-// Serve serves until ctx ends, and then drains: no new connections, answers to what has
-// been sent go out, connections close. Listen comes first.
-func (s *Server) Serve(ctx context.Context) error {
-	background, stop := context.WithCancel(context.Background())
-	defer stop()
-	if err := s.loops.start(s, s.config().LoopCount()); err != nil {
-		s.closeListeners()
-		return fmt.Errorf("cannot start the event loops: %w", err)
+// RefuseWrites has commands that write refused with this error, until it is called with an empty
+// one. It never waits.
+func (s *Server) RefuseWrites(text string) {
+	if text == "" {
+		s.refusal.Store(nil)
+	} else {
+		s.refusal.Store(&text)
 	}
-	defer s.loops.stop()
-	if most := descriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
-		s.logger.Warn("maxclients is more than the system lets this process have open", "maxclients", s.config().MaxClients, "descriptors", most,
-			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
-	}
-	go s.janitor(background)
-	var accepting sync.WaitGroup
-	for _, l := range s.listeners {
-		accepting.Go(func() { s.accept(l) })
-	}
-	<-ctx.Done()
-	s.draining.Store(true)
-	s.closeListeners()
-	accepting.Wait()
-	return s.drain()
 }
 
-func (s *Server) drain() error {
-	open := s.clients.all()
-	s.logger.Info("draining", "connections", len(open))
-	for _, c := range open {
-		if !c.isReplica.Load() {
-			c.handle.drain()
-		}
+// RoleChanged tells the server that it has become a replica, or a primary. A replica keeps all that
+// its primary keeps, whatever maxmemory says. It never waits for the replicator.
+func (s *Server) RoleChanged(replica bool) {
+	s.isReplica.Store(replica)
+	s.boundMemory()
+}
+
+// holds says whether answers to changes must wait for the disk.
+func (s *Server) holds() bool { return s.replicator != nil && s.replicator.Holds() }
+
+// boundMemory tells the limiter how much it may keep.
+func (s *Server) boundMemory() {
+	s.bounding.Lock()
+	defer s.bounding.Unlock()
+	if s.isReplica.Load() {
+		s.limiter.SetMaxMemory(0)
+	} else {
+		s.limiter.SetMaxMemory(s.config().MaxMemory)
 	}
-	done := make(chan struct{})
-	go func() {
-		s.serving.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-time.After(s.config().ShutdownTimeout):
-	}
-	for _, c := range s.clients.all() {
-		if !c.isReplica.Load() {
-			c.kill()
-		}
-	}
-	<-done
-	return ErrDrainTimeout
+}
+
+// A clock gives the instant that counts: whole microseconds since the Unix epoch. It is the wall
+// clock as it stood at the start, carried on by the monotonic clock, so a step of the wall clock
+// neither freezes limits nor forgives them, and it never runs backwards.
+type clock struct{ start time.Time }
+
+func newClock() clock { return clock{start: time.Now()} }
+
+// micros is the current instant in microseconds since the Unix epoch.
+func (c clock) micros() int64 { return c.start.UnixMicro() + time.Since(c.start).Microseconds() }
+
+// ceilMillis turns a span into whole milliseconds, rounded up: a caller who waits that long has
+// waited long enough, and a span that is not zero never reads as zero.
+func ceilMillis(span time.Duration) int64 {
+	return int64((span + time.Millisecond - 1) / time.Millisecond)
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// slowlog remembers the newest commands that took longer than a threshold. Only such a
-// command takes its lock.
+// slowlog has the newest commands that took longer than a threshold. Only such a command takes its
+// lock.
 type slowlog struct {
 	mu      sync.Mutex
 	lastID  int64
@@ -29,8 +29,8 @@ const (
 	slowArgBytesMax = 128
 )
 
-// note remembers a command that took this long, if that is long enough.
-func (l *slowlog) note(c *client, args [][]byte, took time.Duration) {
+// note adds a command that took this long, if that is longer than the threshold.
+func (l *slowlog) note(c *session, args [][]byte, took time.Duration) {
 	cfg := c.server.config()
 	if took.Microseconds() < cfg.SlowlogThreshold || cfg.SlowlogMaxLen == 0 || c.request.command.isPrivate {
 		return
@@ -96,21 +96,21 @@ func cmdSlowlogGet(r *request) {
 		}
 	}
 	entries := r.server.slowlog.newest(int(count))
-	r.conn.WriteArray(len(entries))
+	r.reply.Array(len(entries))
 	for _, e := range entries {
-		r.conn.WriteArray(6)
-		r.conn.WriteInt64(e.id)
-		r.conn.WriteInt64(e.at)
-		r.conn.WriteInt64(e.micros)
-		r.writeStrings(e.args)
-		r.conn.WriteBulkString(e.addr)
-		r.conn.WriteBulkString(e.name)
+		r.reply.Array(6)
+		r.reply.Int64(e.id)
+		r.reply.Int64(e.at)
+		r.reply.Int64(e.micros)
+		r.reply.Strings(e.args)
+		r.reply.BulkString(e.addr)
+		r.reply.BulkString(e.name)
 	}
 }
 
-func cmdSlowlogLen(r *request) { r.conn.WriteInt(len(r.server.slowlog.newest(-1))) }
+func cmdSlowlogLen(r *request) { r.reply.Int(len(r.server.slowlog.newest(-1))) }
 
 func cmdSlowlogReset(r *request) {
 	r.server.slowlog.reset()
-	r.writeOK()
+	r.reply.OK()
 }

@@ -1,6 +1,6 @@
 package server
 
-// A transaction is what a client has queued since MULTI. EXEC runs it in order, and answers
+// A transaction has the commands that a client has queued since MULTI. EXEC runs it in order, and answers
 // in one array; each command is decided at its own step, so others may come in between, and
 // a command that fails does not undo those before it, as in Redis.
 type transaction struct {
@@ -20,7 +20,7 @@ const (
 	queuedWordOverhead    = 24
 )
 
-// add queues a command, or says why not.
+// add queues a command, or returns the problem.
 func (tx *transaction) add(cmd *command, args [][]byte) (problem string) {
 	if tx.broken {
 		return "" // it is not going to be run
@@ -46,55 +46,11 @@ func (tx *transaction) add(cmd *command, args [][]byte) (problem string) {
 	return ""
 }
 
-// settle finds out whether the client's commands go straight to their handlers. It is called
-// whenever that may have changed.
-func (c *client) settle() {
-	c.restricted = c.transaction != nil || !c.executing && !c.resp3() && c.subscriptions() > 0
-}
-
-// restrict sees to a command of a client that is in a transaction, or subscribed in RESP2.
-// It returns whether that was all: the command has been queued or refused. The order of what
-// is looked at is Redis's.
-func (s *Server) restrict(c *client, cmd *command, args [][]byte) (done bool) {
-	tx := c.transaction
-	switch {
-	case cmd.subs != nil && len(args) > 1:
-		s.reject(c, cmd, errUnknownSubcommand(cmd.name, args[1]))
-	case tx != nil && cmd.refusedInMulti:
-		s.reject(c, cmd, errNotInMulti)
-	case !c.resp3() && c.subscriptions() > 0 && !cmd.whileSubscribed:
-		s.reject(c, cmd, errWhileSubscribed(cmd))
-	case tx == nil || cmd.runsInMulti:
-		return false
-	default:
-		if problem := tx.add(cmd, args); problem != "" {
-			s.reject(c, cmd, problem)
-			break
-		}
-		c.queued.Store(int32(len(tx.commands)))
-		c.conn.WriteString("QUEUED")
-	}
-	return true
-}
-
-// reject replies an error to a command that is not going to run. A transaction that it was
-// to be in is not going to run either.
-func (s *Server) reject(c *client, cmd *command, text string) {
-	switch {
-	case cmd != nil && cmd.endsTransaction:
-		c.endTransaction()
-		text = errExecRejected(text)
-	case c.transaction != nil:
-		c.transaction.broken = true
-	}
-	s.refuse(c, text)
-}
-
-// endTransaction forgets what has been queued.
-func (c *client) endTransaction() {
+// endTransaction drops the queue.
+func (c *session) endTransaction() {
 	c.transaction = nil
 	c.queued.Store(notQueueing)
-	c.settle()
+	c.updateRestricted()
 }
 
 // notQueueing stands for the count of queued commands outside of a transaction.
@@ -102,8 +58,8 @@ const notQueueing = -1
 
 func cmdMulti(r *request) {
 	switch {
-	case r.server.remote != nil:
-		r.fail(errMultiElsewhere(r.server.config().Backend))
+	case r.server.backend != nil:
+		r.fail(errMultiBackend(r.server.config().Backend))
 		return
 	case r.transaction != nil:
 		r.fail(errMultiNested)
@@ -111,8 +67,8 @@ func cmdMulti(r *request) {
 	}
 	r.transaction = &transaction{}
 	r.queued.Store(0)
-	r.settle()
-	r.writeOK()
+	r.updateRestricted()
+	r.reply.OK()
 }
 
 func cmdDiscard(r *request) {
@@ -121,7 +77,7 @@ func cmdDiscard(r *request) {
 		return
 	}
 	r.endTransaction()
-	r.writeOK()
+	r.reply.OK()
 }
 
 func cmdWatch(r *request) {
@@ -132,13 +88,13 @@ func cmdWatch(r *request) {
 	}
 }
 
-// execIsBrief says whether EXEC may run where nothing may take long.
-func execIsBrief(c *client) bool {
+// execIsBrief says whether EXEC may run in an event loop.
+func execIsBrief(c *session) bool {
 	tx := c.transaction
 	return tx == nil || tx.broken || !tx.slow && tx.words <= fastArgumentsMax
 }
 
-func publishIsBrief(c *client) bool { return c.server.pubsub.isFew() }
+func publishIsBrief(c *session) bool { return c.server.pubsub.isFew() }
 
 func cmdExec(r *request) {
 	switch tx := r.transaction; {
@@ -151,37 +107,33 @@ func cmdExec(r *request) {
 		r.exec(tx)
 	}
 	if r.server.monitors.any() { // behind the commands, as in Redis
-		r.server.monitors.feed(r.client, r.args)
+		r.server.monitors.feed(r.session, r.args)
 	}
 }
 
-// exec runs a transaction. It leaves the request as it was, which is the commands' meanwhile.
+// exec runs a transaction. Its commands use the request meanwhile, which is restored.
 func (r *request) exec(tx *transaction) {
-	exec, args, hurried := r.command, r.args, r.hurried
-	// What is in it has been found fit for where we are.
-	r.transaction, r.restricted, r.executing, r.hurried = nil, false, true, false
-	r.conn.WriteArray(len(tx.commands))
+	exec, args := r.command, r.args
+	r.transaction, r.restricted, r.executing = nil, false, true
+	r.reply.Array(len(tx.commands))
 	for _, words := range tx.commands {
 		r.runQueued(words)
 	}
-	r.command, r.args, r.executing, r.hurried = exec, args, false, hurried
+	r.command, r.args, r.executing = exec, args, false
 	r.endTransaction()
 }
 
-// runQueued runs a command of a transaction. There is a reply to each, but where the peer
-// does not read them they must not gather without bound.
+// runQueued runs a command of a transaction. Each has a reply. When the peer does not read them, they
+// must not gather without bound.
 func (r *request) runQueued(words [][]byte) {
-	if len(r.wire.out) >= outBytesFlush && !r.wire.waiting() && r.wire.flush() != nil {
-		r.wire.out = r.wire.out[:0]
-		r.hangUp()
-	}
-	if r.wire.carrier.full(r.wire) {
+	r.conn.FlushIfLong()
+	if r.conn.Full() {
 		r.fail(errExecUnread)
 		return
 	}
-	from := len(r.wire.out)
-	r.server.dispatch(r.client, words)
-	if r.mustWait { // it alone becomes an error if the disk does not take it
-		r.hold(r.wire, from)
+	from := len(r.reply.Buf)
+	r.server.dispatch(r.session, words)
+	if r.mustWait { // this reply alone becomes an error if its change is not written
+		r.deferReply(from)
 	}
 }

@@ -97,7 +97,7 @@ func (b *backendSettings) start(srv *server.Server, backend string, store *engin
 	if b.limiter, err = lua.New(b.Options); err != nil {
 		return err
 	}
-	srv.DecideElsewhere(b.limiter)
+	srv.UseBackend(b.limiter)
 	return nil
 }
 

@@ -1,0 +1,135 @@
+package process
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/rlserver/rlserver/server/wire"
+)
+
+// The heap of this server is large, and has next to no pointers to follow. A collection costs about
+// a millisecond for millions of keys. So garbage need not grow in proportion to them, as it does by
+// default, which would double the memory. A small heap still needs some room for garbage, or the
+// collector would run all the time.
+
+const (
+	// garbageMin is how much garbage is always allowed. Of a larger heap, one part in garbageShare
+	// is.
+	garbageMin   = 32 << 20
+	garbageShare = 8
+	// gcPercentMax bounds the percentage while there is next to nothing on the heap.
+	gcPercentMax = 400
+	// softLimitSpare is what a process needs besides its keys, and again for each
+	// connectionsPerSpare connections. It is the most that their buffers take while they are idle.
+	// Without it a server of few keys and many connections would come near its limit with nothing
+	// to collect, and collect all the time.
+	softLimitSpare      = 64 << 20
+	connectionsPerSpare = softLimitSpare / wire.IdleBytesMax
+	tunePeriod          = time.Second
+)
+
+// A Need is what the memory limit of the process depends on.
+type Need struct {
+	MaxMemory   int64 // bytes that keys may take; 0: no bound
+	Connections int
+}
+
+// TuneCollector sets the garbage collector's percentage and soft memory limit as the heap and the
+// need change, until ctx ends. They are the process's, so it is for a process that does nothing but
+// serve. It does not touch a value that the environment sets with GOGC or GOMEMLIMIT.
+func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
+	ownPercent, ownLimit := os.Getenv("GOGC") == "", os.Getenv("GOMEMLIMIT") == ""
+	percent, limit := 100, int64(math.MaxInt64) // the runtime's defaults
+	tune := func() {
+		if wanted := gcPercent(ReadCollector().LiveBytes); ownPercent && differs(wanted, percent) {
+			percent = wanted
+			debug.SetGCPercent(percent)
+		}
+		if wanted := softLimit(need()); ownLimit && wanted != limit {
+			limit = wanted
+			debug.SetMemoryLimit(limit)
+		}
+	}
+	tune()
+	inForce := ReadCollector()
+	logger.Info("garbage collector", "percent", inForce.Percent, "percent_from", origin(ownPercent),
+		"soft_limit", inForce.SoftLimit, "soft_limit_from", origin(ownLimit))
+	tick := time.NewTicker(tunePeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			tune()
+		}
+	}
+}
+
+func origin(own bool) string {
+	if own {
+		return "rlserver"
+	}
+	return "environment"
+}
+
+// gcPercent is the percentage for a heap of which so much was live after the last
+// collection.
+func gcPercent(live uint64) int {
+	allowed := max(garbageMin, live/garbageShare)
+	return int(min(allowed*100/max(live, 1), gcPercentMax))
+}
+
+// differs says whether a change is worth making: each one stops the process for a moment.
+func differs(wanted, percent int) bool {
+	return wanted*10 > percent*11 || wanted*11 < percent*10
+}
+
+// softLimit is the soft memory limit: the memory that MaxMemory allows, with its garbage, and the
+// memory that the process needs besides.
+func softLimit(need Need) int64 {
+	if need.MaxMemory == 0 || need.MaxMemory > math.MaxInt64/2 {
+		return math.MaxInt64
+	}
+	spares := 1 + int64(need.Connections/connectionsPerSpare)
+	return need.MaxMemory + need.MaxMemory/garbageShare*2 + garbageMin + spares*softLimitSpare
+}
+
+// A Collector has the runtime's figures of the heap and its collection.
+type Collector struct {
+	HeapBytes, LiveBytes uint64 // objects now, and those that the last collection has left
+	Percent              int64  // −1: the collector is off (GOGC=off)
+	SoftLimit            uint64
+	Cycles               uint64
+	CPUShare             float64 // of the processor time that was available since the start
+}
+
+// ReadCollector asks the runtime.
+func ReadCollector() Collector {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/gogc:percent"},
+		{Name: "/gc/gomemlimit:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/cpu/classes/total:cpu-seconds"},
+	}
+	metrics.Read(samples)
+	c := Collector{
+		HeapBytes: samples[0].Value.Uint64(),
+		LiveBytes: samples[1].Value.Uint64(),
+		Percent:   int64(samples[2].Value.Uint64()),
+		SoftLimit: samples[3].Value.Uint64(),
+		Cycles:    samples[4].Value.Uint64(),
+	}
+	if all := samples[6].Value.Float64(); all > 0 {
+		c.CPUShare = samples[5].Value.Float64() / all
+	}
+	return c
+}

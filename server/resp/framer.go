@@ -1,0 +1,357 @@
+package resp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// A Framer cuts a stream of bytes into commands. It returns a command, or asks for more bytes, or
+// returns a protocol error, after which the connection cannot be used. Errors are those of Redis.
+//
+// It keeps its place in a command that is not complete yet. So no byte is parsed twice, however
+// small the pieces in which a command arrives. It never recurses, and it makes no room for bytes
+// that were only promised.
+type Framer struct {
+	// Trusted lifts the tighter bounds that hold before a client has authenticated.
+	Trusted bool
+
+	buf  []byte // buf[r:w] has been read and not handed out
+	r, w int
+	last int  // where the command that was handed out last starts
+	lent bool // buf belongs to the caller, until Park
+
+	// The command that is being read starts at r and is parsed up to r+parsed.
+	parsed  int
+	missing int      // arguments still to be read; 0: the command's header is not read yet
+	bulk    int      // length of the argument that is being read; −1: not read yet
+	spans   []span   // arguments so far, counted from r
+	args    [][]byte // handed out; good, with the bytes under them, until the next call
+
+	broken error // the protocol error that was found; nothing is read after it
+}
+
+type span struct{ start, end int }
+
+// The bounds on input. Those with the word untrusted hold before AUTH.
+const (
+	argumentsMax          = 1 << 20
+	argumentsMaxUntrusted = 10
+	bulkBytesMax          = 1 << 20
+	bulkBytesMaxUntrusted = 16 << 10
+	lineBytesMax          = 64 << 10 // an inline command, or one header
+	QueryBytesMax         = 32 << 20 // one command in all
+
+	// A connection starts with readBytes of buffer. It returns to that after a command that
+	// needed more than ReadBytesKept.
+	readBytes     = 4 << 10
+	ReadBytesKept = 64 << 10
+	argsKept      = 64
+	// lentRestMax is the most of a begun command that is copied into a lent buffer. A longer rest
+	// gets a buffer of its own, which grows by doubling. Otherwise each byte of a slow stream would
+	// cause a copy of all bytes before it.
+	lentRestMax = 1 << 10
+)
+
+// A ProtocolError is sent to the client as it is.
+type ProtocolError string
+
+func (e ProtocolError) Error() string { return "Protocol error: " + string(e) }
+
+// ErrCrossProtocol means that the peer speaks HTTP: most likely a browser that was tricked into it.
+// The connection is closed without an answer.
+var ErrCrossProtocol = errors.New("looks like HTTP: POST or Host: sent where a command was expected")
+
+// Fill reads once. What Next has handed out before is void afterwards.
+func (f *Framer) Fill(from io.Reader) error {
+	n, err := from.Read(f.Room(nil))
+	f.Filled(n)
+	if n > 0 {
+		return nil // an error that lasts is returned by the next read
+	}
+	return err
+}
+
+// Room returns the place for the next bytes; Filled says how many were put there. The place may be
+// in a buffer that is lent to many connections in turn. A connection whose turn ends calls Park.
+func (f *Framer) Room(lent []byte) []byte {
+	if rest := f.buf[f.r:f.w]; lent != nil && len(rest) <= lentRestMax {
+		f.r, f.w = 0, copy(lent, rest)
+		f.buf, f.lent = lent, true
+	} else {
+		f.makeRoom()
+	}
+	return f.buf[f.w:]
+}
+
+// Filled adds the next n bytes of Room to the stream.
+func (f *Framer) Filled(n int) { f.w += n }
+
+// Buffered is the number of bytes that have been read and not handed out.
+func (f *Framer) Buffered() int { return f.w - f.r }
+
+// Park gives a lent buffer back, and keeps a copy of the bytes that have not been handed out.
+func (f *Framer) Park() {
+	if f.lent {
+		f.buf = append([]byte(nil), f.buf[f.r:f.w]...)
+		f.r, f.w = 0, len(f.buf)
+		f.lent = false
+	}
+}
+
+// makeRoom leaves at least one free byte behind w.
+func (f *Framer) makeRoom() {
+	if f.r == f.w {
+		f.r, f.w = 0, 0
+		if len(f.buf) < readBytes || len(f.buf) > ReadBytesKept {
+			f.buf = make([]byte, readBytes)
+		}
+	}
+	if f.w < len(f.buf) {
+		return
+	}
+	if f.r > 0 {
+		f.w = copy(f.buf, f.buf[f.r:f.w])
+		f.r = 0
+		if f.w < len(f.buf) {
+			return
+		}
+	}
+	f.buf = append(f.buf, make([]byte, max(len(f.buf), readBytes))...)
+}
+
+// Next hands out the next command. found is false when more bytes are needed.
+func (f *Framer) Next() (args [][]byte, found bool, err error) {
+	if f.broken != nil {
+		return nil, false, f.broken
+	}
+	f.last = f.r
+	args, found, f.broken = f.read()
+	return args, found, f.broken
+}
+
+// Unread puts the command that Next has just handed out back, to be handed out again.
+func (f *Framer) Unread() { f.r = f.last }
+
+func (f *Framer) read() (args [][]byte, found bool, err error) {
+	for {
+		switch {
+		case f.missing > 0:
+			if got, err := f.argument(); !got || err != nil {
+				return nil, false, f.tooLong(err)
+			}
+			if f.missing == 0 {
+				return f.finish(), true, nil
+			}
+		case f.r == f.w:
+			return nil, false, nil
+		case f.parsed == 0 && f.usual():
+			return f.args, true, nil
+		case f.buf[f.r] == '*':
+			if got, err := f.begin(); !got || err != nil {
+				return nil, false, err
+			}
+		default:
+			args, got, err := f.inline()
+			if !got || err != nil || len(args) > 0 {
+				return args, got && err == nil, err
+			}
+		}
+	}
+}
+
+// usual hands out a command of the usual form: complete, within every bound, at most nine arguments
+// of less than 1,000 bytes. For any other it changes nothing and returns false.
+func (f *Framer) usual() bool {
+	b := f.buf[f.r:f.w]
+	if len(b) < 4 || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+		return false
+	}
+	f.dropBig(0)
+	args, at := f.args[:0], 4
+	for range b[1] - '0' {
+		length, start := usualLength(b, at)
+		end := start + length
+		if start == 0 || end+2 > len(b) {
+			return false
+		}
+		args = append(args, b[start:end:end])
+		at = end + 2
+	}
+	f.args = args
+	f.r += at
+	return true
+}
+
+// Ahead is the second word, most likely a key, of the command behind the one that was handed out
+// last. It is nil if that command is not of the usual form or has fewer than five words.
+func (f *Framer) Ahead() []byte {
+	b := f.buf[f.r:f.w]
+	if len(b) < 4 || b[0] != '*' || b[1] < '5' || b[1] > '9' {
+		return nil
+	}
+	length, start := usualLength(b, 4)
+	if start == 0 {
+		return nil
+	}
+	length, start = usualLength(b, start+length+2)
+	if start == 0 || start+length > len(b) {
+		return nil
+	}
+	return b[start : start+length]
+}
+
+// usualLength reads the header of an argument of less than 1,000 bytes at b[at:], and returns
+// where the argument starts; 0 if the header is not of that form.
+func usualLength(b []byte, at int) (length, start int) {
+	if at+4 > len(b) || b[at] != '$' {
+		return 0, 0
+	}
+	for i, c := range b[at+1 : min(at+5, len(b)-1)] {
+		switch {
+		case '0' <= c && c <= '9' && i < 3 && (i == 0 || length > 0):
+			length = length*10 + int(c-'0')
+		case c == '\r' && i > 0 && b[at+2+i] == '\n':
+			return length, at + 3 + i
+		default:
+			return 0, 0
+		}
+	}
+	return 0, 0
+}
+
+// tooLong is err, or an error of its own when the command that is being read exceeds its bound.
+func (f *Framer) tooLong(err error) error {
+	if err == nil && f.w-f.r >= QueryBytesMax {
+		return ProtocolError(fmt.Sprintf("a command of more than %d bytes", QueryBytesMax))
+	}
+	return err
+}
+
+// begin reads the header of a command; false when more bytes are needed.
+func (f *Framer) begin() (bool, error) {
+	count, found, err := f.header('*', "mbulk", "invalid multibulk length")
+	switch {
+	case !found || err != nil:
+		return false, err
+	case count > argumentsMax:
+		return false, ProtocolError("invalid multibulk length")
+	case count > argumentsMaxUntrusted && !f.Trusted:
+		return false, ProtocolError("unauthenticated multibulk length")
+	case count <= 0: // an empty command is passed over, as in Redis
+		f.r += f.parsed
+		f.parsed = 0
+	default:
+		f.missing, f.bulk = count, -1
+		f.spans = f.spans[:0]
+	}
+	return true, nil
+}
+
+// argument reads one argument of the command; false when more bytes are needed.
+func (f *Framer) argument() (bool, error) {
+	if f.bulk < 0 {
+		length, found, err := f.header('$', "bulk", "invalid bulk length")
+		switch {
+		case !found || err != nil:
+			return false, err
+		case length < 0 || length > bulkBytesMax:
+			return false, ProtocolError("invalid bulk length")
+		case length > bulkBytesMaxUntrusted && !f.Trusted:
+			return false, ProtocolError("unauthenticated bulk length")
+		}
+		f.bulk = length
+	}
+	start := f.parsed
+	if f.w-f.r-start < f.bulk+2 {
+		return false, nil
+	}
+	f.spans = append(f.spans, span{start, start + f.bulk})
+	f.parsed += f.bulk + 2 // Redis, too, accepts any two bytes as the line's end
+	f.bulk = -1
+	f.missing--
+	return true, nil
+}
+
+// finish hands out the arguments that have been read, and prepares for the next command.
+func (f *Framer) finish() [][]byte {
+	f.dropBig(len(f.spans))
+	f.args = f.args[:0]
+	for _, s := range f.spans {
+		f.args = append(f.args, f.buf[f.r+s.start:f.r+s.end:f.r+s.end])
+	}
+	f.r += f.parsed
+	f.parsed = 0
+	return f.args
+}
+
+// dropBig releases the slices that a command of many arguments needed, when the next has few.
+func (f *Framer) dropBig(arguments int) {
+	if arguments <= argsKept && cap(f.args) > argsKept {
+		f.spans, f.args = append([]span(nil), f.spans[:arguments]...), nil
+	}
+}
+
+// header reads a line of a type byte and a decimal at r+parsed, and moves parsed behind it.
+// As in Redis, a line is not looked at before its end has been read.
+func (f *Framer) header(expected byte, kind, invalid string) (n int, found bool, err error) {
+	rest := f.buf[f.r+f.parsed : f.w]
+	end := bytes.IndexByte(rest, '\r')
+	if end < 0 {
+		if len(rest) > lineBytesMax {
+			return 0, false, ProtocolError("too big " + kind + " count string")
+		}
+		return 0, false, nil
+	}
+	if end+1 >= len(rest) {
+		return 0, false, nil
+	}
+	if rest[0] != expected {
+		return 0, false, ProtocolError(fmt.Sprintf("expected '%c', got '%c'", expected, printable(rest[0])))
+	}
+	n, ok := decimal(rest[1:end])
+	if !ok {
+		return 0, false, ProtocolError(invalid)
+	}
+	f.parsed += end + 2
+	return n, true, nil
+}
+
+// decimal reads a strict decimal: an optional minus, then digits without a needless zero
+// in front, of a number of 64 bits, as in Redis. A number that does not fit an int32 is cut to its
+// range.
+func decimal(digits []byte) (int, bool) {
+	if len(digits) > 10 {
+		n, err := strconv.ParseInt(View(digits), 10, 64)
+		first := bytes.TrimPrefix(digits, []byte("-"))[0]
+		return int(max(min(n, math.MaxInt32), math.MinInt32)), err == nil && '1' <= first && first <= '9'
+	}
+	negative := len(digits) > 0 && digits[0] == '-'
+	if negative {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || negative) {
+		return 0, false
+	}
+	n := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}
+
+func printable(c byte) byte {
+	if c < ' ' || c > '~' {
+		return '?'
+	}
+	return c
+}

@@ -1,0 +1,184 @@
+package resp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// commandsIn runs a stream through a framer, as a connection does.
+func commandsIn(stream io.Reader, trusted bool) (commands [][]string, err error) {
+	f := Framer{Trusted: trusted}
+	for {
+		if err := f.Fill(stream); err != nil {
+			if errors.Is(err, io.EOF) {
+				return commands, nil
+			}
+			return commands, err
+		}
+		for {
+			args, found, err := f.Next()
+			if err != nil {
+				return commands, err
+			}
+			if !found {
+				break
+			}
+			var words []string
+			for _, arg := range args {
+				words = append(words, string(arg))
+			}
+			commands = append(commands, words)
+		}
+	}
+}
+
+func TestFramer(t *testing.T) {
+	long := strings.Repeat("x", lineBytesMax+1)
+	for _, test := range []struct {
+		why, stream, want, err string
+	}{
+		{why: "a command", stream: "*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n", want: "[[PING hi]]"},
+		{why: "two in a row", stream: "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n", want: "[[PING] [QUIT]]"},
+		{why: "an empty argument", stream: "*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", want: "[[ECHO ]]"},
+		{why: "line ends within an argument", stream: "*2\r\n$4\r\nECHO\r\n$4\r\n\r\n\r\n\r\n", want: "[[ECHO \r\n\r\n]]"},
+		{why: "any two bytes end an argument, as in Redis", stream: "*1\r\n$4\r\nPINGxx", want: "[[PING]]"},
+		{why: "empty commands are passed over", stream: "*0\r\n*-1\r\n\r\n*1\r\n$4\r\nPING\r\n", want: "[[PING]]"},
+		{why: "an unfinished command is no command", stream: "*2\r\n$4\r\nPING\r\n", want: "[]"},
+		{why: "inline", stream: "PING hi\r\n  ECHO\tx \n", want: "[[PING hi] [ECHO x]]"},
+		{why: "inline with quotes", stream: `ECHO "a \"b\" \x41\n" 'it\'s' ""` + "\r\n", want: "[[ECHO a \"b\" A\n it's ]]"},
+		{why: "a quote that is not closed", stream: "ECHO \"a\r\n", want: "[]", err: "Protocol error: unbalanced quotes in request"},
+		{why: "a closing quote inside a word", stream: "ECHO \"a\"b\r\n", want: "[]", err: "Protocol error: unbalanced quotes in request"},
+		{why: "an inline command without end", stream: long, want: "[]", err: "Protocol error: too big inline request"},
+		{why: "HTTP", stream: "PING\r\nPOST / HTTP/1.1\r\n", want: "[[PING]]", err: ErrCrossProtocol.Error()},
+		{why: "HTTP's header", stream: "Host: x\r\n", want: "[]", err: ErrCrossProtocol.Error()},
+		{why: "the count of arguments is no number", stream: "*x\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "nor is +1", stream: "*+1\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "nor is 01", stream: "*01\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "more arguments than can be", stream: "*1048577\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "makes redcon's reader spin for ever", stream: "*9223372036854775807\r\n", want: "[]", err: "Protocol error: invalid multibulk length"},
+		{why: "kills a process behind redcon's reader", stream: "*1\r\n$9223372036854775807\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "a count without end", stream: "*" + long, want: "[]", err: "Protocol error: too big mbulk count string"},
+		{why: "a length without end", stream: "*1\r\n$" + long, want: "[]", err: "Protocol error: too big bulk count string"},
+		{why: "a negative length", stream: "*1\r\n$-1\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "longer than an argument can be", stream: "*1\r\n$1048577\r\n", want: "[]", err: "Protocol error: invalid bulk length"},
+		{why: "no length", stream: "*1\r\nPING\r\n", want: "[]", err: "Protocol error: expected '$', got 'P'"},
+		{why: "what was right before the error counts", stream: "*1\r\n$4\r\nPING\r\n*1\r\n!\r\n", want: "[[PING]]", err: "Protocol error: expected '$', got '!'"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			// The cuts between reads must make no difference.
+			for name, reader := range map[string]func(io.Reader) io.Reader{
+				"at once":      func(r io.Reader) io.Reader { return r },
+				"byte by byte": iotest.OneByteReader,
+				"by halves":    iotest.HalfReader,
+			} {
+				got, err := commandsIn(reader(strings.NewReader(test.stream)), true)
+				if fmt.Sprint(got) != test.want {
+					t.Errorf("%s: commands %q, want %s", name, got, test.want)
+				}
+				if text := fmt.Sprint(err); err != nil && text != test.err || err == nil && test.err != "" {
+					t.Errorf("%s: error %v, want %q", name, err, test.err)
+				}
+			}
+		})
+	}
+}
+
+func TestFramerBoundsBeforeAuth(t *testing.T) {
+	for stream, want := range map[string]string{
+		"*11\r\n":          "Protocol error: unauthenticated multibulk length",
+		"*1\r\n$16385\r\n": "Protocol error: unauthenticated bulk length",
+	} {
+		if _, err := commandsIn(strings.NewReader(stream), false); err == nil || err.Error() != want {
+			t.Errorf("%q before AUTH: error %v, want %s", stream, err, want)
+		}
+		if _, err := commandsIn(strings.NewReader(stream), true); err != nil {
+			t.Errorf("%q after AUTH: error %v, want none", stream, err)
+		}
+	}
+}
+
+// A promise costs the peer nothing, so it must cost us nothing either.
+func TestFramerMakesNoRoomForPromises(t *testing.T) {
+	f := Framer{Trusted: true}
+	if err := f.Fill(strings.NewReader("*1048576\r\n$1048576\r\nx")); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := f.Next(); found || err != nil {
+		t.Fatalf("found %v, error %v; want to be asked for more", found, err)
+	}
+	if len(f.buf) > readBytes || cap(f.spans) > 16 {
+		t.Errorf("buffer of %d bytes and %d spans for 24 bytes of input", len(f.buf), cap(f.spans))
+	}
+}
+
+func TestFramerBoundsOneCommand(t *testing.T) {
+	var stream bytes.Buffer
+	bulk := strings.Repeat("x", bulkBytesMax)
+	stream.WriteString("*64\r\n")
+	for range QueryBytesMax/bulkBytesMax + 1 {
+		stream.WriteString("$" + strconv.Itoa(len(bulk)) + "\r\n" + bulk + "\r\n")
+	}
+	_, err := commandsIn(&stream, true)
+	if want := "Protocol error: a command of more than 33554432 bytes"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestFramerForgetsBigBuffers(t *testing.T) {
+	f := Framer{Trusted: true}
+	many := strings.NewReader("*2000\r\n" + strings.Repeat("$100\r\n"+strings.Repeat("x", 100)+"\r\n", 2000))
+	small := strings.NewReader(strings.Repeat("*1\r\n$4\r\nPING\r\n", 3))
+	for found := false; !found; _, found, _ = f.Next() {
+		if err := f.Fill(many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Fill(small); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := f.Next(); !found || err != nil {
+		t.Fatalf("found %v, error %v", found, err)
+	}
+	if len(f.buf) > ReadBytesKept || cap(f.args) > argsKept {
+		t.Errorf("a buffer of %d bytes and %d arguments outlive the command that needed them", len(f.buf), cap(f.args))
+	}
+}
+
+// The key that is ahead is the second word of the command that comes next.
+func TestFramerAhead(t *testing.T) {
+	check := "*5\r\n$8\r\nRL.CHECK\r\n$8\r\nuser:123\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n"
+	stream := check + check + "PING\r\n" + "*1\r\n$4\r\nPING\r\n" + strings.Replace(check, "$8\r\nuser:123", "$0\r\n", 1) + check + "*5\r\n$x\r\n"
+	for cut := range len(stream) {
+		f := Framer{Trusted: true}
+		var key []byte
+		known := 0
+		for _, piece := range []string{stream[:cut], stream[cut:]} {
+			if err := f.Fill(strings.NewReader(piece)); err != nil && piece != "" {
+				t.Fatal(err)
+			}
+			for {
+				args, found, err := f.Next()
+				if !found || err != nil {
+					key = nil
+					break
+				}
+				if key != nil {
+					known++
+					if string(args[1]) != string(key) {
+						t.Fatalf("cut at %d: %q was ahead, and %q came", cut, key, args)
+					}
+				}
+				key = bytes.Clone(f.Ahead())
+			}
+		}
+		if cut == 0 && known != 3 {
+			t.Errorf("%d keys were known before their commands; want 3", known)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package resp
+
+import (
+	"strconv"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tidwall/redcon"
+)
+
+// The protocols that a client can choose with HELLO.
+const (
+	RESP2 = 2
+	RESP3 = 3
+)
+
+// A Writer encodes replies, in the protocol that the client has chosen. RESP2 has no maps, sets and
+// pushes: there a map is the flat array of its pairs, and the others are arrays.
+type Writer struct {
+	// Buf has the replies that have not been sent yet.
+	Buf []byte
+	// isRESP3 belongs to the connection's goroutine, which alone changes it. Others read it.
+	isRESP3 atomic.Bool
+}
+
+// Protocol is RESP2 or RESP3. Any goroutine may ask.
+func (w *Writer) Protocol() int {
+	if w.isRESP3.Load() {
+		return RESP3
+	}
+	return RESP2
+}
+
+// SetProtocol changes the protocol of the replies from now on.
+func (w *Writer) SetProtocol(protocol int) { w.isRESP3.Store(protocol == RESP3) }
+
+// Simple writes a simple string, in which line ends become spaces.
+func (w *Writer) Simple(s string) { w.Buf = redcon.AppendString(w.Buf, s) }
+
+// OK writes the simple string OK.
+func (w *Writer) OK() { w.Buf = redcon.AppendOK(w.Buf) }
+
+// Error writes an error, in which line ends become spaces.
+func (w *Writer) Error(s string) { w.Buf = redcon.AppendError(w.Buf, s) }
+
+// Bulk writes a bulk string.
+func (w *Writer) Bulk(b []byte) { w.Buf = redcon.AppendBulk(w.Buf, b) }
+
+// BulkString writes a bulk string.
+func (w *Writer) BulkString(s string) { w.Buf = redcon.AppendBulkString(w.Buf, s) }
+
+// Int writes an integer.
+func (w *Writer) Int(n int) { w.Buf = redcon.AppendInt(w.Buf, int64(n)) }
+
+// Int64 writes an integer.
+func (w *Writer) Int64(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
+
+// Raw writes bytes that are encoded already.
+func (w *Writer) Raw(b []byte) { w.Buf = append(w.Buf, b...) }
+
+// Null writes that there is no value.
+func (w *Writer) Null() {
+	if w.isRESP3.Load() {
+		w.Buf = append(w.Buf, "_\r\n"...)
+	} else {
+		w.Buf = redcon.AppendNull(w.Buf)
+	}
+}
+
+// Text writes text for people, such as INFO: verbatim in RESP3, so that redis-cli prints it as it
+// is.
+func (w *Writer) Text(s string) {
+	if !w.isRESP3.Load() {
+		w.BulkString(s)
+		return
+	}
+	w.Buf = AppendHeader(w.Buf, '=', len(s)+len("txt:"))
+	w.Buf = append(append(append(w.Buf, "txt:"...), s...), "\r\n"...)
+}
+
+// Array announces n elements.
+func (w *Writer) Array(n int) { w.Buf = redcon.AppendArray(w.Buf, n) }
+
+// Map announces n pairs of key and value.
+func (w *Writer) Map(n int) {
+	if w.isRESP3.Load() {
+		w.Buf = AppendHeader(w.Buf, '%', n)
+	} else {
+		w.Array(2 * n)
+	}
+}
+
+// Set announces n distinct elements.
+func (w *Writer) Set(n int) { w.aggregate('~', n) }
+
+// Push announces n elements of a message that is no reply.
+func (w *Writer) Push(n int) { w.aggregate('>', n) }
+
+func (w *Writer) aggregate(kind byte, n int) {
+	if w.isRESP3.Load() {
+		w.Buf = AppendHeader(w.Buf, kind, n)
+	} else {
+		w.Array(n)
+	}
+}
+
+// Strings writes an array of bulk strings.
+func (w *Writer) Strings(list []string) {
+	w.Array(len(list))
+	for _, s := range list {
+		w.BulkString(s)
+	}
+}
+
+// Integers writes an array of integers.
+func (w *Writer) Integers(list ...int64) {
+	b := redcon.AppendArray(w.Buf, len(list))
+	for _, n := range list {
+		b = redcon.AppendInt(b, n)
+	}
+	w.Buf = b
+}
+
+// AppendHeader appends the header of an aggregate of n elements. kind is its first byte.
+func AppendHeader(b []byte, kind byte, n int) []byte {
+	b = strconv.AppendInt(append(b, kind), int64(n), 10)
+	return append(b, '\r', '\n')
+}
+
+// View looks at bytes as a string without a copy. The arguments of a command do not change until it
+// ends. A string that is kept longer is copied.
+func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

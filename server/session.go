@@ -1,0 +1,202 @@
+package server
+
+import (
+	"errors"
+	"runtime/debug"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/config"
+	"github.com/rlserver/rlserver/server/resp"
+	"github.com/rlserver/rlserver/server/wire"
+)
+
+// A session is what the server knows of one connection: its identity, what its client has asked for,
+// and the batch that is being answered. Its fields belong to the connection's goroutine; only the
+// atomic fields of the identity are read by others.
+type session struct {
+	identity
+	batch
+	conn   *wire.Conn
+	reply  *resp.Writer // the connection's
+	server *Server
+
+	authenticated bool
+	transaction   *transaction // since MULTI
+	executing     bool         // EXEC
+	// restricted: commands do not go straight to their handlers, but through restrict, because there
+	// is a transaction, or a subscription in RESP2.
+	restricted bool
+	// topics are the session's subscriptions. It changes them under the lock of pubsub.
+	topics [2]map[string]struct{}
+	// announced is the address that a replica has announced to listen on.
+	announced config.Address
+	request   request
+}
+
+// A batch is what is in flight: commands that were read together, and replies that wait.
+type batch struct {
+	now int64 // the instant at which the batch was read (µs)
+	// holds is whether replies to changes must wait for the disk, as it was when the batch was read.
+	// mustWait is whether the present command's reply must wait.
+	holds, mustWait bool
+	// lastCommand and runs count commands until they are added to the server's statistics: a counter that
+	// every connection shares must not be touched for every command.
+	lastCommand *command
+	runs        uint64
+	deferred    deferred
+	questions   *questions // nil without a backend
+}
+
+// A request is one command as its handler sees it. It is reused for the next one.
+type request struct {
+	*session
+	args    [][]byte
+	command *command
+	// question and decision stand here and not on a stack, from which a limiter's pointers to them
+	// would send them to the heap.
+	question question
+	// parsed are the words that question was made from, but for the key.
+	parsed   words
+	decision engine.Decision
+}
+
+// An owner is the server as package wire sees it.
+type owner struct{ *Server }
+
+// Open makes the session of a connection, or says why the server does not serve it.
+func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
+	o.stats.connections.Add(1)
+	cfg := o.config()
+	refusal := errMaxClients
+	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
+		refusal = errProtected
+	} else if c := o.sessions.add(cfg.MaxClients, func(id int64) *session {
+		return newSession(o.Server, conn, id, conn.RemoteAddr(), conn.LocalAddr())
+	}); c != nil {
+		return c, ""
+	}
+	o.stats.rejected.Add(1)
+	return nil, refusal
+}
+
+// Conns lists the connections of all sessions.
+func (o owner) Conns() (list []*wire.Conn) {
+	for _, c := range o.sessions.all() {
+		list = append(list, c.conn)
+	}
+	return list
+}
+
+func newSession(s *Server, conn *wire.Conn, id int64, addr, laddr string) *session {
+	now := s.clock.micros()
+	c := &session{
+		conn:          conn,
+		reply:         &conn.Writer,
+		server:        s,
+		authenticated: s.config().RequirePass == "",
+		identity:      identity{id: id, created: now, addr: addr, laddr: laddr},
+		batch:         batch{now: now},
+	}
+	c.request.session = c
+	if s.backend != nil {
+		c.questions = &questions{}
+	}
+	c.queued.Store(notQueueing)
+	c.active.Store(now)
+	return c
+}
+
+// mayAsk says whether the client may send commands: it has authenticated, or no password is needed
+// now.
+func (c *session) mayAsk() bool { return c.authenticated || c.server.config().RequirePass == "" }
+
+func (c *session) resp3() bool { return c.reply.Protocol() == resp.RESP3 }
+
+// arg is argument i as a string.
+func (r *request) arg(i int) string { return string(r.args[i]) }
+
+// BeginBatch reads the clock, once for all commands that were read together.
+func (c *session) BeginBatch() {
+	c.now = c.server.clock.micros()
+	c.active.Store(c.now)
+	c.holds = c.server.holds()
+	c.conn.Trust(c.mayAsk())
+}
+
+// Run runs a command. Meanwhile the limiter fetches the key of the next one.
+func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
+	if next != nil && c.server.prefetch != nil {
+		c.server.prefetch(resp.View(next))
+	}
+	outcome := c.server.dispatch(c, args)
+	if c.mustWait {
+		c.deferReply(c.conn.ReplyStart())
+	}
+	c.conn.Trust(c.mayAsk())
+	return outcome
+}
+
+// EndBatch adds the commands run since the last time to the statistics.
+func (c *session) EndBatch() {
+	if c.runs > 0 {
+		c.server.stats.commands.Add(c.runs)
+		c.lastCommand.calls.Add(c.runs)
+		c.runs = 0
+	}
+}
+
+// count counts one run of a command.
+func (c *session) count(cmd *command) {
+	if c.lastCommand != cmd {
+		c.EndBatch()
+		c.lastCommand = cmd
+		c.last.Store(cmd)
+	}
+	c.runs++
+}
+
+// ProtocolError takes note of a client that has broken the protocol. A client that speaks HTTP gets
+// no answer.
+func (c *session) ProtocolError(err error) (reply string) {
+	c.server.stats.protocolErrors.Add(1)
+	if errors.Is(err, resp.ErrCrossProtocol) {
+		c.server.logger.Warn("connection closed: "+err.Error(), "addr", c.addr)
+		return ""
+	}
+	c.server.logger.Debug("protocol error", "error", err, "addr", c.addr)
+	return "ERR " + err.Error()
+}
+
+// Panicked takes note of a handler's panic, and replaces its reply, which may be half written.
+func (c *session) Panicked(problem any) {
+	c.server.stats.panics.Add(1)
+	c.server.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
+	c.mustWait = false
+	c.cutReplies(c.conn.ReplyStart())
+	c.reply.Error(errPanic)
+}
+
+// Closed removes the session of a connection that has ended.
+func (c *session) Closed() {
+	c.EndBatch()
+	c.deferred.abandon()
+	c.server.monitors.remove(c)
+	c.server.pubsub.unsubscribeAll(c)
+	c.server.sessions.remove(c)
+}
+
+// push sends a message that is no reply, and says whether it may arrive. receiver names the session
+// in the log, if it has to be cut off.
+func (c *session) push(message, receiver string) bool {
+	err := c.conn.Push(message)
+	if errors.Is(err, wire.ErrCutOff) {
+		go c.cutOff(receiver) // to close a connection with TLS can take time
+	}
+	return err == nil
+}
+
+func (c *session) cutOff(receiver string) {
+	c.server.stats.cutOff.Add(1)
+	c.server.logger.Warn(receiver+" cut off: it does not read fast enough", "addr", c.addr, "bytes_waiting", wire.PushBytesMax)
+	c.conn.Kill()
+}

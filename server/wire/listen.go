@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+)
+
+// Addresses are what a server listens on.
+type Addresses struct {
+	Hosts          []string // IP addresses, or localhost
+	Port           int      // on each host; 0 is a free one
+	TLSPort        int      // on each host; 0 is none
+	TLS            TLS
+	UnixSocket     string // a path; empty for none
+	UnixSocketPerm int    // permissions of the Unix socket; 0 leaves them to the umask
+}
+
+// Listen opens addresses, and returns the port. With port 0 the first host gets a free port and the
+// others the same.
+func (s *Server) Listen(a Addresses) (port int, err error) {
+	if port, err = s.listenTCP(a.Hosts, a.Port); err == nil {
+		err = s.listenTLS(a)
+	}
+	if err == nil {
+		err = s.listenUnix(a.UnixSocket, a.UnixSocketPerm)
+	}
+	if err != nil {
+		s.closeListeners()
+	}
+	return port, err
+}
+
+func (s *Server) listenTCP(hosts []string, port int) (int, error) {
+	for _, host := range hosts {
+		address := net.JoinHostPort(host, strconv.Itoa(port))
+		listener, err := net.Listen(network(host), address)
+		if err != nil {
+			return 0, fmt.Errorf("cannot listen on %s: %w", address, err)
+		}
+		s.listeners = append(s.listeners, listener)
+		port = listener.Addr().(*net.TCPAddr).Port
+	}
+	return port, nil
+}
+
+func (s *Server) listenTLS(a Addresses) error {
+	if a.TLSPort == 0 {
+		return nil
+	}
+	tlsConfig, err := newTLS(a.TLS, s.logger)
+	if err != nil {
+		return err
+	}
+	for _, host := range a.Hosts {
+		address := net.JoinHostPort(host, strconv.Itoa(a.TLSPort))
+		listener, err := net.Listen(network(host), address)
+		if err != nil {
+			return fmt.Errorf("cannot listen on %s for TLS: %w", address, err)
+		}
+		s.listeners = append(s.listeners, tls.NewListener(listener, tlsConfig))
+	}
+	return nil
+}
+
+// listenUnix opens a Unix socket. It replaces the socket of a server that has ended, and touches no
+// other file at its path.
+func (s *Server) listenUnix(path string, permissions int) error {
+	if path == "" {
+		return nil
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != os.ModeSocket {
+			return fmt.Errorf("cannot listen on unixsocket %s: there is a file that is not a socket", path)
+		}
+		if nc, err := net.Dial("unix", path); err == nil {
+			_ = nc.Close()
+			return fmt.Errorf("cannot listen on unixsocket %s: another process serves it", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("cannot replace the unixsocket of a server that is gone: %w", err)
+		}
+	}
+	var listener net.Listener
+	var err error
+	withPermissions(permissions, func() { listener, err = net.Listen("unix", path) })
+	if err != nil {
+		return fmt.Errorf("cannot listen on unixsocket %s: %w", path, err)
+	}
+	s.listeners = append(s.listeners, listener)
+	if permissions != 0 {
+		if err := os.Chmod(path, os.FileMode(permissions)); err != nil {
+			return fmt.Errorf("cannot set unixsocketperm: %w", err)
+		}
+	}
+	return nil
+}
+
+// addressText is the peer's address as CLIENT LIST shows it. A peer on a Unix socket has no name of
+// its own, and Redis shows the socket's.
+func addressText(nc net.Conn) string {
+	if local, ok := nc.LocalAddr().(*net.UnixAddr); ok {
+		return local.Name + ":0"
+	}
+	return nc.RemoteAddr().String()
+}
+
+// network keeps 0.0.0.0 to IPv4 and :: to IPv6, so that both can be listened on.
+func network(host string) string {
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "tcp" // localhost
+	case addr.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
+}
+
+// Addrs are the addresses that Listen opened.
+func (s *Server) Addrs() []net.Addr {
+	var addrs []net.Addr
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close() // there is nothing to do about a listener that does not close
+	}
+}

@@ -1,0 +1,344 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socket carries a connection in an event loop. Its state says what it waits for:
+//
+//	reading   commands are read and answered
+//	held      too many replies wait for the peer, or the connection is to leave the loop: nothing
+//	          is read until the peer has read them
+//	pending   replies are deferred (deferred.go): nothing is read until their wait is over
+//	away      a goroutine runs a command that may take long, and the loop does not touch the socket
+//	parting   no more is answered: the replies that have gathered go out, then the end of the
+//	          stream; input is dropped for a moment (see Conn.part)
+//
+// In each of them there may be replies that the peer has not read yet.
+type socket struct {
+	loop   *loop
+	conn   *Conn
+	fd     int    // −1: not begun, or ended
+	events uint32 // for which epoll wakes the loop
+
+	held bool
+	away atomic.Bool
+	// pending; more says whether further commands are to be read afterwards; resumable, that the
+	// deferred replies can be written now.
+	pending         atomic.Bool
+	more, resumable bool
+	// parting until leaves; shut says that the end of the stream has been sent.
+	parting, shut bool
+	leaves        time.Time
+
+	// unsent are the replies that the peer has not read yet. unsentSince is since when it has read
+	// none of them (Server.elapsed), or 0.
+	unsent      backlog
+	unsentSince atomic.Int64
+	queued      int // bytes that the system had not sent at the last dropIfStuck
+	// moved carries the connection once it has left the loop.
+	moved atomic.Pointer[stream]
+}
+
+// begin moves the connection's descriptor from Go's poller, which would be woken by every event for
+// nothing, to the loop. It runs in the accepting goroutine.
+func (so *socket) begin() {
+	s := so.loop.server
+	so.loop.count.Add(1)
+	fd, err := duplicate(so.conn.nc)
+	for backoff := acceptBackoffMin; outOfDescriptors(err) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
+		s.logger.Warn("cannot serve a connection yet", "error", err, "retry_in", backoff)
+		time.Sleep(backoff)
+		fd, err = duplicate(so.conn.nc)
+	}
+	_ = so.conn.nc.Close()
+	if err != nil {
+		s.logger.Warn("cannot serve a connection", "error", err, "addr", so.conn.addr)
+		so.loop.count.Add(-1)
+		so.conn.end()
+		return
+	}
+	so.loop.post(func() { so.join(fd) }) // the loops end after accepting has ended
+}
+
+// outOfDescriptors says whether an error means that the process or the machine has no descriptor to
+// spare at the moment.
+func outOfDescriptors(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
+// duplicate returns a second descriptor of the connection's socket.
+func duplicate(nc net.Conn) (fd int, err error) {
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	problem := raw.Control(func(theirs uintptr) {
+		fd, err = unix.FcntlInt(theirs, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if problem != nil {
+		err = problem
+	}
+	return fd, os.NewSyscallError("dup", err)
+}
+
+func (so *socket) join(fd int) {
+	if so.conn.Killed() {
+		_ = unix.Close(fd)
+		so.loop.count.Add(-1)
+		so.conn.end()
+		return
+	}
+	so.fd, so.events, so.conn.inLoop = fd, unix.EPOLLIN, true
+	so.loop.sockets[int32(fd)] = so
+	if err := so.loop.watch(unix.EPOLL_CTL_ADD, fd, so.events); err != nil {
+		so.fail(err)
+	}
+}
+
+// react does what the events of the socket allow.
+func (so *socket) react(events uint32) {
+	if so.unsent.bytes > 0 && events&^unix.EPOLLIN != 0 {
+		so.resume()
+	}
+	switch {
+	case so.fd < 0 || so.held || events&^unix.EPOLLOUT == 0:
+	case so.pending.Load():
+		so.interrupted(events)
+	case so.shut:
+		so.discard()
+	case !so.parting:
+		so.read()
+	}
+}
+
+// read reads once and answers the commands.
+func (so *socket) read() {
+	f := &so.conn.framer
+	n, errno := rawRead(so.fd, f.Room(so.loop.in))
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		f.Park() // epoll will wake the loop again
+	case errno != 0:
+		so.loop.server.logger.Debug("connection lost", "error", errno, "addr", so.conn.addr)
+		so.end()
+	case n == 0 && so.unsent.bytes == 0:
+		so.end()
+	case n == 0:
+		f.Park()
+		so.part() // a peer that sends no more may still read
+	default:
+		f.Filled(n)
+		so.answer()
+	}
+}
+
+// answer serves the commands that have been read, and leaves the socket in the state that follows.
+func (so *socket) answer() {
+	c, l := so.conn, so.loop
+	c.Buf = l.out
+	more := so.serve()
+	c.framer.Park()
+	waiting := c.wait != NoWait
+	if waiting {
+		so.pend(more)
+	}
+	if l.out, c.Buf = c.Buf[:0], nil; cap(l.out) > 2*outBytesFlush {
+		l.out = nil
+	}
+	switch {
+	case waiting:
+		so.watchPeer()
+	case !more:
+		so.part()
+	case c.slow:
+		so.stepAside()
+	default:
+		so.rearm()
+	}
+}
+
+// serve writes the deferred replies, if there are some, and serves a batch. A panic ends this
+// connection only. Nothing is left in Buf, unless it has to wait.
+func (so *socket) serve() (more bool) {
+	c := so.conn
+	defer func() {
+		if c.wait == NoWait {
+			more = c.Flush() == nil && more
+		}
+	}()
+	defer c.rescue()
+	if so.resumable {
+		so.resumable = false
+		c.resume()
+		if c.Flush() != nil || !so.more { // they leave now, or they would wait with the next ones
+			return false
+		}
+	}
+	return c.serveBatch()
+}
+
+// stepAside has the rest of the batch served in a goroutine of its own, because its next command may
+// take long. The socket belongs to that goroutine until back. Only some of them run at a time, or
+// they would take the processors from the loops.
+func (so *socket) stepAside() {
+	if err := so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0); err != nil {
+		so.fail(err)
+		return
+	}
+	so.away.Store(true)
+	so.conn.inLoop, so.conn.slow = false, false
+	go func() {
+		so.loop.server.loops.aside <- struct{}{}
+		more := so.serve()
+		<-so.loop.server.loops.aside
+		so.loop.post(func() { so.back(more) })
+	}()
+}
+
+// back is the end of stepAside.
+func (so *socket) back(more bool) {
+	c := so.conn
+	so.away.Store(false)
+	waiting := c.wait != NoWait
+	if waiting {
+		so.pend(more)
+	}
+	c.inLoop, c.Buf = true, nil
+	so.events = unix.EPOLLIN
+	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, so.events)
+	switch {
+	case err != nil:
+		so.fail(err)
+	case c.Killed():
+		so.end()
+	case waiting:
+		so.watchPeer()
+	case more:
+		so.rearm()
+	default:
+		so.part()
+	}
+}
+
+// flush writes the bytes that the peer's window takes, and keeps the rest.
+func (so *socket) flush(c *Conn) error {
+	rest := c.Buf
+	c.Buf = c.Buf[:0]
+	if so.unsent.bytes == 0 {
+		var err error
+		if rest, err = so.write(rest); err != nil || len(rest) == 0 {
+			return err
+		}
+	}
+	so.keep(rest)
+	return nil
+}
+
+// write writes what can be written at once, and returns the rest.
+func (so *socket) write(out []byte) (rest []byte, err error) {
+	for len(out) > 0 {
+		n, errno := rawWrite(so.fd, out)
+		switch {
+		case errno == 0:
+			out = out[n:]
+		case errno == unix.EAGAIN:
+			return out, nil
+		case errno != unix.EINTR:
+			return nil, errno
+		}
+	}
+	return nil, nil
+}
+
+// keep keeps replies until the peer reads.
+func (so *socket) keep(out []byte) {
+	if so.unsent.bytes == 0 {
+		so.unsentSince.Store(so.loop.server.elapsed())
+	}
+	so.unsent.add(out)
+	so.loop.server.unsent.Add(int64(len(out)))
+}
+
+// sendKept writes as much of the kept replies as can be written at once.
+func (so *socket) sendKept() error {
+	before := so.unsent.bytes
+	err := so.unsent.send(so.write)
+	so.loop.server.unsent.Add(so.unsent.bytes - before)
+	if so.unsent.bytes == 0 {
+		so.unsentSince.Store(0)
+	} else if so.unsent.bytes < before {
+		so.unsentSince.Store(so.loop.server.elapsed())
+	}
+	return err
+}
+
+// full holds the connection if it is full: commands that have been read then wait as well.
+func (so *socket) full(c *Conn) bool {
+	if so.unsent.bytes > 0 && so.unsent.bytes > c.unsentMax() {
+		so.held = true
+	}
+	return so.held
+}
+
+// resume writes kept replies, and then lets the connection go on if it was held.
+func (so *socket) resume() {
+	switch err := so.sendKept(); {
+	case err != nil:
+		so.end()
+	case so.parting:
+		so.part()
+	case so.pending.Load():
+		so.held = so.held && so.unsent.bytes > so.conn.unsentMax()/2
+		so.rearm()
+	case !so.held || so.conn.detaching:
+		so.rearm()
+	case so.unsent.bytes <= so.conn.unsentMax()/2:
+		so.held = false
+		so.answer()
+	}
+}
+
+// rearm has epoll wake the loop for the event that the connection needs next.
+func (so *socket) rearm() {
+	c := so.conn
+	if c.detaching && so.unsent.bytes == 0 && !so.pending.Load() {
+		so.move()
+		return
+	}
+	so.held = so.held || c.detaching
+	var events uint32
+	switch {
+	case so.pending.Load() && c.wait == LongWait:
+		events = unix.EPOLLRDHUP // the loop must notice when the peer leaves
+	case !so.held && !so.pending.Load():
+		events = unix.EPOLLIN
+	}
+	if so.unsent.bytes > 0 {
+		events |= unix.EPOLLOUT
+	}
+	so.want(events)
+}
+
+func (so *socket) want(events uint32) {
+	if events == so.events {
+		return
+	}
+	so.events = events
+	if err := so.loop.watch(unix.EPOLL_CTL_MOD, so.fd, events); err != nil {
+		so.fail(err)
+	}
+}
+
+// fail ends a connection that the loop cannot serve.
+func (so *socket) fail(err error) {
+	so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
+	so.end()
+}
