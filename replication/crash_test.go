@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // A child process of these tests ends itself at a step of what it does.
@@ -213,7 +214,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			points := map[string]int{}
 			at := 1
 			for ; ; at++ {
-				if raceEnabled && at%5 != 0 && at > 10 {
+				if race.Enabled && at%5 != 0 && at > 10 {
 					continue
 				}
 				if crashOnce(t, name, h, at, points) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // A damageDir is a directory with a file of every kind, and what is in them.
@@ -180,7 +181,7 @@ func TestEveryBit(t *testing.T) {
 	s := newDamageDir(t)
 	for name, whole := range s.files {
 		for bit := range 8 * len(whole) {
-			if raceEnabled && bit%7 != 0 {
+			if race.Enabled && bit%7 != 0 {
 				continue
 			}
 			damaged := bytes.Clone(whole)

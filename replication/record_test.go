@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // keep is a change that outlives the visit.
@@ -277,7 +278,7 @@ func TestRecordsTakeNoMemory(t *testing.T) {
 		if readChanges(payload, visit) != nil || p.flush() != nil {
 			t.Fatal("read")
 		}
-	}); n >= 1 && !raceEnabled {
+	}); n >= 1 && !race.Enabled {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // fewDescriptors is how many a starved server may have open.
@@ -55,7 +57,7 @@ func exhaustDescriptors(s *siege) {
 	if len(served) < fewDescriptors/4 || len(waiting)+refused < n/4 {
 		s.errorf("%d are served, %d wait and %d were closed, of %d descriptors: this proves nothing", len(served), len(waiting), refused, fewDescriptors)
 	}
-	if share > usualShare+starvedShareMax && !raceEnabled {
+	if share > usualShare+starvedShareMax && !race.Enabled {
 		s.errorf("out of descriptors it uses %.2f of a core; before it used %.2f", share, usualShare)
 	}
 	lines := strings.Count(s.p.log.String(), syscall.EMFILE.Error())

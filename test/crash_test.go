@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 var (
@@ -186,7 +188,7 @@ func (r *crashRun) ballast() {
 	c := dialQuietly(r.t, r.n.addr())
 	defer func() { _ = c.Close() }()
 	keys := ballastKeys
-	if raceEnabled { // where everything takes longer, these do as well
+	if race.Enabled { // where everything takes longer, these do as well
 		keys /= 10
 	}
 	for i := 0; i < keys; i += 2000 {

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // repository is the folder of go.mod, seen from this package's tests.
@@ -42,7 +44,7 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "rlserver")
 	args := []string{"build", "-o", binary}
-	if raceEnabled {
+	if race.Enabled {
 		args = append(args, "-race", "-tags", "invariants")
 	}
 	build := exec.Command("go", append(args, "./cmd/rlserver")...)

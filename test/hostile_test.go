@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // vitals is what must be the same, or nearly, after an attack.
@@ -31,7 +33,7 @@ const (
 )
 
 func rssLimit() int64 {
-	if raceEnabled {
+	if race.Enabled {
 		return rssGrowthMaxRace
 	}
 	return rssGrowthMax

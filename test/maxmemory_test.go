@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // The bound on memory, seen from outside: INFO tells what is in use and what was
@@ -112,7 +114,7 @@ func TestMaxMemoryForgetsKeys(t *testing.T) {
 		{"long keys", longPrefix, 2000, maxMemory / 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if raceEnabled && c.step > 2000 {
+			if race.Enabled && c.step > 2000 {
 				t.Skip("takes a minute with the race detector, which the long keys give as much to see")
 			}
 			client := startServer(t, "--maxmemory", "16mb").client()
@@ -177,7 +179,7 @@ func TestMaxMemoryBoundsLogs(t *testing.T) {
 		t.Errorf("INFO has %v", seen)
 	}
 	refused, large := 0, 6
-	if raceEnabled { // a quarter of a minute each
+	if race.Enabled { // a quarter of a minute each
 		large = 2
 	}
 	for i := range large { // logs that want 4 MB each

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 var (
@@ -38,7 +40,7 @@ func TestWireCompare(t *testing.T) {
 	if !*wireFlag {
 		t.Skipf("it measures and proves nothing, so it runs only if asked to: go test ./test -count=1 -v -run %s -wire", t.Name())
 	}
-	if raceEnabled || testing.Short() {
+	if race.Enabled || testing.Short() {
 		t.Log("with -race or -short this shows only that it runs: the figures mean nothing")
 	}
 	onlyWhereProcessesAreMeasured(t)
