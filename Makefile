@@ -6,6 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Tests of the built binary depend on code that go test does not see them use, so a cached
 # result would be worth nothing.
 GOTEST  := $(GO) test -count=1 -timeout 30m
+# A benchmark that compares contestants in rounds runs once and prints its own tables.
+GOBENCH := $(GO) test -count=1 -timeout 30m -run '^$$' -benchtime 1x
 LINT    := build/golangci-lint-v2.15.0
 BENCHTIME ?= 1s
 SOAKTIME  ?= 10m
@@ -55,21 +57,21 @@ docs: ## write docs/COMMANDS.md anew from the command table
 
 bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (6 minutes)
 	test/setup
-	$(GO) test ./test/enginebench -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
-	$(GO) test ./test/enginebench -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
-	$(GOTEST) ./test/enginebench -v -run 'Compare|Memory|TenMillion' -compare -memory -tenmillion
+	$(GO) test ./test/bench/engine -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
+	$(GO) test ./test/bench/engine -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
+	$(GOBENCH) ./test/bench/engine -bench 'Compare|Memory|TenMillion'
 
 bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run TestWireCompare -wire $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
+	$(GOBENCH) ./test/bench/wire -bench . $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
 
 bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run TestRedisBackendCompare -redisspeed
+	$(GOBENCH) ./test/bench/backend -bench .
 
 bench-durability: ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run 'TestDurabilityCost|TestRestartWithTenMillionKeys' -durability
+	$(GOBENCH) ./test/bench/durability -bench .
 
 parity: ## compare a million random steps in Redis and in memory, field by field
 	test/setup
@@ -77,19 +79,19 @@ parity: ## compare a million random steps in Redis and in memory, field by field
 
 attack: ## attack a server by its connections, and see what honest clients notice (half an hour)
 	test/setup
-	$(GOTEST) ./test -v -timeout 60m -run 'TestAttack$$' -attack
+	$(GOTEST) ./test/attack -v -timeout 60m -run 'TestAttack$$' -attack
 
 crash: ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
+	$(GOTEST) ./test/durability -v -timeout 0 -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
 
 links: ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
+	$(GOTEST) ./test/replication -v -timeout 0 -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
 
 soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
+	$(GOTEST) ./test/attack -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
 
 fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)

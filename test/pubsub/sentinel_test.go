@@ -1,0 +1,39 @@
+package pubsub
+
+import (
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/test/harness"
+)
+
+// Real Sentinels find each other through the channel of a server that they watch.
+func TestSentinelsMeetOverAChannel(t *testing.T) {
+	p := harness.StartServer(t)
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatal("redis-server is missing; test/setup installs it")
+	}
+	var sentinels []*redis.SentinelClient
+	for range 2 {
+		config := harness.WriteFile(t, "sentinel.conf", []byte("sentinel monitor mine 127.0.0.1 "+strconv.Itoa(p.Port)+" 2\n"), 0o600)
+		s := harness.StartProcess(t, program, config, "--sentinel", "--port", strconv.Itoa(harness.FreePort(t)))
+		t.Cleanup(func() { _ = s.Stop(syscall.SIGKILL) })
+		c := redis.NewSentinelClient(&redis.Options{Addr: s.Addr()})
+		t.Cleanup(func() { _ = c.Close() })
+		sentinels = append(sentinels, c)
+	}
+	for _, c := range sentinels {
+		harness.Eventually(t, "a Sentinel knows the other and a server that is up", func() bool {
+			known := c.Master(t.Context(), "mine").Val()
+			return known["num-other-sentinels"] == "1" && known["flags"] == "master"
+		})
+	}
+	if got := len(p.Dial().Listed("LIST", "TYPE", "pubsub")); got != 2 {
+		t.Errorf("%d Sentinels listen, want 2", got)
+	}
+}
