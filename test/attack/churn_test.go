@@ -15,7 +15,7 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-var churnFlag = flag.Duration("churn", 2*time.Second, "how long TestAttackChurnSoak goes on; from a minute on it looks for growth")
+var churnFlag = flag.Duration("churn", 0, "how long TestAttackChurnSoak goes on, a minute at least")
 
 // The load of the churn. The keys come from a bounded set or are soon at rest, and maxmemory
 // bounds what they take: what grows is not keys.
@@ -49,16 +49,27 @@ type churn struct {
 	visits  atomic.Int64
 }
 
+var churnFlags = []string{"--maxmemory", churnMemory, "--write-timeout", "5"}
+
 // Under full load, with connections, monitors and settings that come and go, nothing grows
 // without end.
 func TestAttackChurnSoak(t *testing.T) {
+	if *churnFlag < growthMinDuration {
+		t.Skip("a soak: make soak-wire")
+	}
 	var table attackTable
-	flags := []string{"--maxmemory", churnMemory, "--write-timeout", "5"}
-	attack{name: "churn", flags: flags, fire: churnSoak}.besiege(t, &table)
+	attack{name: "churn", flags: churnFlags, fire: func(s *siege) {
+		for _, problem := range growth(s.churn(*churnFlag)) {
+			s.t.Error(problem)
+		}
+	}}.besiege(t, &table)
 	t.Logf("\n%s", &table)
 }
 
-func churnSoak(s *siege) {
+// churnAWhile is too short to see growth. Like every attack it must leave nothing behind.
+func churnAWhile(s *siege) { s.churn(span(2*time.Second, 20*time.Second)) }
+
+func (s *siege) churn(lasting time.Duration) (samples []vital) {
 	c := &churn{s: s, ended: make(chan struct{})}
 	for i := range churnPipelines {
 		c.working.Go(func() { c.pipeline(i) })
@@ -68,15 +79,11 @@ func churnSoak(s *siege) {
 	}
 	c.working.Go(c.operate)
 	c.working.Go(c.monitor)
-	samples := c.sample(*churnFlag)
+	samples = c.sample(lasting)
 	close(c.ended)
 	c.working.Wait()
 	s.note("%d checks, %d visits", c.checks.Load(), c.visits.Load())
-	if *churnFlag >= growthMinDuration {
-		for _, problem := range growth(samples) {
-			s.t.Error(problem)
-		}
-	}
+	return samples
 }
 
 // over says whether the churn has ended, after a pause.

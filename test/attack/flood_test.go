@@ -82,12 +82,12 @@ func (s *siege) ping(c *harness.Conn, who string) {
 // beTurnedAway connects and must be told that there are too many. One that talks before it
 // listens may be reset before it has heard that, as with Redis.
 func beTurnedAway(addr string, talks bool) error {
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	nc, err := net.DialTimeout("tcp", addr, harness.Patience)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(harness.Patience))
 	if talks {
 		_, _ = io.WriteString(nc, harness.Command("PING"))
 	}
@@ -153,7 +153,7 @@ func visitAndLeave(addr string, source net.IP, manner int) error {
 		return err
 	}
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(harness.Patience))
 	if way.reset {
 		_ = nc.(*net.TCPConn).SetLinger(0)
 	}

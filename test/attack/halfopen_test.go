@@ -17,7 +17,7 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-var halfOpenFlags = []string{"--timeout", "1", "--write-timeout", "1", "--output-buffer-limit", "1mb"}
+var halfOpenFlags = []string{"--timeout", "3", "--write-timeout", "3", "--output-buffer-limit", "1mb"}
 
 // halfOpen has peers that are there and are not: who say nothing any more, who vanish without
 // a word to the network either, whose process stands still, who have said that they send no
@@ -29,9 +29,9 @@ func halfOpen(s *siege) {
 	seesKeepAlive(s)
 	stopped := startStopped(s, n/10)
 	shutDown(s, n)
-	s.waitClients(0, time.Second+closingLag)
+	s.waitClients(0, 3*time.Second+closingLag)
 	for i, c := range silent[n/5:] {
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(harness.Patience))
 		if rest, err := io.ReadAll(c.Reader); err != nil || len(rest) > 0 {
 			s.errorf("silent connection %d ended with %q and %v; want the end", i, rest, err)
 		}
@@ -130,7 +130,7 @@ func shutDown(s *siege, n int) {
 		if i%10 == 0 {
 			continue
 		}
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(harness.Patience))
 		if answers, err := io.ReadAll(c.Reader); err != nil || string(answers) != "+PONG\r\n+PONG\r\n" {
 			s.errorf("connection %d, which sends no more, was answered %q and %v", i, answers, err)
 		}

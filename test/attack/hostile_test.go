@@ -59,7 +59,7 @@ func readVitals(c *harness.Conn) vitals {
 // recovers waits until the same process is back to about what it was.
 func (before vitals) recovers(c *harness.Conn) {
 	c.T.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(harness.Patience)
 	for {
 		now := readVitals(c)
 		if now.runID != before.runID {
@@ -208,8 +208,7 @@ func TestHostilePromises(t *testing.T) {
 // EOF, and nothing worse. Every stream follows from its seed.
 func TestHostileRandomStreams(t *testing.T) {
 	const streams, piecesMax = 400, 200
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	const seed = 1
 	p := harness.StartServer(t)
 	c := p.Dial()
 	before := readVitals(c)
@@ -229,7 +228,7 @@ func TestHostileRandomStreams(t *testing.T) {
 			}
 		}
 		conn := p.Dial()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(harness.Patience))
 		_, _ = conn.Write(stream.Bytes())
 		_ = conn.Conn.(*net.TCPConn).CloseWrite()
 		if _, err := io.Copy(io.Discard, conn.Reader); err != nil && !errors.Is(err, syscall.ECONNRESET) {
@@ -291,9 +290,7 @@ func TestHostileNeverReads(t *testing.T) {
 		}
 	}
 	sending.Wait()
-	if slowest > time.Second {
-		t.Errorf("another client waited %v for its answer", slowest)
-	}
+	harness.Within(t, time.Second, slowest, "the slowest answer to another client")
 	for _, conn := range conns {
 		_ = conn.Close()
 	}
@@ -344,12 +341,12 @@ func TestHostileChurn(t *testing.T) {
 // visit connects, and leaves in one of four manners: without a word, with QUIT, after an
 // answer, or with a reset.
 func visit(addr string, manner int) error {
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	nc, err := net.DialTimeout("tcp", addr, harness.Patience)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(harness.Patience))
 	say, want := "PING\r\n", "+PONG\r\n"
 	switch manner {
 	case 0:

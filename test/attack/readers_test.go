@@ -25,13 +25,13 @@ var (
 	// which here is every 0.4 seconds: a machine that is busy must not make that the timeout.
 	slowFlags = []string{"--write-timeout", "2", "--output-buffer-limit", "1mb"}
 	// Who takes answers is not idle.
-	slowIdleFlags = []string{"--timeout", "1", "--output-buffer-limit", "1mb"}
+	slowIdleFlags = []string{"--timeout", "3", "--output-buffer-limit", "1mb"}
 )
 
 const (
 	deafTimeout = 2 * time.Second
 	// deafPatience is for making answers until nothing fits anywhere, and for closing.
-	deafPatience = 20 * time.Second
+	deafPatience = harness.Patience
 	// closingLag is how much later than its timeout a connection may be closed: the server
 	// looks every second.
 	closingLag = 3 * time.Second
@@ -203,7 +203,7 @@ const (
 // buffer becomes writable only when a good part of it is free, which at this pace is after
 // many write-timeouts: that a server cannot write does not mean that its peer takes nothing.
 func readSlowly(s *siege) {
-	n, slow := size(4, 16), span(5*time.Second, 12*time.Second)
+	n, slow := size(4, 16), span(6*time.Second, 12*time.Second)
 	docs := s.ask("COMMAND", "DOCS")
 	talks := make([]talk, n)
 	for i := range talks {

@@ -22,7 +22,7 @@ func TestRedisUserAndPasswordFile(t *testing.T) {
 	r.do(append([]any{"acl", "setuser", "limiter", "on", ">secret"}, fields(aclRules)...)...)
 	r.do("config", "set", "requirepass", "other")
 	file := harness.WriteFile(t, "password", []byte("secret\n"), 0o600)
-	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password-file", file)
+	p := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password-file", file)
 	c := p.Client()
 	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
 		for _, op := range []string{"RL.CHECK", "RL.PEEK", "RL.REFUND"} {
@@ -38,12 +38,12 @@ func TestRedisUserAndPasswordFile(t *testing.T) {
 	if strings.Contains(p.Log.String(), "secret") {
 		t.Errorf("the log tells the password:\n%s", p.Log)
 	}
-	denied := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password", "wrong")
+	denied := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password", "wrong")
 	if err := denied.Client().Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err(); err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") || !strings.Contains(err.Error(), "WRONGPASS") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	// The keys outside of the prefix are not the user's.
-	outside := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password-file", file, "--redis-prefix", "other:")
+	outside := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password-file", file, "--redis-prefix", "other:")
 	if err := outside.Client().Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("with a prefix that is not the user's: %v", err)
 	}
@@ -59,7 +59,7 @@ func fields(text string) (list []any) {
 // The database and the prefix are those that were asked for, and keys expire when at rest.
 func TestRedisDatabaseAndPrefix(t *testing.T) {
 	r := startFaultyRedis(t)
-	c := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-db", "3", "--redis-prefix", "mine/").Client()
+	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-db", "3", "--redis-prefix", "mine/").Client()
 	three := redis.NewClient(&redis.Options{Addr: r.Addr(), DB: 3})
 	t.Cleanup(func() { _ = three.Close() })
 	for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
@@ -90,7 +90,7 @@ func TestRedisDatabaseAndPrefix(t *testing.T) {
 func TestRedisLogIsCompact(t *testing.T) {
 	const limit, long, cutsWanted = 2000, 200, 3
 	r := startFaultyRedis(t)
-	c := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr()).Client()
+	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr()).Client()
 	longest, last, cuts := int64(0), int64(0), 0
 	for deadline := time.Now().Add(30 * time.Second); cuts < cutsWanted && time.Now().Before(deadline); {
 		harness.Integers(t, c, "RL.CHECK", "k", "sliding_window_log", limit, "500ms")
@@ -140,7 +140,7 @@ func TestRedisBehindSentinel(t *testing.T) {
 		sentinels = append(sentinels, s.Addr())
 	}
 	awaitSentinels(t, sentinels)
-	c := harness.StartServer(t, "--backend", "redis-sentinel", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").Client()
+	c := harness.StartServer(t, "--backend", "redis-sentinel", "--redis-timeout", "20s", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").Client()
 	awaitDecision(t, c)
 	harness.Integers(t, c, "RL.CHECK", "kept", "sliding_window_log", 10, "1h")
 	if n := primary.c.Wait(t.Context(), 1, 0).Val(); n != 1 {

@@ -58,7 +58,7 @@ var faults = []fault{
 	{"loading", true, func(r *faultyRedis) { r.load() }, (*faultyRedis).loadFast},
 	// It says about three times in a timeout that it loads: what is left of the timeout after
 	// the last is too short to tell by it that Redis is silent.
-	{"loading, and answering seldom", true, func(r *faultyRedis) { r.load("--key-load-delay", "1200") }, (*faultyRedis).loadFast},
+	{"loading, and answering seldom", true, func(r *faultyRedis) { r.load("--key-load-delay", "4000") }, (*faultyRedis).loadFast},
 	{"demoted", true, func(r *faultyRedis) { r.do("replicaof", "127.0.0.1", "1") }, func(r *faultyRedis) { r.do("replicaof", "no", "one") }},
 	{"another password", true, func(r *faultyRedis) {
 		r.do("config", "set", "requirepass", "secret")
@@ -80,7 +80,7 @@ func (r *faultyRedis) load(settings ...string) {
 func (r *faultyRedis) loadFast() { r.do("config", "set", "key-load-delay", "0") }
 
 const (
-	faultTimeout = 300 * time.Millisecond
+	faultTimeout = time.Second
 	faultLimit   = 10
 	faultShare   = 2
 )
@@ -90,8 +90,9 @@ const (
 func TestRedisFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			r := startFaultyRedis(t)
-			p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", "300ms", "--local-share", strconv.Itoa(faultShare))
+			p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", faultTimeout.String(), "--local-share", strconv.Itoa(faultShare))
 			c := p.Client()
 			if got := harness.Integers(t, c, "RL.CHECK", "before", "token_bucket", faultLimit, "1h"); got[0] != 1 || got[2] != faultLimit-1 {
 				t.Fatalf("before: %v", got)
@@ -134,9 +135,7 @@ func (f fault) judge(t *testing.T, c *redis.Client, policy string) (asked int) {
 	for i := range questions {
 		start := time.Now()
 		got, err := c.Do(t.Context(), "RL.CHECK", "key:"+policy, "token_bucket", faultLimit, "1h").Int64Slice()
-		if took := time.Since(start); took > faultTimeout+2*time.Second {
-			t.Errorf("%s: question %d took %v; the timeout is %v", policy, i, took, faultTimeout)
-		}
+		harness.Within(t, faultTimeout+2*time.Second, time.Since(start), fmt.Sprintf("%s: question %d", policy, i))
 		switch text := fmt.Sprint(got, err); {
 		case policy == "error":
 			if err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") {
@@ -151,7 +150,7 @@ func (f fault) judge(t *testing.T, c *redis.Client, policy string) (asked int) {
 			admitted += int(got[0])
 		}
 	}
-	if took := time.Since(began); f.opens && took > 3*faultTimeout+2*time.Second {
+	if took := time.Since(began); f.opens && took > questions*faultTimeout/2 {
 		t.Errorf("%s: %d questions took %v: they have waited each for itself", policy, questions, took)
 	}
 	if policy == "local" && admitted != faultLimit/faultShare {
@@ -168,7 +167,7 @@ func (f fault) judge(t *testing.T, c *redis.Client, policy string) (asked int) {
 // awaitDecision waits until Redis decides again.
 func awaitDecision(t *testing.T, c *redis.Client) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(harness.Patience)
 	for n := 0; ; n++ {
 		got, err := c.Do(t.Context(), "RL.CHECK", fmt.Sprint("after:", n), "token_bucket", faultLimit, "1h").Int64Slice()
 		if err == nil && got[2] == faultLimit-1 {
@@ -191,7 +190,7 @@ func integersOrOK(t *testing.T, c *redis.Client, args ...any) {
 // judgeLog sees that the log tells of the outage once, and of its end.
 func judgeLog(t *testing.T, p *harness.Process) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(harness.Patience)
 	for !strings.Contains(p.Log.String(), "Redis decides again") && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -204,15 +203,15 @@ func judgeLog(t *testing.T, p *harness.Process) {
 // While Redis is stopped, two hundred callers ask one question after the other: each waits
 // for at most one timeout, not for one a question.
 func TestDeadRedisCostsOneTimeout(t *testing.T) {
-	const callers, timeout = 200, 500 * time.Millisecond
+	const callers, timeout = 200, time.Second
 	r := startFaultyRedis(t)
-	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", "500ms", "--on-redis-failure", "allow")
+	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", timeout.String(), "--on-redis-failure", "allow")
 	awaitDecision(t, p.Client())
 	_ = r.Cmd.Process.Signal(syscall.SIGSTOP)
 	defer func() { _ = r.Cmd.Process.Signal(syscall.SIGCONT) }()
 	var asking sync.WaitGroup
 	var slow, asked atomic.Int64
-	end := time.Now().Add(2 * time.Second)
+	end := time.Now().Add(4 * time.Second)
 	for i := range callers {
 		c := p.Dial()
 		asking.Go(func() {
@@ -230,7 +229,7 @@ func TestDeadRedisCostsOneTimeout(t *testing.T) {
 				}
 			}
 			slow.Add(int64(waited))
-			if waited > 1 {
+			if waited > 1 && harness.TimesMatter {
 				t.Errorf("caller %d has waited %d times", i, waited)
 			}
 		})
@@ -298,7 +297,7 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 	r.do("set", "rl:digits", "t12345")
 	r.do("set", "rl:cut", "w9999999999000000000")
 	foreign := []string{"list", "hash", "text", "digits", "cut"}
-	c := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr()).Client()
+	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr()).Client()
 	dump := func(key string) string { return r.c.Dump(t.Context(), "rl:"+key).Val() }
 	for _, policy := range []string{"error", "allow", "deny", "local"} {
 		integersOrOK(t, c, "CONFIG", "SET", "on-redis-failure", policy)

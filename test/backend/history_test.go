@@ -80,6 +80,9 @@ func (w *history) judge(t *testing.T, limit int, killed time.Time, unreplicated 
 			}
 		}
 		beyond := max(len(k.admitted)-limit, 0)
+		if beyond > limit {
+			t.Errorf("%s: %d were admitted; two primaries admit at most %d each", k.name, len(k.admitted), limit)
+		}
 		if beyond > before {
 			t.Errorf("%s: %d over the limit of %d; at most %d were admitted within %v of the end", k.name, beyond, limit, before, unreplicated)
 		}
@@ -91,7 +94,6 @@ func (w *history) judge(t *testing.T, limit int, killed time.Time, unreplicated 
 			}
 			if k.primary != 0 || !strings.HasPrefix(text, "UNAVAILABLE ") {
 				t.Errorf("%s of primary %d: %s", k.name, k.primary, text)
-				break
 			}
 		}
 		// What such a question took has reached the replica, and the answer not the caller.

@@ -12,7 +12,7 @@ import (
 // answers come in order with messages in between.
 func TestPubsubWithABackend(t *testing.T) {
 	r := harness.StartRedis(t)
-	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr())
+	p := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr())
 	c, publisher := p.Dial(), p.Dial()
 	c.MustSay("ERR MULTI is not available with --backend redis: answers that Redis decides cannot stand in EXEC's; send the commands without it", "MULTI")
 	c.MustSay("ERR EXEC without MULTI", "EXEC")

@@ -16,7 +16,7 @@ import (
 
 var (
 	crashesFlag   = flag.Int("crashes", 0, "how often TestCrash kills a server; 0 is a few times")
-	crashSeedFlag = flag.Uint64("crashseed", 0, "`seed` of TestCrash; 0 is a new one each time")
+	crashSeedFlag = flag.Uint64("crashseed", 0, "`seed` of TestCrash; 0 is a new one each time with -crashes, and else always the same")
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 	crashLifeMax = 400 * time.Millisecond
 	// crashTriesMax is how many times as often a server is killed where what the test is about
 	// has not been met before.
-	crashTriesMax = 10
+	crashTriesMax = 50
 	// everySecond is what may be forgotten with appendfsync everysec.
 	everySecond = time.Second
 	// flushKept is how long a server lives after a FLUSHALL with everysec: for longer than what
@@ -69,7 +69,7 @@ func (c *crashCounts) shown() bool {
 // over its limit; with everysec no more than the last second.
 func TestCrash(t *testing.T) {
 	seed := *crashSeedFlag
-	if seed == 0 {
+	if seed == 0 && *crashesFlag > 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	for _, fsync := range []string{"always", "everysec"} {

@@ -47,7 +47,7 @@ func TestOrderlyEnd(t *testing.T) {
 			_, _ = n.Try(append([]string{"SHUTDOWN"}, words...)...) // answered by the end
 			select {
 			case <-n.Done:
-			case <-time.After(20 * time.Second):
+			case <-time.After(harness.Patience):
 				n.T.Fatalf("SHUTDOWN %v: it still runs\n%s", words, n.Log)
 			}
 			if n.Err != nil {
@@ -104,7 +104,7 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("LASTSAVE before the first is %s", got)
 	}
 	take(n, 5)
-	n.AwaitThat("a snapshot is there", 10*time.Second, func() bool { return n.Ask("LASTSAVE").Text != "0" })
+	n.AwaitThat("a snapshot is there", func() bool { return n.Ask("LASTSAVE").Text != "0" })
 	if age := time.Now().Unix() - n.Count("rdb_last_save_time"); age < 0 || age > 10 {
 		t.Errorf("rdb_last_save_time is %d s ago", age)
 	}
@@ -119,8 +119,8 @@ func TestSnapshots(t *testing.T) {
 	mustHaveTaken(n, 6)
 	take(n, 1)
 	n.MustSay("Background saving started", "BGSAVE")
-	n.AwaitField("rdb_bgsave_in_progress", "0", 10*time.Second)
-	n.AwaitField("rdb_changes_since_last_save", "0", 10*time.Second)
+	n.AwaitField("rdb_bgsave_in_progress", "0")
+	n.AwaitField("rdb_changes_since_last_save", "0")
 	take(n, 1)
 	n.Kill()
 	n.Start("--save", "")
@@ -136,7 +136,7 @@ func TestAppendOnlyTurnedOn(t *testing.T) {
 	take(n, 4)
 	n.MustSay("OK", "CONFIG", "SET", "appendonly", "yes")
 	take(n, 4)
-	n.AwaitField("aof_rewrite_in_progress", "0", 10*time.Second)
+	n.AwaitField("aof_rewrite_in_progress", "0")
 	if n.Field("aof_enabled") != "1" || n.Field("aof_last_bgrewrite_status") != "ok" {
 		t.Errorf("INFO: %s", n.Ask("INFO", "persistence").Text)
 	}
@@ -206,7 +206,7 @@ func TestDamage(t *testing.T) {
 			n.Dial().Fill("base:", "sliding_window_log", 3000)
 			take(n, 4)
 			n.MustSay("Background append only file rewriting started", "BGREWRITEAOF")
-			n.AwaitField("aof_rewrite_in_progress", "0", 10*time.Second)
+			n.AwaitField("aof_rewrite_in_progress", "0")
 			n.MustSay("OK", "SAVE")
 			take(n, 4)
 			for i := range 30 { // frames behind the damage

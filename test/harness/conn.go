@@ -31,14 +31,14 @@ func (p *Process) Dial() *Conn {
 		p.T.Fatal(err)
 	}
 	p.T.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(Patience))
 	return &Conn{p.T, nc, bufio.NewReader(nc)}
 }
 
 // DialAddr connects without leaving anything to be done when the test ends.
 func DialAddr(t testing.TB, addr string) *Conn {
 	t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, askTimeMax)
+	nc, err := net.DialTimeout("tcp", addr, Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (c *Conn) Fill(prefix, algorithm string, n int) {
 // MustBeClosed wants the connection's end, and nothing before it.
 func (c *Conn) MustBeClosed() {
 	c.T.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(Patience))
 	switch b, err := c.Reader.ReadByte(); {
 	case err == nil:
 		c.T.Errorf("the connection is open and sends %q", b)

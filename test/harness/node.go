@@ -31,9 +31,6 @@ type Node struct {
 	*Process
 }
 
-// startTimeMax is the longest that a node may load what is on its disk.
-const startTimeMax = 60 * time.Second
-
 // NewNode makes a node that does not run yet. It is killed when the test ends.
 func NewNode(t testing.TB, flags ...string) *Node {
 	t.Helper()
@@ -75,7 +72,7 @@ func (n *Node) Start(more ...string) {
 // Await waits until a node that was launched answers PING.
 func (n *Node) Await() {
 	n.T.Helper()
-	for deadline := time.Now().Add(startTimeMax); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience); ; time.Sleep(5 * time.Millisecond) {
 		if reply, err := n.Try("PING"); err == nil && (reply.Text == "PONG" || strings.HasPrefix(reply.Text, "NOAUTH")) {
 			return
 		}
@@ -85,7 +82,7 @@ func (n *Node) Await() {
 		default:
 		}
 		if time.Now().After(deadline) {
-			n.T.Fatalf("the node does not answer after %v\n%s", startTimeMax, n.Log)
+			n.T.Fatalf("the node does not answer after %v\n%s", Patience, n.Log)
 		}
 	}
 }
@@ -106,20 +103,17 @@ func (n *Node) End(signal os.Signal) {
 	}
 }
 
-// askTimeMax bounds one question to a node.
-const askTimeMax = 20 * time.Second
-
 // Try asks one question over a connection of its own.
 func (n *Node) Try(words ...string) (Value, error) { return AskAt(n.Addr(), words...) }
 
 // AskAt asks the server at an address one question.
 func AskAt(addr string, words ...string) (Value, error) {
-	nc, err := net.DialTimeout("tcp", addr, askTimeMax)
+	nc, err := net.DialTimeout("tcp", addr, Patience)
 	if err != nil {
 		return Value{}, err
 	}
 	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(askTimeMax))
+	_ = nc.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(nc, Command(words...)); err != nil {
 		return Value{}, err
 	}
@@ -190,18 +184,18 @@ func (n *Node) Remaining(key, algorithm string, limit int) int64 {
 }
 
 // AwaitField waits until a field of INFO has a value.
-func (n *Node) AwaitField(name, want string, atMost time.Duration) {
+func (n *Node) AwaitField(name, want string) {
 	n.T.Helper()
-	n.AwaitThat(name+" is "+want, atMost, func() bool { return n.Field(name) == want })
+	n.AwaitThat(name+" is "+want, func() bool { return n.Field(name) == want })
 }
 
 // AwaitThat waits until a condition holds, and shows INFO and the log if it does not.
-func (n *Node) AwaitThat(condition string, atMost time.Duration, holds func() bool) {
+func (n *Node) AwaitThat(condition string, holds func() bool) {
 	n.T.Helper()
 	for began := time.Now(); !holds(); Pause() {
-		if time.Since(began) > atMost {
+		if time.Since(began) > Patience {
 			reply, _ := n.Try("INFO", "everything")
-			n.T.Fatalf("port %d: not so after %v: %s\n%s\n%s", n.Port, atMost, condition, reply.Text, n.Log)
+			n.T.Fatalf("port %d: not so after %v: %s\n%s\n%s", n.Port, Patience, condition, reply.Text, n.Log)
 		}
 	}
 }
@@ -269,15 +263,12 @@ func (n *Node) LastIncrement() string {
 // Kill ends the node at once, by SIGKILL.
 func (n *Node) Kill() { _ = n.Stop(syscall.SIGKILL) }
 
-// SyncTimeMax is how long a replica may take to catch up with a primary that rests.
-const SyncTimeMax = 30 * time.Second
-
 // AwaitSync waits until a replica has all that its primary has. Nobody may change anything
 // meanwhile.
 func AwaitSync(primary *Node, replicas ...*Node) {
 	primary.T.Helper()
 	for _, r := range replicas {
-		r.AwaitThat("it has what the primary has", SyncTimeMax, func() bool {
+		r.AwaitThat("it has what the primary has", func() bool {
 			// The primary is asked last: it may have drained its last changes just now.
 			link, at, history := r.Field("master_link_status"), r.Field("slave_repl_offset"), r.Field("master_replid")
 			return link == "up" && at == primary.Field("master_repl_offset") && history == primary.Field("master_replid")

@@ -80,7 +80,7 @@ func StartRedis(t testing.TB, flags ...string) *Process {
 func StartProcess(t testing.TB, path string, args ...string) *Process {
 	t.Helper()
 	p := launchProcess(t, path, args...)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(Patience)
 	for {
 		nc, err := net.Dial("tcp", p.Addr())
 		if err == nil {
@@ -135,7 +135,7 @@ func (p *Process) Stop(signal os.Signal) error {
 	select {
 	case <-p.Done:
 		return p.Err
-	case <-time.After(20 * time.Second):
+	case <-time.After(Patience):
 		_ = p.Cmd.Process.Kill()
 		<-p.Done
 		return errors.New("it had to be killed")

@@ -133,7 +133,7 @@ func TestShutdownByCommand(t *testing.T) {
 		other.MustBeClosed()
 		select {
 		case <-p.Done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(harness.Patience):
 			t.Fatalf("it still runs\n%s", p.Log)
 		}
 		if p.Err != nil || !strings.Contains(p.Log.String(), "shutdown was asked for") {

@@ -127,7 +127,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 			}
 			select {
 			case <-p.Done:
-			case <-time.After(5 * time.Second):
+			case <-time.After(harness.Patience):
 				t.Fatalf("it still runs %v after the signal\n%s", time.Since(signalled), p.Log)
 			}
 			if p.Err != nil {
@@ -149,7 +149,7 @@ func refusesConnections(t *testing.T, p *harness.Process, signalled time.Time) {
 		if err == nil {
 			_ = nc.Close()
 		}
-		if time.Since(signalled) > 2*time.Second {
+		if time.Since(signalled) > harness.Patience {
 			t.Fatalf("%v after the signal connecting gives %v; want %v", time.Since(signalled), err, syscall.ECONNREFUSED)
 		}
 		time.Sleep(2 * time.Millisecond)
@@ -232,7 +232,7 @@ func TestShutdownAnswersLateReader(t *testing.T) {
 	}
 	select {
 	case <-p.Done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(harness.Patience):
 		t.Fatalf("it still runs %v after the signal\n%s", time.Since(signalled), p.Log)
 	}
 }
@@ -248,7 +248,7 @@ func TestShutdownTimeout(t *testing.T) {
 	}
 	select {
 	case <-p.Done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(harness.Patience):
 		t.Fatalf("it still runs %v after the signal\n%s", time.Since(signalled), p.Log)
 	}
 	if took := time.Since(signalled); took < 900*time.Millisecond {

@@ -92,7 +92,7 @@ func TestReplicaAnswers(t *testing.T) {
 	}
 	before := primary.Count("sync_partial_ok")
 	primary.MustSay("1", "CLIENT", "KILL", "TYPE", "replica")
-	primary.AwaitThat("the replica is back", harness.SyncTimeMax, func() bool { return primary.Count("sync_partial_ok") == before+1 })
+	primary.AwaitThat("the replica is back", func() bool { return primary.Count("sync_partial_ok") == before+1 })
 }
 
 // A replica that becomes a primary keeps what it has and admits; when it follows again, what
@@ -120,7 +120,7 @@ func TestFollowAgain(t *testing.T) {
 			mustPeek(replica, "only there", 9)
 			mustEqual(t, primary, replica)
 			if disk == "yes" {
-				replica.AwaitField("aof_rewrite_in_progress", "0", 10*time.Second)
+				replica.AwaitField("aof_rewrite_in_progress", "0")
 				replica.Kill()
 				replica.Start() // as a primary, with what is on its disk
 				mustPeek(replica, "only here", 10)
@@ -136,14 +136,14 @@ func TestReplicationWithPassword(t *testing.T) {
 	mustTake(primary, "k")
 	primary.MustSay("OK", "CONFIG", "SET", "requirepass", "secret")
 	replica := harness.StartNode(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port))
-	replica.AwaitThat("the log says why there is no link", 10*time.Second, func() bool { return strings.Contains(replica.Log.String(), "NOAUTH") })
+	replica.AwaitThat("the log says why there is no link", func() bool { return strings.Contains(replica.Log.String(), "NOAUTH") })
 	replica.MustSay("OK", "CONFIG", "SET", "masterauth", "wrong")
-	replica.AwaitThat("the log says that it is wrong", 10*time.Second, func() bool { return strings.Contains(replica.Log.String(), "WRONGPASS") })
+	replica.AwaitThat("the log says that it is wrong", func() bool { return strings.Contains(replica.Log.String(), "WRONGPASS") })
 	if replica.Field("master_link_status") != "down" || replica.Field("master_link_down_since_seconds") == "" {
 		t.Errorf("INFO: %s", replica.Ask("INFO", "replication").Text)
 	}
 	replica.MustSay("OK", "CONFIG", "SET", "masterauth", "secret")
-	replica.AwaitField("master_link_status", "up", 10*time.Second)
+	replica.AwaitField("master_link_status", "up")
 	mustPeek(replica, "k", 9)
 	if strings.Contains(replica.Log.String(), "secret") {
 		t.Error("the password is in the log")
@@ -160,7 +160,7 @@ func TestReplicationOverTLS(t *testing.T) {
 	mustTake(primary, "k")
 	replicaPort := strconv.Itoa(harness.FreePort(t))
 	replica := harness.StartNode(t, append(own, "--tls-replication", "yes", "--tls-port", replicaPort, "--replicaof", "127.0.0.1 "+port)...)
-	replica.AwaitField("master_link_status", "up", 10*time.Second)
+	replica.AwaitField("master_link_status", "up")
 	mustPeek(replica, "k", 9)
 	mustTake(primary, "k")
 	if got := primary.Ask("WAIT", "1", "5000").Text; got != "1" {
@@ -174,7 +174,7 @@ func TestReplicationOverTLS(t *testing.T) {
 	strangerCert, strangerKey := stranger.Sign(t, t.TempDir(), 3)
 	other := harness.StartNode(t, "--tls-replication", "yes", "--tls-cert-file", strangerCert, "--tls-key-file", strangerKey,
 		"--tls-ca-cert-file", stranger.File, "--tls-port", strconv.Itoa(harness.FreePort(t)), "--replicaof", "127.0.0.1 "+port)
-	other.AwaitThat("the log says that the certificate is no good", 10*time.Second, func() bool { return strings.Contains(other.Log.String(), "certificate") })
+	other.AwaitThat("the log says that the certificate is no good", func() bool { return strings.Contains(other.Log.String(), "certificate") })
 	if got := other.Field("master_link_status"); got != "down" {
 		t.Errorf("with another authority the link is %s", got)
 	}
@@ -184,26 +184,26 @@ func TestReplicationOverTLS(t *testing.T) {
 func TestMinReplicasToWrite(t *testing.T) {
 	primary := harness.StartNode(t, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 	const few = "NOREPLICAS Not enough good replicas to write."
-	primary.AwaitThat("changes are refused", 5*time.Second, func() bool { _, err := primary.Check("k", "token_bucket", 10, 1); return err != nil })
+	primary.AwaitThat("changes are refused", func() bool { _, err := primary.Check("k", "token_bucket", 10, 1); return err != nil })
 	primary.MustFail(few, "RL.CHECK", "k", "token_bucket", "10", "60")
 	primary.MustFail(few, "FLUSHALL")
 	if got := primary.Ask("RL.PEEK", "k", "token_bucket", "10", "60"); len(got.Parts) != 6 {
 		t.Errorf("RL.PEEK: %+v", got)
 	}
 	_, l := startReplica(t, primary)
-	primary.AwaitField("min_slaves_good_slaves", "1", harness.SyncTimeMax)
-	primary.AwaitThat("changes are accepted", 5*time.Second, func() bool { _, err := primary.Check("m", "token_bucket", 10, 1); return err == nil })
+	primary.AwaitField("min_slaves_good_slaves", "1")
+	primary.AwaitThat("changes are accepted", func() bool { _, err := primary.Check("m", "token_bucket", 10, 1); return err == nil })
 	l.set(weather{hole: true})
 	held := time.Now()
-	primary.AwaitThat("changes are refused again", 10*time.Second, func() bool {
+	primary.AwaitThat("changes are refused again", func() bool {
 		reply := primary.Ask("RL.CHECK", "n", "token_bucket", "1000000", "60")
 		return reply.Text == few
 	})
 	t.Logf("refused %v after nothing of the only replica arrived any more; min-replicas-max-lag is 2 s", time.Since(held).Round(10*time.Millisecond))
 	l.set(weather{})
-	primary.AwaitThat("changes are accepted again", 10*time.Second, func() bool { _, err := primary.Check("m", "token_bucket", 10, 1); return err == nil })
+	primary.AwaitThat("changes are accepted again", func() bool { _, err := primary.Check("m", "token_bucket", 10, 1); return err == nil })
 	primary.MustSay("OK", "CONFIG", "SET", "min-replicas-to-write", "2")
-	primary.AwaitThat("two are asked for", 5*time.Second, func() bool {
+	primary.AwaitThat("two are asked for", func() bool {
 		return primary.Ask("RL.CHECK", "n", "token_bucket", "1000000", "60").Text == few
 	})
 }
@@ -228,7 +228,7 @@ func TestReplicaAnnouncesAndRemembers(t *testing.T) {
 	replica.MustSay("OK", "CONFIG", "REWRITE")
 	replica.End(os.Interrupt)
 	replica.Start()
-	replica.AwaitField("role", "slave", 5*time.Second)
+	replica.AwaitField("role", "slave")
 	harness.AwaitSync(primary, replica)
 	replica.MustSay("OK", "REPLICAOF", "NO", "ONE")
 	replica.MustSay("OK", "CONFIG", "REWRITE")
@@ -243,7 +243,7 @@ func TestReplicaAnnouncesAndRemembers(t *testing.T) {
 func TestReplicaOfSomethingElse(t *testing.T) {
 	redis := harness.StartRedis(t)
 	replica := harness.StartNode(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(redis.Port))
-	replica.AwaitThat("the log says that it is no rlserver", 10*time.Second, func() bool {
+	replica.AwaitThat("the log says that it is no rlserver", func() bool {
 		text := replica.Log.String()
 		return strings.Contains(text, "no link to the primary") && strings.Contains(text, "RL.SYNC")
 	})

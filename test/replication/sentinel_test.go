@@ -42,11 +42,9 @@ var outages = []outage{
 
 const (
 	// unreplicated is the interval before the end of a primary whose admissions may be lost:
-	// changes are sent every few milliseconds, and here nothing holds them up for long.
+	// changes are sent every few milliseconds, and here nothing holds them up for long. It is
+	// judged where times matter. Where they do not, all that the old primary admitted may be lost.
 	unreplicated = 200 * time.Millisecond
-	// demotionMax is how long a primary that returns may go on: Sentinel gives it eight seconds,
-	// and looks at INFO every ten.
-	demotionMax = 60 * time.Second
 	// failoverMax is how long Sentinels may take: on a busy machine an election can fail, and
 	// the next one waits for twice the failover-timeout.
 	failoverMax = 2 * time.Minute
@@ -87,10 +85,10 @@ func (o outage) play(t *testing.T) {
 		local = w.direct(old)
 	}
 	now := 0
-	awaitUnlessGone(old, t, "the Sentinels have another primary", failoverMax, func() bool { now = w.primaryNow(); return now > 0 })
+	awaitUnlessGone(t, old, "the Sentinels have another primary", failoverMax, func() bool { now = w.primaryNow(); return now > 0 })
 	switched := time.Since(began)
 	var again time.Time
-	awaitUnlessGone(old, t, "clients are served again", failoverMax, func() bool {
+	awaitUnlessGone(t, old, "clients are served again", failoverMax, func() bool {
 		again = clients.first(began.Add(2 * nap))
 		return !again.IsZero()
 	})
@@ -102,9 +100,9 @@ func (o outage) play(t *testing.T) {
 	}
 	returned := time.Now()
 	o.end(w)
-	old.AwaitField("role", "slave", demotionMax)
+	old.AwaitField("role", "slave")
 	demoted := time.Now()
-	old.AwaitField("master_link_status", "up", harness.SyncTimeMax)
+	old.AwaitField("master_link_status", "up")
 	t.Logf("the old primary was a replica %v after it had returned", demoted.Sub(returned).Round(10*time.Millisecond))
 	if local != nil {
 		local.end()
@@ -130,7 +128,7 @@ func (o outage) play(t *testing.T) {
 const nap = 50 * time.Millisecond
 
 // awaitUnlessGone waits for something that others do about the node.
-func awaitUnlessGone(n *harness.Node, t testing.TB, what string, atMost time.Duration, holds func() bool) {
+func awaitUnlessGone(t testing.TB, n *harness.Node, what string, atMost time.Duration, holds func() bool) {
 	t.Helper()
 	for began := time.Now(); !holds(); harness.Pause() {
 		if time.Since(began) > atMost {
@@ -152,7 +150,7 @@ func (w *watched) others(than int) (list []*harness.Node) {
 func (o outage) exhaust(t *testing.T, n *harness.Node, clients *askers) {
 	t.Helper()
 	before := clients.denied.Load()
-	n.AwaitThat("the key is at its limit", 60*time.Second, func() bool { return clients.denied.Load() > before+50 })
+	n.AwaitThat("the key is at its limit", func() bool { return clients.denied.Load() > before+50 })
 }
 
 // judge holds what was admitted against the bound.
@@ -166,19 +164,20 @@ func (o outage) judge(t *testing.T, clients, local *askers, began, demoted time.
 		total += apart
 		ceased = fmt.Sprintf("and %d by the old primary until %v after the outage began (errors then: %v)",
 			apart, local.last().Sub(began).Round(10*time.Millisecond), local.errors)
-		if last := local.last(); last.After(demoted.Add(time.Second)) {
-			t.Errorf("the old primary admitted %v after it was demoted", last.Sub(demoted))
-		}
+		harness.Within(t, time.Second, local.last().Sub(demoted), "the old primary was demoted; from then to its last admission it")
 		if apart == 0 {
 			t.Error("nothing has been shown: nobody asked the old primary")
 		}
-		if o.lag > 0 && local.last().Sub(began) > o.lag+1500*time.Millisecond {
-			t.Errorf("the old primary admitted for %v; min-replicas-max-lag is %v", local.last().Sub(began), o.lag)
+		if o.lag > 0 {
+			harness.Within(t, o.lag+1500*time.Millisecond, local.last().Sub(began), "the old primary, which has no replicas, admitted and")
 		}
 	}
 	over := total - measuredBurst
 	t.Logf("admitted %d of a limit of %d: %d over, where %d could have been: %d in the %v before the outage, %s; clients behind Sentinel had errors %v",
 		total, measuredBurst, over, lost+apart, lost, unreplicated, ceased, clients.errors)
+	if !harness.TimesMatter {
+		lost = clients.between(time.Time{}, began.Add(2*nap))
+	}
 	if over > lost+apart {
 		t.Errorf("%d over the limit; at most %d could be", over, lost+apart)
 	}
@@ -203,6 +202,6 @@ func (w *watched) restart(t *testing.T, i, primary int) {
 	if role := w.nodes[i].Field("role"); role != "slave" {
 		t.Errorf("after a restart the old primary is a %s", role)
 	}
-	w.nodes[i].AwaitField("master_link_status", "up", harness.SyncTimeMax)
+	w.nodes[i].AwaitField("master_link_status", "up")
 	mustEqual(t, w.nodes[primary], w.nodes[i])
 }

@@ -112,7 +112,7 @@ func (w *watched) awaitSentinel(s *harness.Process) {
 				return
 			}
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > harness.Patience {
 			w.t.Fatalf("a Sentinel does not know all the others: %v\n%s", seen, s.Log)
 		}
 	}

@@ -19,10 +19,10 @@ import (
 
 // hear returns all that a server answers until EOF. Redis may reset a connection after its
 // last answer, when it has not read everything; rlserver may not.
-func hear(p *harness.Process, t *testing.T, packet string) string {
+func hear(t *testing.T, p *harness.Process, packet string) string {
 	t.Helper()
 	c := p.Dial()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(harness.Patience))
 	go func() { // the answers may have to be read before all is sent
 		_, _ = io.WriteString(c, packet) // a server that has hung up takes no more
 	}()
@@ -58,7 +58,7 @@ func alike(reply string) string {
 func compare(t *testing.T, redis, ours *harness.Process, name, packet string) {
 	t.Helper()
 	packet += harness.Command("QUIT")
-	want, got := alike(hear(redis, t, packet)), alike(hear(ours, t, packet))
+	want, got := alike(hear(t, redis, packet)), alike(hear(t, ours, packet))
 	if got != want {
 		t.Errorf("%.200s\nrlserver %.600q\n   Redis %.600q", name, got, want)
 	}
@@ -191,7 +191,7 @@ func TestDifferentFromRedis(t *testing.T) {
 		if !ends {
 			want += "+OK\r\n"
 		}
-		got := hear(ours, t, d.packet+harness.Command("QUIT"))
+		got := hear(t, ours, d.packet+harness.Command("QUIT"))
 		if got != want {
 			t.Errorf("%.100q (%s):\n got %q\nwant %q", d.packet, d.reason, got, want)
 		}

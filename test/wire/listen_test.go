@@ -96,7 +96,7 @@ func writeTemp(t *testing.T, content string) string {
 }
 
 // trusting is a client's configuration, with a certificate of its own if there are files.
-func trusting(a harness.Authority, t *testing.T, certFile, keyFile string) *tls.Config {
+func trusting(t *testing.T, a harness.Authority, certFile, keyFile string) *tls.Config {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(a.Cert)
@@ -117,7 +117,7 @@ func TestTLS(t *testing.T) {
 	port := strconv.Itoa(harness.FreePort(t))
 	address := "127.0.0.1:" + port
 	p := harness.StartServer(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile)
-	answersChecks(t, &redis.Options{Addr: address, TLSConfig: trusting(ca, t, "", "")})
+	answersChecks(t, &redis.Options{Addr: address, TLSConfig: trusting(t, ca, "", "")})
 	if got, err := exec.Command("redis-cli", "-p", port, "--tls", "--cacert", ca.File, "PING").CombinedOutput(); err != nil || string(got) != "PONG\n" {
 		t.Errorf("redis-cli --tls: %q, %v", got, err)
 	}
@@ -131,12 +131,12 @@ func TestTLS(t *testing.T) {
 		t.Errorf("plain text was answered %q on the port for TLS", got)
 	}
 	_ = plain.Close()
-	if nc, err := tls.Dial("tcp", p.Addr(), trusting(ca, t, "", "")); err == nil {
+	if nc, err := tls.Dial("tcp", p.Addr(), trusting(t, ca, "", "")); err == nil {
 		_ = nc.Close()
 		t.Error("TLS was spoken on the port without")
 	}
 	// A pipeline, and a long answer.
-	nc, err := tls.Dial("tcp", address, trusting(ca, t, "", ""))
+	nc, err := tls.Dial("tcp", address, trusting(t, ca, "", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestTLS(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond)
 	ca.Sign(t, folder, 3)
 	harness.Eventually(t, "the changed certificate", func() bool {
-		nc, err := tls.Dial("tcp", address, trusting(ca, t, "", ""))
+		nc, err := tls.Dial("tcp", address, trusting(t, ca, "", ""))
 		if err != nil {
 			return false
 		}
@@ -177,7 +177,7 @@ func TestTLSClientCertificates(t *testing.T) {
 			config *tls.Config
 			may    bool
 		}{
-			"none": {trusting(ca, t, "", ""), c.none}, "of the authority": {trusting(ca, t, theirCert, theirKey), c.ours}, "of another": {trusting(ca, t, strangeCert, strangeKey), c.theirs},
+			"none": {trusting(t, ca, "", ""), c.none}, "of the authority": {trusting(t, ca, theirCert, theirKey), c.ours}, "of another": {trusting(t, ca, strangeCert, strangeKey), c.theirs},
 		} {
 			client.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if len(client.config.Certificates) == 0 {

@@ -82,7 +82,7 @@ func TestPubsubAndTransactionsDifferentFromRedis(t *testing.T) {
 		{harness.CommandLine("MULTI; RL.CHECK k token_bucket 5 1h; RL.CHECK k token_bucket 5; RL.CHECK k token_bucket 5 1h COST 9; EXEC"), "+OK\r\n+QUEUED\r\n" +
 			"-ERR wrong number of arguments for 'rl.check' command\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n", "as Redis, had it the command"},
 	} {
-		got := strings.TrimSuffix(hear(p, t, d.packet+harness.Command("QUIT")), "+OK\r\n")
+		got := strings.TrimSuffix(hear(t, p, d.packet+harness.Command("QUIT")), "+OK\r\n")
 		if want := strings.TrimSuffix(d.answer, "+OK\r\n"); got != want {
 			t.Errorf("%.100q (%s):\n got %.300q\nwant %.300q", d.packet, d.reason, got, want)
 		}

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import assert from "node:assert/strict";
 
 // Clients are in build/node, which is not where a module of this folder would look.
-export const load = createRequire(new URL("../../build/node/package.json", import.meta.url));
+export const load = createRequire(new URL("../../../build/node/package.json", import.meta.url));
 
 export const [port, password] = [Number(process.argv[2]), process.argv[3] || undefined];
 
