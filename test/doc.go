@@ -25,5 +25,6 @@
 // that finds it missing fails and says so, it does not skip.
 //
 // The code alone decides a test's outcome. What depends on chance is a soak: a make target runs it
-// (attack, crash, links, failover, soak, soak-wire, fuzz), and CI does not.
+// (attack, crash, links, soak, soak-times, soak-wire, fuzz), and CI does not. How long a server takes
+// depends on what else the machine does, so only the soaks judge it (harness.Within).
 package test

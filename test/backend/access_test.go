@@ -18,6 +18,7 @@ const aclRules = "resetchannels ~rl:* +evalsha +script|load +getrange +set +del 
 
 // A user who may do no more than rlserver needs, with a password from a file.
 func TestRedisUserAndPasswordFile(t *testing.T) {
+	t.Parallel()
 	r := startFaultyRedis(t)
 	r.do(append([]any{"acl", "setuser", "limiter", "on", ">secret"}, fields(aclRules)...)...)
 	r.do("config", "set", "requirepass", "other")
@@ -129,6 +130,7 @@ func TestRedisOverTLS(t *testing.T) {
 
 // Behind Sentinels the primary is found, and its successor after it.
 func TestRedisBehindSentinel(t *testing.T) {
+	t.Parallel()
 	primary := startFaultyRedis(t)
 	replica := harness.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port), "--repl-diskless-sync-delay", "0")
 	var sentinels []string

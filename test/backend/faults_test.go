@@ -203,6 +203,7 @@ func judgeLog(t *testing.T, p *harness.Process) {
 // While Redis is stopped, two hundred callers ask one question after the other: each waits
 // for at most one timeout, not for one a question.
 func TestDeadRedisCostsOneTimeout(t *testing.T) {
+	t.Parallel()
 	const callers, timeout = 200, time.Second
 	r := startFaultyRedis(t)
 	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", timeout.String(), "--on-redis-failure", "allow")

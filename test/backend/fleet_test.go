@@ -124,6 +124,7 @@ func TestOneLimitManyServersOnACluster(t *testing.T) {
 // Slots move from one primary to another while servers ask about keys in them: no question is
 // answered wrongly or by an error, and no state is lost.
 func TestSlotsMigratedUnderLoad(t *testing.T) {
+	t.Parallel()
 	const keys, limit, tags = 60, 150, 6
 	cl := startCluster(t, false)
 	fleet := startFleet(t, 2, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "10s", "--deny-cache-max", "0")
@@ -227,6 +228,7 @@ func (cl *cluster) migrate(slot int64, from, to *clusterNode) {
 // that are under way while the primary dies: as it dies one connection after the other ends,
 // and a caller may lose a second question on the second.
 func TestPrimaryKilled(t *testing.T) {
+	t.Parallel()
 	const keys, limit, denyCacheMax = 90, 400, time.Second
 	// unreplicated is the interval before the end of a primary whose admissions may be lost. On a
 	// machine that does nothing else it is a few milliseconds. Where times do not matter nothing is

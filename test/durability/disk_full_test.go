@@ -91,7 +91,6 @@ func (d *smallDisk) newNode(flags ...string) *harness.Node {
 }
 
 // recoveryTimeMax is how long a server may take to notice that there is room again.
-const recoveryTimeMax = 15 * time.Second
 
 func isMisconf(reply harness.Value) bool { return strings.HasPrefix(reply.Text, "MISCONF ") }
 
@@ -104,6 +103,7 @@ func TestDiskFull(t *testing.T) {
 		{"always", "error"}, {"everysec", "error"}, {"no", "error"}, {"always", "memory"}, {"everysec", "memory"},
 	} {
 		t.Run(c.fsync+" "+c.failure, func(t *testing.T) {
+			t.Parallel()
 			disk := mountSmallDisk(t)
 			n := disk.newNode("--appendonly", "yes", "--appendfsync", c.fsync, "--on-disk-failure", c.failure, "--auto-aof-rewrite-percentage", "0")
 			n.Start()

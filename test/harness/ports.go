@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -15,24 +14,36 @@ import (
 const (
 	portMin   = 20000
 	portMax   = 32000
-	portBlock = 200
+	portBlock = 300
 )
 
-// block listens on the first port of this process's block. Packages are tested at the same time,
-// so each process claims a block of its own for as long as it lives, and gives out the other ports
-// of it.
-var block = sync.OnceValue(func() net.Listener {
+// pool gives out each port once: a server that a test has killed comes back on its port. Packages
+// are tested at the same time, so a process claims blocks of ports for as long as it lives.
+var pool struct {
+	sync.Mutex
+	claims     []net.Listener // each on the first port of a block
+	next, left int            // in the last block
+}
+
+// nextPort is the next port of a block that this process has claimed.
+func nextPort(t testing.TB) int {
+	t.Helper()
+	pool.Lock()
+	defer pool.Unlock()
 	const blocks = (portMax - portMin) / portBlock
-	for i := range blocks {
-		if l, err := listenOn(portMin + (os.Getpid()+i)%blocks*portBlock); err == nil {
-			return l
+	for i := 0; pool.left == 0; i++ {
+		if i == blocks {
+			t.Fatal("all blocks of ports are taken")
+		}
+		first := portMin + (os.Getpid()+i)%blocks*portBlock
+		if l, err := listenOn(first); err == nil {
+			pool.claims, pool.next, pool.left = append(pool.claims, l), first+1, portBlock-1
 		}
 	}
-	panic("all blocks of ports are taken")
-})
-
-// nextPort counts the ports that were given out.
-var nextPort atomic.Int64
+	pool.left--
+	pool.next++
+	return pool.next - 1
+}
 
 func listenOn(port int) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -51,13 +62,10 @@ func FreePort(t testing.TB) int {
 // ListenFree listens on a port that nothing listens on, another one each time.
 func ListenFree(t testing.TB) (l net.Listener, port int) {
 	t.Helper()
-	first := block().Addr().(*net.TCPAddr).Port
-	for range portBlock {
-		port := first + 1 + int(nextPort.Add(1)%(portBlock-1))
+	for {
+		port := nextPort(t)
 		if l, err := listenOn(port); err == nil {
 			return l, port
 		}
 	}
-	t.Fatal("no port is free")
-	return nil, 0
 }

@@ -37,6 +37,7 @@ func mustTake(n *harness.Node, key string) {
 // What a replica answers: questions as its primary would, and to changes that they are not
 // for it. ROLE, INFO, HELLO and WAIT tell who is who.
 func TestReplicaAnswers(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t)
 	mustTake(primary, "before")
 	replica := harness.StartNode(t)
@@ -47,7 +48,7 @@ func TestReplicaAnswers(t *testing.T) {
 	}
 	harness.AwaitSync(primary, replica)
 	mustTake(primary, "after")
-	if got := primary.Ask("WAIT", "1", "5000").Text; got != "1" {
+	if got := primary.Ask("WAIT", "1", "60000").Text; got != "1" {
 		t.Errorf("WAIT 1 is answered %s", got)
 	}
 	if began, got := time.Now(), primary.Ask("WAIT", "2", "200").Text; got != "1" || time.Since(began) < 200*time.Millisecond {
@@ -98,6 +99,7 @@ func TestReplicaAnswers(t *testing.T) {
 // A replica that becomes a primary keeps what it has and admits; when it follows again, what
 // the new primary does not have is gone.
 func TestFollowAgain(t *testing.T) {
+	t.Parallel()
 	for _, disk := range []string{"no", "yes"} {
 		t.Run("appendonly "+disk, func(t *testing.T) {
 			primary := harness.StartNode(t)
@@ -132,6 +134,7 @@ func TestFollowAgain(t *testing.T) {
 
 // A replica needs the password of its primary, and says so until it has it.
 func TestReplicationWithPassword(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t)
 	mustTake(primary, "k")
 	primary.MustSay("OK", "CONFIG", "SET", "requirepass", "secret")
@@ -152,6 +155,7 @@ func TestReplicationWithPassword(t *testing.T) {
 
 // Replication over TLS, with a certificate for each side.
 func TestReplicationOverTLS(t *testing.T) {
+	t.Parallel()
 	ca, folder := harness.NewAuthority(t), t.TempDir()
 	certFile, keyFile := ca.Sign(t, folder, 2)
 	port := strconv.Itoa(harness.FreePort(t))
@@ -163,7 +167,7 @@ func TestReplicationOverTLS(t *testing.T) {
 	replica.AwaitField("master_link_status", "up")
 	mustPeek(replica, "k", 9)
 	mustTake(primary, "k")
-	if got := primary.Ask("WAIT", "1", "5000").Text; got != "1" {
+	if got := primary.Ask("WAIT", "1", "60000").Text; got != "1" {
 		t.Errorf("WAIT is answered %s", got)
 	}
 	mustPeek(replica, "k", 8)
@@ -182,6 +186,7 @@ func TestReplicationOverTLS(t *testing.T) {
 
 // Changes are refused while too few replicas have been heard of.
 func TestMinReplicasToWrite(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 	const few = "NOREPLICAS Not enough good replicas to write."
 	primary.AwaitThat("changes are refused", func() bool { _, err := primary.Check("k", "token_bucket", 10, 1); return err != nil })
@@ -211,6 +216,7 @@ func TestMinReplicasToWrite(t *testing.T) {
 // What a replica announces of itself is what others are told, and CONFIG REWRITE keeps who
 // its primary is.
 func TestReplicaAnnouncesAndRemembers(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t)
 	path := filepath.Join(t.TempDir(), "rlserver.yaml")
 	if err := os.WriteFile(path, []byte("replica-priority: 7\n"), 0o600); err != nil {
@@ -241,6 +247,7 @@ func TestReplicaAnnouncesAndRemembers(t *testing.T) {
 
 // Who is no rlserver, or speaks another version, is told apart.
 func TestReplicaOfSomethingElse(t *testing.T) {
+	t.Parallel()
 	redis := harness.StartRedis(t)
 	replica := harness.StartNode(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(redis.Port))
 	replica.AwaitThat("the log says that it is no rlserver", func() bool {

@@ -41,6 +41,7 @@ func startReplica(t testing.TB, primary *harness.Node, flags ...string) (*harnes
 // it is over all three have equal state, key by key; and on the way replicas have gone on
 // where they were as well as begun anew.
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	seed, length := *linksSeedFlag, *linksFlag
 	if seed == 0 && length > 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -122,6 +123,7 @@ func TestLinks(t *testing.T) {
 // A replica that takes changes more slowly than they come is cut off when the backlog has
 // gone past it; the primary's checks go on all the time, and its memory does not grow.
 func TestSlowReplica(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t, "--repl-backlog-size", "1mb", "--repl-timeout", "60")
 	replica, l := startReplica(t, primary, "--repl-timeout", "60")
 	primary.AwaitField("connected_slaves", "1")
@@ -163,6 +165,7 @@ func TestSlowReplica(t *testing.T) {
 // A replica of a replica has what the first has, and its sub-replicas go on where they were
 // when it is made a primary.
 func TestChainOfReplicas(t *testing.T) {
+	t.Parallel()
 	first := harness.StartNode(t)
 	second, _ := startReplica(t, first)
 	third, _ := startReplica(t, second)

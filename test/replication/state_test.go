@@ -47,6 +47,7 @@ func TestPrimaryRestarts(t *testing.T) {
 // length, and keys that are forgotten for want of memory. A replica has it by a full sync as
 // well as by the stream, and a restart has it.
 func TestRareStates(t *testing.T) {
+	t.Parallel()
 	const entries = 400_000
 	primary := harness.StartNode(t, "--max-log-limit", "500000", "--appendonly", "yes", "--maxmemory", "128mb")
 	early := harness.StartNode(t, "--max-log-limit", "500000", "--appendonly", "yes", "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port))
@@ -109,6 +110,7 @@ func TestRareStates(t *testing.T) {
 // Keys that the primary forgets for want of memory are forgotten by its replica and on its
 // disk as well, although these have room.
 func TestForgottenForMemory(t *testing.T) {
+	t.Parallel()
 	primary := harness.StartNode(t, "--maxmemory", "16mb", "--appendonly", "yes")
 	replica := harness.StartNode(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port))
 	harness.AwaitSync(primary, replica)
