@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,65 +16,27 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// vitals is what must be the same, or nearly, after an attack.
-type vitals struct {
-	runID      string
-	goroutines int64
-	rssBytes   int64
-}
-
-// The most by which a process may have grown once an attack is over. The race detector
-// takes several times the memory.
-const (
-	goroutinesGrowthMax = 5
-)
-
-// infoField reads one field of INFO over a connection.
-func infoField(c *harness.Conn, name string) string {
+// readVital looks at the server over a connection.
+func readVital(c *harness.Conn) vital {
 	c.T.Helper()
-	c.Send(harness.Command("INFO", "everything"))
-	_, rest, found := strings.Cut(c.Reply(), "\r\n"+name+":")
-	if !found {
-		c.T.Fatalf("INFO has no %s", name)
-	}
-	value, _, _ := strings.Cut(rest, "\r\n")
-	return value
-}
-
-func infoNumber(c *harness.Conn, name string) int64 {
-	c.T.Helper()
-	n, err := strconv.ParseInt(infoField(c, name), 10, 64)
+	v, err := parseVital(harness.InfoFields(c.Ask("INFO", "everything").Text))
 	if err != nil {
-		c.T.Fatalf("%s: %v", name, err)
+		c.T.Fatalf("INFO: %v", err)
 	}
-	return n
+	return v
 }
 
-func readVitals(c *harness.Conn) vitals {
+// recovers waits until the server is back to about what it was, when the connection was the only
+// one, and wants no handler to have panicked.
+func (v vital) recovers(c *harness.Conn) {
 	c.T.Helper()
-	return vitals{infoField(c, "run_id"), infoNumber(c, "goroutines"), infoNumber(c, "used_memory_rss")}
-}
-
-// recovers waits until the same process is back to about what it was.
-func (before vitals) recovers(c *harness.Conn) {
-	c.T.Helper()
-	deadline := time.Now().Add(harness.Patience)
-	for {
-		now := readVitals(c)
-		if now.runID != before.runID {
-			c.T.Fatalf("another process answers: run_id %s, was %s", now.runID, before.runID)
-		}
-		clients := infoNumber(c, "connected_clients")
-		if clients == 1 && now.goroutines <= before.goroutines+goroutinesGrowthMax && now.rssBytes <= before.rssBytes+harness.ResidentGrowthMax() {
-			break
-		}
-		if time.Now().After(deadline) {
-			c.T.Fatalf("after the attack %+v and %d clients; before it %+v", now, clients, before)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if panics := infoNumber(c, "handler_panics"); panics != 0 {
-		c.T.Errorf("%d handlers panicked", panics)
+	var now vital
+	harness.Eventually(c.T, "the server is what it was", func() bool {
+		now = readVital(c)
+		return now.differsFrom(v) == "" && now.rss <= v.rss+harness.ResidentGrowthMax()
+	})
+	if now.panics != 0 {
+		c.T.Errorf("%d handlers panicked", now.panics)
 	}
 }
 
@@ -113,7 +74,7 @@ func protocolError(text string) string { return "-ERR Protocol error: " + text +
 func TestHostilePackets(t *testing.T) {
 	p := harness.StartServer(t, "--requirepass", "secret")
 	control := authenticated(p, "secret")
-	before := readVitals(control)
+	before := readVital(control)
 	const noAuth = "-NOAUTH Authentication required.\r\n"
 	manyKeys := append([]string{"EXISTS"}, strings.Split(strings.Repeat("k ", 9999)+"k", " ")...)
 	echo := func(n int) string { return harness.Command("ECHO", strings.Repeat("x", n)) }
@@ -165,7 +126,7 @@ func TestHostilePackets(t *testing.T) {
 // A command that comes a byte at a time is answered as one that comes whole.
 func TestHostileDrip(t *testing.T) {
 	c := harness.StartServer(t).Dial()
-	before := readVitals(c)
+	before := readVital(c)
 	check := harness.Command("RL.CHECK", "drip", "token_bucket", "10", "366d", "BURST", "10", "COST", "3")
 	for _, drip := range []struct{ bytes, want string }{
 		{check, "*6\r\n:1\r\n:10\r\n:7\r\n:0\r\n:9486720000\r\n:0\r\n"},
@@ -187,16 +148,16 @@ func TestHostilePromises(t *testing.T) {
 	const connections = 200
 	p := harness.StartServer(t)
 	c := p.Dial()
-	before := readVitals(c)
+	before := readVital(c)
 	var promisers []*harness.Conn
 	for i := range connections {
 		promiser := p.Dial()
 		promiser.Send([]string{"*1048576\r\n", "*2\r\n$1048576\r\n", "*1048576\r\n$1048576\r\n", "*1\r\n$1048576\r\nxxx"}[i%4])
 		promisers = append(promisers, promiser)
 	}
-	harness.Eventually(t, "all promises to be taken", func() bool { return infoNumber(c, "connected_clients") == connections+1 })
-	if after := readVitals(c); after.rssBytes > before.rssBytes+harness.ResidentGrowthMax() {
-		t.Errorf("%d promises took %d bytes", connections, after.rssBytes-before.rssBytes)
+	harness.Eventually(t, "all promises to be taken", func() bool { return c.InfoNumber("connected_clients") == connections+1 })
+	if after := readVital(c); after.rss > before.rss+harness.ResidentGrowthMax() {
+		t.Errorf("%d promises took %d bytes", connections, after.rss-before.rss)
 	}
 	for _, promiser := range promisers {
 		_ = promiser.Close()
@@ -211,7 +172,7 @@ func TestHostileRandomStreams(t *testing.T) {
 	const seed = 1
 	p := harness.StartServer(t)
 	c := p.Dial()
-	before := readVitals(c)
+	before := readVital(c)
 	random := rand.New(rand.NewPCG(seed, 0))
 	pieces := []string{
 		"*", "$", "\r\n", "\r", "\n", "*1\r\n", "*2\r\n", "*5\r\n", "*-1\r\n", "$4\r\n", "$0\r\n\r\n", "$-1\r\n", "PING", "PING\r\n", "$4\r\nPING\r\n",
@@ -265,7 +226,7 @@ func TestHostileNeverReads(t *testing.T) {
 		c.Send(harness.Command("RL.CHECK", fmt.Sprintf("%0100d", i), "token_bucket", "10", "366d"))
 		c.Reply()
 	}
-	before := readVitals(c)
+	before := readVital(c)
 	var sending sync.WaitGroup
 	var conns []*harness.Conn
 	for range deaf {
@@ -285,7 +246,7 @@ func TestHostileNeverReads(t *testing.T) {
 			t.Fatalf("another client was answered %q", got)
 		}
 		slowest = max(slowest, time.Since(asked))
-		if grown := infoNumber(c, "used_memory_rss") - before.rssBytes; grown > 2*harness.ResidentGrowthMax() {
+		if grown := c.InfoNumber("used_memory_rss") - before.rss; grown > 2*harness.ResidentGrowthMax() {
 			t.Fatalf("the server has grown by %d bytes", grown)
 		}
 	}
@@ -295,76 +256,4 @@ func TestHostileNeverReads(t *testing.T) {
 		_ = conn.Close()
 	}
 	before.recovers(c)
-}
-
-// 100,000 checks in one pipeline are answered in order, each with one unit less.
-func TestHostilePipeline(t *testing.T) {
-	const checks = 100_000
-	c := harness.StartServer(t).Dial()
-	before := readVitals(c)
-	// A unit comes back every 31 s, which is longer than this may take.
-	question := harness.Command("RL.CHECK", "k", "token_bucket", "1000000", "366d")
-	go func() { _, _ = io.WriteString(c, strings.Repeat(question, checks)) }()
-	for i := range checks {
-		if got, want := c.Reply(), fmt.Sprintf("*6\r\n:1\r\n:1000000\r\n:%d\r\n:0\r\n", 1_000_000-1-i); !strings.HasPrefix(got, want) {
-			t.Fatalf("reply %d is %q; want %q…", i, got, want)
-		}
-	}
-	before.recovers(c)
-}
-
-// Connections that come and go, politely or not, leave nothing behind.
-func TestHostileChurn(t *testing.T) {
-	const workers, each = 8, 400
-	p := harness.StartServer(t)
-	c := p.Dial()
-	before := readVitals(c)
-	var failed sync.Map
-	var working sync.WaitGroup
-	for w := range workers {
-		working.Go(func() {
-			for i := range each {
-				if err := visit(p.Addr(), (w+i)%4); err != nil {
-					failed.Store(w*each+i, err)
-				}
-			}
-		})
-	}
-	working.Wait()
-	failed.Range(func(visitor, err any) bool { t.Errorf("visitor %v: %v", visitor, err); return true })
-	if got := infoNumber(c, "total_connections_received"); got < workers*each {
-		t.Errorf("%d connections were received; want at least %d", got, workers*each)
-	}
-	before.recovers(c)
-}
-
-// visit connects, and leaves in one of four manners: without a word, with QUIT, after an
-// answer, or with a reset.
-func visit(addr string, manner int) error {
-	nc, err := net.DialTimeout("tcp", addr, harness.Patience)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = nc.Close() }()
-	_ = nc.SetDeadline(time.Now().Add(harness.Patience))
-	say, want := "PING\r\n", "+PONG\r\n"
-	switch manner {
-	case 0:
-		return nil
-	case 1:
-		say, want = "QUIT\r\n", "+OK\r\n"
-	case 3:
-		_ = nc.(*net.TCPConn).SetLinger(0)
-	}
-	if _, err := io.WriteString(nc, say); err != nil {
-		return err
-	}
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(nc, got); err != nil {
-		return fmt.Errorf("%q: %w", say, err)
-	}
-	if string(got) != want {
-		return fmt.Errorf("%q was answered %q", say, got)
-	}
-	return nil
 }

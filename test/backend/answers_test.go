@@ -29,7 +29,7 @@ func TestDenyCache(t *testing.T) {
 			t.Helper()
 			return harness.Integers(t, c, "RL.CHECK", key, a, limit, "1h", "COST", cost)
 		}
-		hits := func() int { return harness.BackendNumber(t, c, "deny_cache_hits") }
+		hits := func() int { return int(harness.InfoNumbers(t, c)["deny_cache_hits"]) }
 		deny := func() {
 			t.Helper()
 			for range 2 { // the second one is answered from the cache

@@ -100,17 +100,11 @@ func (cl *cluster) must(node *clusterNode, args ...any) {
 	}
 }
 
-// await waits until something is so of every node.
-func (cl *cluster) await(what string, holds func(*clusterNode) bool) {
+// await waits until a condition holds for every node.
+func (cl *cluster) await(condition string, holds func(*clusterNode) bool) {
 	cl.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for _, node := range cl.nodes {
-		for !holds(node) {
-			if time.Now().After(deadline) {
-				cl.t.Fatalf("in vain was waited until %s:\n%s", what, cl.info(node))
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+	for i, node := range cl.nodes {
+		harness.Eventually(cl.t, fmt.Sprintf("node %d: %s", i, condition), func() bool { return holds(node) })
 	}
 }
 

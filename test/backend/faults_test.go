@@ -97,7 +97,7 @@ func TestRedisFaults(t *testing.T) {
 			if got := harness.Integers(t, c, "RL.CHECK", "before", "token_bucket", faultLimit, "1h"); got[0] != 1 || got[2] != faultLimit-1 {
 				t.Fatalf("before: %v", got)
 			}
-			degraded := harness.BackendNumber(t, c, "degraded_answers")
+			degraded := int(harness.InfoNumbers(t, c)["degraded_answers"])
 			f.begin(r)
 			asked := 0
 			for _, policy := range []string{"error", "allow", "deny", "local"} {
@@ -109,7 +109,7 @@ func TestRedisFaults(t *testing.T) {
 			} else if f.opens {
 				asked++
 			}
-			if n := harness.BackendNumber(t, c, "degraded_answers") - degraded; n != asked {
+			if n := int(harness.InfoNumbers(t, c)["degraded_answers"]) - degraded; n != asked {
 				t.Errorf("INFO counts %d degraded answers; %d were given", n, asked)
 			}
 			if state := strings.Contains(c.Info(t.Context(), "backend").Val(), "backend_state:down"); state != f.opens {
@@ -167,17 +167,12 @@ func (f fault) judge(t *testing.T, c *redis.Client, policy string) (asked int) {
 // awaitDecision waits until Redis decides again.
 func awaitDecision(t *testing.T, c *redis.Client) {
 	t.Helper()
-	deadline := time.Now().Add(harness.Patience)
-	for n := 0; ; n++ {
+	n := 0
+	harness.Eventually(t, "Redis decides", func() bool {
+		n++
 		got, err := c.Do(t.Context(), "RL.CHECK", fmt.Sprint("after:", n), "token_bucket", faultLimit, "1h").Int64Slice()
-		if err == nil && got[2] == faultLimit-1 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("Redis is well, but the answer is %v %v", got, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return err == nil && got[2] == faultLimit-1
+	})
 }
 
 func integersOrOK(t *testing.T, c *redis.Client, args ...any) {
@@ -190,10 +185,7 @@ func integersOrOK(t *testing.T, c *redis.Client, args ...any) {
 // judgeLog sees that the log tells of the outage once, and of its end.
 func judgeLog(t *testing.T, p *harness.Process) {
 	t.Helper()
-	deadline := time.Now().Add(harness.Patience)
-	for !strings.Contains(p.Log.String(), "Redis decides again") && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	harness.Eventually(t, "the log tells of the end", func() bool { return strings.Contains(p.Log.String(), "Redis decides again") })
 	began, ended := strings.Count(p.Log.String(), "Redis does not decide"), strings.Count(p.Log.String(), "Redis decides again")
 	if began != ended || began < 1 || began > 2 {
 		t.Errorf("the log tells %d times of an outage and %d times of its end:\n%s", began, ended, p.Log)

@@ -101,12 +101,7 @@ func firstLines(p *harness.Process, enough func(string) bool, args ...string) st
 		_ = cli.Process.Kill()
 		_ = cli.Wait() // it was killed
 	}()
-	for deadline := time.Now().Add(10 * time.Second); !enough(out.String()); harness.Pause() {
-		if time.Now().After(deadline) {
-			p.T.Errorf("redis-cli %q printed only %q in 10 s", args, out.String())
-			break
-		}
-	}
+	harness.Eventually(p.T, fmt.Sprintf("redis-cli %q prints enough", args), func() bool { return enough(out.String()) })
 	return out.String()
 }
 

@@ -90,8 +90,6 @@ func (d *smallDisk) newNode(flags ...string) *harness.Node {
 	return n
 }
 
-// recoveryTimeMax is how long a server may take to notice that there is room again.
-
 func isMisconf(reply harness.Value) bool { return strings.HasPrefix(reply.Text, "MISCONF ") }
 
 // A disk that is full: changes are refused with an error that says why, or go on in memory

@@ -21,20 +21,20 @@ func InfoFields(reply string) map[string]string {
 	return fields
 }
 
-// BackendNumber reads a number from the part of INFO about the backend.
-func BackendNumber(t testing.TB, c *redis.Client, field string) int {
+// InfoNumbers are the fields of INFO that are integers.
+func InfoNumbers(t testing.TB, c *redis.Client) map[string]int64 {
 	t.Helper()
-	for line := range strings.Lines(c.Info(context.Background(), "backend").Val()) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(value))
-			if err != nil {
-				t.Fatalf("%s is %q", field, value)
-			}
-			return n
+	text, err := c.Info(context.Background(), "everything").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[string]int64{}
+	for name, value := range InfoFields(text) {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			numbers[name] = n
 		}
 	}
-	t.Fatalf("INFO backend has no %s", field)
-	return 0
+	return numbers
 }
 
 var infoLine = regexp.MustCompile(`^[a-z0-9_.|-]+:[^\r\n]*$`)

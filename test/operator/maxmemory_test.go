@@ -17,23 +17,6 @@ import (
 // The bound on memory, seen from outside: INFO tells what is in use and what was
 // forgotten, and the bound holds whatever comes.
 
-// info is the numbers of INFO, those that are whole.
-func info(t testing.TB, c *redis.Client) map[string]int64 {
-	t.Helper()
-	text, err := c.Info(context.Background(), "everything").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	numbers := map[string]int64{}
-	for line := range strings.SplitSeq(text, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-			numbers[name] = n
-		}
-	}
-	return numbers
-}
-
 // fill checks keys from … to−1 once each, in pipelines, and counts the answers that are
 // errors, all of which must be OOM's.
 func fill(t testing.TB, c *redis.Client, key func(i int) string, from, to int, question ...any) (refused int) {
@@ -87,7 +70,7 @@ func TestMaxMemorySetting(t *testing.T) {
 			t.Errorf("%s: %v", value, err)
 		}
 		is(want)
-		if got := fmt.Sprint(info(t, client)["maxmemory"]); got != want {
+		if got := fmt.Sprint(harness.InfoNumbers(t, client)["maxmemory"]); got != want {
 			t.Errorf("INFO has maxmemory:%s, want %s", got, want)
 		}
 	}
@@ -121,11 +104,11 @@ func TestMaxMemoryForgetsKeys(t *testing.T) {
 				if refused := fill(t, client, numbered(c.prefix), i*c.step, (i+1)*c.step, "token_bucket", 100, "100d"); refused != 0 {
 					t.Fatalf("%d checks of a token bucket were refused", refused)
 				}
-				if used := info(t, client)["used_memory"]; used > maxMemory {
+				if used := harness.InfoNumbers(t, client)["used_memory"]; used > maxMemory {
 					t.Fatalf("after %d keys %d bytes are used", (i+1)*c.step, used)
 				}
 			}
-			seen := info(t, client)
+			seen := harness.InfoNumbers(t, client)
 			if seen["evicted_live_keys"]+seen["keys"] != int64(c.step*steps) || seen["evicted_keys"] != seen["evicted_live_keys"] ||
 				seen["maxmemory"] != maxMemory || seen["keys"] < int64(c.least) || seen["used_memory_tables"] < maxMemory/2 {
 				t.Errorf("INFO has %v", seen)
@@ -134,13 +117,13 @@ func TestMaxMemoryForgetsKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			fill(t, client, numbered("more:"+c.prefix), 0, 10*c.step, "token_bucket", 100, "100d")
-			if after := info(t, client); after["evicted_live_keys"] != seen["evicted_live_keys"] || after["keys"] != seen["keys"]+int64(10*c.step) {
+			if after := harness.InfoNumbers(t, client); after["evicted_live_keys"] != seen["evicted_live_keys"] || after["keys"] != seen["keys"]+int64(10*c.step) {
 				t.Errorf("without a bound INFO has %v", after)
 			}
 			if err := client.ConfigResetStat(context.Background()).Err(); err != nil {
 				t.Fatal(err)
 			}
-			if after := info(t, client); after["evicted_keys"] != 0 || after["evicted_live_keys"] != 0 {
+			if after := harness.InfoNumbers(t, client); after["evicted_keys"] != 0 || after["evicted_live_keys"] != 0 {
 				t.Errorf("after CONFIG RESETSTAT INFO has %v", after)
 			}
 		})
@@ -172,7 +155,7 @@ func TestMaxMemoryBoundsLogs(t *testing.T) {
 	if refused := fill(t, client, numbered(harness.LongPrefix), 0, 100_000, "sliding_window_log", 100, "1h"); refused != 0 {
 		t.Errorf("%d new logs were refused where others could be forgotten", refused)
 	}
-	seen := info(t, client)
+	seen := harness.InfoNumbers(t, client)
 	if seen["used_memory"] > maxMemory+rebuildSlack || seen["evicted_live_keys"] == 0 || seen["used_memory_logs"] == 0 {
 		t.Errorf("INFO has %v", seen)
 	}
@@ -182,7 +165,7 @@ func TestMaxMemoryBoundsLogs(t *testing.T) {
 	}
 	for i := range large { // logs that want 4 MB each
 		refused += fill(t, client, func(int) string { return fmt.Sprint("big:", i) }, 0, 400_000, "sliding_window_log", 500_000, "1h")
-		if used := info(t, client)["used_memory"]; used > maxMemory+rebuildSlack {
+		if used := harness.InfoNumbers(t, client)["used_memory"]; used > maxMemory+rebuildSlack {
 			t.Fatalf("%d bytes are used", used)
 		}
 	}
@@ -201,7 +184,7 @@ func TestMaxMemoryRefusesLogs(t *testing.T) {
 	const most, step = 500_000, 20 // few, because each refusal takes milliseconds
 	client := harness.StartServer(t, "--maxmemory", "16mb", "--max-log-limit", strconv.Itoa(most)).Client()
 	fill(t, client, numbered(harness.LongPrefix), 0, 100_000, "token_bucket", 100, "100d")
-	before := info(t, client)
+	before := harness.InfoNumbers(t, client)
 	big, question := func(int) string { return "big" }, []any{"sliding_window_log", most, "100d"}
 	asked, refused := 0, 0
 	for ; refused == 0; asked += step {
@@ -219,7 +202,7 @@ func TestMaxMemoryRefusesLogs(t *testing.T) {
 	if got := harness.Integers(t, client, "RL.CHECK", "somebody", "token_bucket", 100, "100d"); got[0] != 1 {
 		t.Errorf("another key is answered %v", got)
 	}
-	seen := info(t, client)
+	seen := harness.InfoNumbers(t, client)
 	if seen["used_memory"] > maxMemory+rebuildSlack || seen["total_error_replies"]-before["total_error_replies"] != int64(refused) {
 		t.Errorf("after %d refusals INFO has %v", refused, seen)
 	}
@@ -236,15 +219,15 @@ func TestMaxMemoryLowered(t *testing.T) {
 	const keys, step = 70_000, 1000
 	client := harness.StartServer(t).Client()
 	fill(t, client, numbered(harness.LongPrefix), 0, keys, "token_bucket", 100, "100d")
-	if seen := info(t, client); seen["used_memory"] < maxMemory*3/2 || seen["keys"] != keys {
+	if seen := harness.InfoNumbers(t, client); seen["used_memory"] < maxMemory*3/2 || seen["keys"] != keys {
 		t.Fatalf("INFO has %v", seen)
 	}
 	if err := client.ConfigSet(context.Background(), "maxmemory", "16mb").Err(); err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; info(t, client)["used_memory"] > maxMemory; i += step {
+	for i := 0; harness.InfoNumbers(t, client)["used_memory"] > maxMemory; i += step {
 		if i == 2*keys {
-			t.Fatalf("after %d keys more INFO has %v", i, info(t, client))
+			t.Fatalf("after %d keys more INFO has %v", i, harness.InfoNumbers(t, client))
 		}
 		fill(t, client, numbered("more:"+harness.LongPrefix), i, i+step, "token_bucket", 100, "100d")
 	}
@@ -272,13 +255,13 @@ func TestTheEnvironmentSetsTheCollector(t *testing.T) {
 			inForce := fmt.Sprintf("percent=%d percent_from=%s soft_limit=%d soft_limit_from=%s",
 				c.percent, from(c.gogc), c.limit, from(c.gomemlimit))
 			harness.Eventually(t, "the log tells "+inForce, func() bool { return strings.Contains(p.Log.String(), inForce) })
-			if seen := info(t, client); seen["gc_percent"] != c.percent || seen["gc_soft_limit"] != c.limit {
+			if seen := harness.InfoNumbers(t, client); seen["gc_percent"] != c.percent || seen["gc_soft_limit"] != c.limit {
 				t.Errorf("INFO has %v", seen)
 			}
 			if err := client.ConfigSet(context.Background(), "maxmemory", "0").Err(); err != nil {
 				t.Fatal(err)
 			}
-			harness.Eventually(t, "the soft limit follows maxmemory", func() bool { return info(t, client)["gc_soft_limit"] == c.at0 })
+			harness.Eventually(t, "the soft limit follows maxmemory", func() bool { return harness.InfoNumbers(t, client)["gc_soft_limit"] == c.at0 })
 		})
 	}
 }

@@ -75,24 +75,15 @@ func TestUnixSocketFile(t *testing.T) {
 	harness.StartServer(t, "--unixsocket", path)
 	answersChecks(t, &redis.Options{Network: "unix", Addr: path})
 	for name, want := range map[string]string{
-		writeTemp(t, "precious"): "there is a file that is not a socket",
-		t.TempDir():              "there is a file that is not a socket",
-		"/nonexistent/rl.sock":   "no such file or directory",
+		harness.WriteFile(t, "file", []byte("precious"), 0o600): "there is a file that is not a socket",
+		t.TempDir():            "there is a file that is not a socket",
+		"/nonexistent/rl.sock": "no such file or directory",
 	} {
 		out, err := exec.Command(harness.Binary(t), "serve", "--port", "0", "--unixsocket", name).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), name) {
 			t.Errorf("--unixsocket %s: %q, %v; want %q", name, out, err, want)
 		}
 	}
-}
-
-func writeTemp(t *testing.T, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // trusting is a client's configuration, with a certificate of its own if there are files.
@@ -197,7 +188,7 @@ func TestTLSClientCertificates(t *testing.T) {
 func TestTLSBadSettings(t *testing.T) {
 	ca := harness.NewAuthority(t)
 	certFile, keyFile := ca.Sign(t, t.TempDir(), 2)
-	garbage := writeTemp(t, "no PEM")
+	garbage := harness.WriteFile(t, "file", []byte("no PEM"), 0o600)
 	for _, c := range []struct{ flags, want string }{
 		{"--tls-port 1", "tls-port needs tls-cert-file and tls-key-file"},
 		{"--tls-port 1 --tls-cert-file " + certFile, "tls-port needs tls-cert-file and tls-key-file"},

@@ -76,7 +76,7 @@ func BenchmarkRedisBackendCompare(t *testing.B) {
 			row.rounds = append(row.rounds, row.measure(t, p, r))
 		}
 	}
-	degraded := harness.BackendNumber(t, p.Client(), "degraded_answers")
+	degraded := int(harness.InfoNumbers(t, p.Client())["degraded_answers"])
 	if degraded != 0 {
 		t.Errorf("%d answers were degraded", degraded)
 	}
