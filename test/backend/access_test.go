@@ -4,7 +4,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -136,14 +135,10 @@ func TestRedisBehindSentinel(t *testing.T) {
 	replica := harness.StartRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port), "--repl-diskless-sync-delay", "0")
 	var sentinels []string
 	for range 3 {
-		config := harness.WriteFile(t, "sentinel.conf", []byte("sentinel monitor mine 127.0.0.1 "+strconv.Itoa(primary.Port)+" 2\n"+
-			"sentinel down-after-milliseconds mine 500\nsentinel failover-timeout mine 3000\n"), 0o600)
-		s := harness.StartProcess(t, primary.Cmd.Path, config, "--sentinel", "--port", strconv.Itoa(harness.FreePort(t)))
-		t.Cleanup(func() { _ = s.Stop(syscall.SIGKILL) })
-		sentinels = append(sentinels, s.Addr())
+		sentinels = append(sentinels, harness.StartSentinel(t, "mine", primary.Port, 2*time.Second).Addr())
 	}
 	awaitSentinels(t, sentinels)
-	c := harness.StartServer(t, "--backend", "redis-sentinel", "--redis-timeout", "20s", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").Client()
+	c := harness.StartServer(t, "--backend", "redis-sentinel", "--redis-timeout", "5s", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").Client()
 	awaitDecision(t, c)
 	harness.Integers(t, c, "RL.CHECK", "kept", "sliding_window_log", 10, "1h")
 	if n := primary.c.Wait(t.Context(), 1, 0).Val(); n != 1 {
@@ -165,16 +160,10 @@ func awaitSentinels(t *testing.T, addrs []string) {
 	for _, addr := range addrs {
 		c := redis.NewSentinelClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { _ = c.Close() })
-		for n := 0; ; n++ {
+		harness.Eventually(t, "a Sentinel knows the others and the replica", func() bool {
 			known := c.Master(t.Context(), "mine").Val()
-			if known["num-slaves"] == "1" && known["num-other-sentinels"] == strconv.Itoa(len(addrs)-1) {
-				break
-			}
-			if n > 1000 {
-				t.Fatalf("a Sentinel knows %v", known)
-			}
-			harness.Pause()
-		}
+			return known["num-slaves"] == "1" && known["num-other-sentinels"] == strconv.Itoa(len(addrs)-1)
+		})
 	}
 }
 

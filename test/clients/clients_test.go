@@ -170,7 +170,7 @@ func testNode(t *testing.T, client, program string) {
 // runClient runs a program that must end well and say that it is done.
 func runClient(t *testing.T, words ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "all as expected" {

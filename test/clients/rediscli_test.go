@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 
@@ -25,7 +24,7 @@ func tool(p *harness.Process, name string, args ...string) *exec.Cmd {
 	if err != nil {
 		p.T.Fatalf("%s is missing; test/setup installs it", name)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	p.T.Cleanup(cancel)
 	return exec.CommandContext(ctx, path, append([]string{"-p", strconv.Itoa(p.Port)}, args...)...)
 }

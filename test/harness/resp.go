@@ -21,8 +21,20 @@ type Value struct {
 }
 
 // ParseValue reads one reply with its type.
-func ParseValue(r *bufio.Reader) (Value, error) {
+func ParseValue(r *bufio.Reader) (Value, error) { return parse(r, &strings.Builder{}) }
+
+// ReadReply reads one reply as bytes, aggregates with all that they hold. With an error come the
+// bytes so far.
+func ReadReply(r *bufio.Reader) (string, error) {
+	var raw strings.Builder
+	_, err := parse(r, &raw)
+	return raw.String(), err
+}
+
+// parse reads one reply of RESP2 or RESP3 and adds its bytes to raw.
+func parse(r *bufio.Reader, raw *strings.Builder) (Value, error) {
 	line, err := r.ReadString('\n')
+	raw.WriteString(line)
 	if err != nil {
 		return Value{}, err
 	}
@@ -43,6 +55,7 @@ func ParseValue(r *bufio.Reader) (Value, error) {
 		}
 		body := make([]byte, n+2)
 		_, err := io.ReadFull(r, body)
+		raw.Write(body)
 		v.Text = string(body[:n])
 		if v.Kind == '=' {
 			v.Text = strings.TrimPrefix(v.Text, "txt:")
@@ -54,7 +67,7 @@ func ParseValue(r *bufio.Reader) (Value, error) {
 			n *= 2
 		}
 		for range n {
-			part, err := ParseValue(r)
+			part, err := parse(r, raw)
 			if err != nil {
 				return v, err
 			}
@@ -110,39 +123,6 @@ func Integers(t testing.TB, c *redis.Client, args ...any) []int64 {
 		t.Fatalf("%v: %v", args, err)
 	}
 	return got
-}
-
-// ReadReply reads one reply of RESP2 or RESP3, aggregates with all that they hold.
-func ReadReply(r *bufio.Reader) (string, error) {
-	line, err := r.ReadString('\n')
-	if err != nil || len(line) < 3 {
-		return line, err
-	}
-	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
-	parts := 0
-	switch line[0] {
-	case '$', '=', '!':
-		if n < 0 {
-			return line, nil
-		}
-		body := make([]byte, n+2)
-		_, err := io.ReadFull(r, body)
-		return line + string(body), err
-	case '*', '~', '>':
-		parts = n
-	case '%':
-		parts = 2 * n
-	}
-	var all strings.Builder
-	all.WriteString(line)
-	for range parts {
-		part, err := ReadReply(r)
-		all.WriteString(part)
-		if err != nil {
-			return all.String(), err
-		}
-	}
-	return all.String(), nil
 }
 
 // Command writes words as a command on the wire.

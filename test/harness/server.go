@@ -66,14 +66,20 @@ func StartServer(t testing.TB, flags ...string) *Process {
 // StartRedis starts a real redis-server on a free port, in memory only.
 func StartRedis(t testing.TB, flags ...string) *Process {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal("redis-server is missing; test/setup installs it")
-	}
 	args := append([]string{"--port", strconv.Itoa(FreePort(t)), "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, flags...)
-	p := StartProcess(t, path, args...)
+	p := StartProcess(t, lookPath(t, "redis-server"), args...)
 	t.Cleanup(func() { _ = p.Stop(syscall.SIGKILL) })
 	return p
+}
+
+// lookPath is the path of a program that test/setup installs.
+func lookPath(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is missing; test/setup installs it", program)
+	}
+	return path
 }
 
 // StartProcess starts a server whose arguments hold "--port N", and waits until it answers.
@@ -147,7 +153,7 @@ func (p *Process) Addr() string { return net.JoinHostPort(p.Host, strconv.Itoa(p
 
 // Client is a go-redis client of the server, closed when the test ends.
 func (p *Process) Client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1, DialTimeout: Patience, ReadTimeout: Patience, WriteTimeout: Patience, PoolTimeout: Patience})
 	p.T.Cleanup(func() { _ = c.Close() })
 	return c
 }

@@ -175,7 +175,7 @@ ask() { # ADDRESS BYTES: what is answered until EOF
 // runInNamespace runs inNamespace and then more; it returns what they print.
 func runInNamespace(t *testing.T, more string, flags ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	args := []string{"--net"}
 	if os.Getuid() != 0 {

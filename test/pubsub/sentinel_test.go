@@ -1,10 +1,8 @@
 package pubsub
 
 import (
-	"os/exec"
-	"strconv"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,15 +12,9 @@ import (
 // Real Sentinels find each other through the channel of a server that they watch.
 func TestSentinelsMeetOverAChannel(t *testing.T) {
 	p := harness.StartServer(t)
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal("redis-server is missing; test/setup installs it")
-	}
 	var sentinels []*redis.SentinelClient
 	for range 2 {
-		config := harness.WriteFile(t, "sentinel.conf", []byte("sentinel monitor mine 127.0.0.1 "+strconv.Itoa(p.Port)+" 2\n"), 0o600)
-		s := harness.StartProcess(t, program, config, "--sentinel", "--port", strconv.Itoa(harness.FreePort(t)))
-		t.Cleanup(func() { _ = s.Stop(syscall.SIGKILL) })
+		s := harness.StartSentinel(t, "mine", p.Port, 30*time.Second)
 		c := redis.NewSentinelClient(&redis.Options{Addr: s.Addr()})
 		t.Cleanup(func() { _ = c.Close() })
 		sentinels = append(sentinels, c)

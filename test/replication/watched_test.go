@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +60,7 @@ func startWatched(t testing.TB, flags ...string) *watched {
 	}
 	harness.AwaitSync(w.nodes[0], w.nodes[1:]...)
 	for range watchedSize {
-		w.sentinels = append(w.sentinels, w.startSentinel())
+		w.sentinels = append(w.sentinels, harness.StartSentinel(t, watchedName, w.fronts[0].port, watchedDown))
 	}
 	for _, s := range w.sentinels {
 		w.awaitSentinel(s)
@@ -72,25 +70,6 @@ func startWatched(t testing.TB, flags ...string) *watched {
 
 // frontedAddr is where the node will listen.
 func frontedAddr(n *harness.Node) string { return "127.0.0.1:" + strconv.Itoa(n.Port) }
-
-func (w *watched) startSentinel() *harness.Process {
-	w.t.Helper()
-	path, err := exec.LookPath("redis-sentinel")
-	if err != nil {
-		w.t.Fatal("redis-sentinel is missing; test/setup installs it")
-	}
-	port := strconv.Itoa(harness.FreePort(w.t))
-	dir := w.t.TempDir()
-	config := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nsentinel monitor %s 127.0.0.1 %d 2\nsentinel down-after-milliseconds %[3]s %[5]d\nsentinel failover-timeout %[3]s 6000\n",
-		port, dir, watchedName, w.fronts[0].port, watchedDown.Milliseconds())
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	s := harness.StartProcess(w.t, path, config, "--port", port)
-	w.t.Cleanup(func() { _ = s.Stop(syscall.SIGKILL) })
-	return s
-}
 
 // awaitSentinel waits until a Sentinel knows the replicas and the other Sentinels.
 func (w *watched) awaitSentinel(s *harness.Process) {
