@@ -275,7 +275,7 @@ func TestPubsubInClientListAndKill(t *testing.T) {
 
 // A silent subscriber is not idle.
 func TestTimeoutSparesSubscribers(t *testing.T) {
-	p := harness.StartServer(t, "--timeout", "1")
+	p := harness.StartServer(t, "--timeout", "2")
 	c, idle := p.Dial(), p.Dial()
 	c.Ask("SUBSCRIBE", "a")
 	idle.MustBeClosed()
