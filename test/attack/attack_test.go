@@ -251,7 +251,7 @@ func (s *siege) dial() *harness.Conn {
 }
 
 // dialNarrow connects with a small receive buffer. It has to be small when the connection
-// begins: a sender who has seen a large window waits for it to become large again.
+// begins: a sender that has seen a large window waits for it to become large again.
 func (s *siege) dialNarrow(bytes int) *harness.Conn {
 	s.t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {

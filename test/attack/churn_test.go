@@ -126,7 +126,7 @@ func (c *churn) pipeline(id int) {
 }
 
 // connect is dial for goroutines that are not the test's: it returns nil when it fails, and
-// whoever connects closes.
+// the caller closes the connection.
 func (s *siege) connect() *harness.Conn {
 	nc, err := net.Dial("tcp", s.p.Addr())
 	if err != nil {

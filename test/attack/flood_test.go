@@ -18,8 +18,8 @@ import (
 // floodWorkers connect at the same time.
 const floodWorkers = 4
 
-// floodPastMaxClients has more connect than may. The surplus is told so and closed, those
-// who are in go on, and when some leave others are let in.
+// floodPastMaxClients has more connect than may. The surplus is told so and closed,
+// the residents go on, and when some leave others are let in.
 func floodPastMaxClients(s *siege) {
 	const maxClients = 200
 	surplus := size(400, 4000)

@@ -19,8 +19,8 @@ import (
 
 var halfOpenFlags = []string{"--timeout", "3", "--write-timeout", "3", "--output-buffer-limit", "1mb"}
 
-// halfOpen has peers that are there and are not: who say nothing any more, who vanish without
-// a word to the network either, whose process stands still, who have said that they send no
+// halfOpen has peers that are there and are not. Some say nothing any more, some vanish without a
+// word to the network, some have a process that stands still, and some have said that they send no
 // more. None of them stays for longer than its timeout.
 func halfOpen(s *siege) {
 	n := size(100, 1000)

@@ -24,7 +24,7 @@ var (
 	// The peer's system tells that it has taken something when half of its buffer is free,
 	// which here is every 0.4 seconds: a machine that is busy must not make that the timeout.
 	slowFlags = []string{"--write-timeout", "2", "--output-buffer-limit", "1mb"}
-	// Who takes answers is not idle.
+	// A peer that takes answers is not idle.
 	slowIdleFlags = []string{"--timeout", "3", "--output-buffer-limit", "1mb"}
 )
 

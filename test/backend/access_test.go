@@ -15,7 +15,7 @@ import (
 // aclRules are all that a user of Redis needs for rlserver: see docs/REDIS.md.
 const aclRules = "resetchannels ~rl:* +evalsha +script|load +getrange +set +del +append +setrange +strlen +pexpire +time +ping +role +hello +auth +client|setname +select +asking +cluster|info +cluster|slots"
 
-// A user who may do no more than rlserver needs, with a password from a file.
+// A user that may do no more than rlserver needs, with a password from a file.
 func TestRedisUserAndPasswordFile(t *testing.T) {
 	t.Parallel()
 	r := startFaultyRedis(t)

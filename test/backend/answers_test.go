@@ -80,7 +80,7 @@ func TestDenyCache(t *testing.T) {
 		}
 		check(5, 2)
 		deny()
-		// A reset made elsewhere is seen when the denial has become too old.
+		// A reset by another server is seen when the denial has become too old.
 		integersOrOK(t, plain, "RL.RESET", key)
 		if got := check(5, 2); got[0] != 0 {
 			t.Errorf("%s: the denial was not remembered: %v", a, got)
@@ -94,7 +94,7 @@ func TestDenyCache(t *testing.T) {
 	}
 }
 
-// Who waits as long as a denial says is admitted, and not denied by what is remembered.
+// A caller that waits as long as a denial says is admitted, and not denied by what is remembered.
 func TestRetryAfterDenialFromCache(t *testing.T) {
 	r := startFaultyRedis(t)
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr()).Client()
@@ -221,7 +221,7 @@ func TestQuestionsUnderWay(t *testing.T) {
 		}
 	}
 	_ = r.Cmd.Process.Signal(syscall.SIGSTOP)
-	for range 50 { // who leave while their question is under way
+	for range 50 { // connections that end while their question is under way
 		c := p.Dial()
 		c.Send(check)
 		_ = c.Close()

@@ -221,7 +221,7 @@ func (cl *cluster) migrate(slot int64, from, to *clusterNode) {
 // A primary dies under load and its replica takes over. Redis replicates after it has
 // answered, so what the replica has not received is forgotten: a key can be over its limit by
 // no more than what was admitted of it in the moment before. Keys of the other primaries are
-// answered all the time. Callers who wait long enough do not notice, but for the questions
+// answered all the time. Callers that wait long enough do not notice, but for the questions
 // that are under way while the primary dies: as it dies one connection after the other ends,
 // and a caller may lose a second question on the second.
 func TestPrimaryKilled(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// Where Redis decides, MULTI is refused, and who subscribes or monitors goes on asking: its
-// answers come in order with messages in between.
+// Where Redis decides, MULTI is refused. A connection that subscribes or monitors goes on asking,
+// and its answers come in order with messages in between.
 func TestPubsubWithABackend(t *testing.T) {
 	r := harness.StartRedis(t)
 	p := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr())

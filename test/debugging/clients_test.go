@@ -161,7 +161,7 @@ func TestClientKill(t *testing.T) {
 	monitor.MustBeClosed()
 	c.MustSay("PONG", "PING")
 
-	// Who kills itself is told so first.
+	// A connection that kills itself is told so first.
 	v, id = victim()
 	v.MustSay("1", "CLIENT", "KILL", "ID", id, "SKIPME", "no")
 	v.MustBeClosed()

@@ -215,7 +215,7 @@ func TestConfigSetTakesEffectAtOnce(t *testing.T) {
 			t.Errorf("CONFIG GET %s: %q, want %q", name, got, want)
 		}
 	}
-	c.MustSay("PONG", "PING") // who is in stays in
+	c.MustSay("PONG", "PING") // a connection that was let in stays
 	other := p.Dial()
 	other.MustSay("NOAUTH Authentication required.", "RL.CHECK", "k", "token_bucket", "1", "1")
 	other.MustFail("WRONGPASS", "AUTH", "falsch")

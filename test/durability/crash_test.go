@@ -113,8 +113,8 @@ func (r *crashRun) start() {
 	r.readLog()
 }
 
-// readLog counts what the server tells of a torn tail. Whoever is killed before that has
-// perhaps cut it, and perhaps the next one does.
+// readLog counts what the server tells of a torn tail. A server that is killed before that
+// has perhaps cut it, and perhaps the next one does.
 func (r *crashRun) readLog() {
 	r.count.tailsCut += strings.Count(r.n.Log.String(), "cut what a crash left")
 }

@@ -119,7 +119,7 @@ func TestDiskFull(t *testing.T) {
 				awaitRefusal(n)
 			}
 			whileFull(n, c.failure)
-			if c.failure == "error" { // who has been answered MISCONF waits
+			if c.failure == "error" { // a worker that was answered MISCONF waits
 				all.finish(t)
 			}
 			if got := n.Ask("RL.PEEK", "spread:token_bucket:0", "token_bucket", "10", ledgerPeriod); len(got.Parts) != 6 {

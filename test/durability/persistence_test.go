@@ -150,7 +150,7 @@ func TestAppendOnlyTurnedOn(t *testing.T) {
 	}
 }
 
-// Only one process uses a directory; another one is told who does, and leaves no trace.
+// Only one process uses a directory; another one is told which one does, and leaves no trace.
 func TestTwoProcessesOneDirectory(t *testing.T) {
 	n := harness.StartNode(t, "--appendonly", "yes", "--appendfsync", "always")
 	take(n, 2)

@@ -150,7 +150,7 @@ func (c *Conn) Listed(words ...string) (list []map[string]string) {
 
 var monitorLinePattern = regexp.MustCompile(`^\+(\d{10})\.\d{6} \[0 (127\.0\.0\.1:\d+)\] (.*)\r\n$`)
 
-// NextLine reads a line of MONITOR, and gives who sent the command and its words.
+// NextLine reads a line of MONITOR: the address that sent the command, and its words.
 func (c *Conn) NextLine() (addr, words string) {
 	c.T.Helper()
 	line, err := c.Reader.ReadString('\n')

@@ -146,7 +146,7 @@ func (n *Node) MustFail(want string, words ...string) {
 	}
 }
 
-// Field is a field of INFO; it is empty where nobody answers.
+// Field is a field of INFO; it is empty where no server answers.
 func (n *Node) Field(name string) string {
 	reply, err := n.Try("INFO", "everything")
 	if err != nil {
@@ -263,7 +263,7 @@ func (n *Node) LastIncrement() string {
 // Kill ends the node at once, by SIGKILL.
 func (n *Node) Kill() { _ = n.Stop(syscall.SIGKILL) }
 
-// AwaitSync waits until a replica has all that its primary has. Nobody may change anything
+// AwaitSync waits until a replica has all that its primary has. Nothing may change
 // meanwhile.
 func AwaitSync(primary *Node, replicas ...*Node) {
 	primary.T.Helper()

@@ -71,7 +71,7 @@ func TestAccessNeedsPassword(t *testing.T) {
 	}
 }
 
-// A step of a script: who says what, and how the answer begins.
+// A step of a script: which connection says what, and how the answer begins.
 type accessStep struct {
 	who        int // a connection; it opens when it first speaks
 	says, want string
@@ -134,7 +134,7 @@ func TestAccessPasswordChanges(t *testing.T) {
 	script := []accessStep{
 		{0, "AUTH x", noPass}, {0, "AUTH default x", ok}, {0, "AUTH bob x", wrongPass},
 		{0, "CONFIG SET requirepass one", ok},
-		{0, "PING", pong}, {1, "PING", pong}, // who was let in stays
+		{0, "PING", pong}, {1, "PING", pong}, // a connection that was let in stays
 		{4, "PING", noAuthReply}, {4, "AUTH one", ok}, {4, "PING", pong},
 		{2, "RESET", "+RESET\r\n"}, {2, "PING", noAuthReply},
 		{0, "CONFIG SET requirepass two", ok}, {0, "CONFIG GET requirepass", "*2\r\n$11\r\nrequirepass\r\n$3\r\ntwo\r\n"},

@@ -169,7 +169,7 @@ func TestMaxMemoryBoundsLogs(t *testing.T) {
 			t.Fatalf("%d bytes are used", used)
 		}
 	}
-	// Who needs megabytes at once forgets thousands of small logs, but not in one call.
+	// A log that needs megabytes at once evicts thousands of small logs, but not in one call.
 	if refused > 100 {
 		t.Errorf("%d checks of large logs were refused where others could be forgotten", refused)
 	}
@@ -233,7 +233,7 @@ func TestMaxMemoryLowered(t *testing.T) {
 	}
 }
 
-// GOGC and GOMEMLIMIT are whoever starts the server's to set, each for itself.
+// GOGC and GOMEMLIMIT can be set in the environment, each for itself.
 func TestTheEnvironmentSetsTheCollector(t *testing.T) {
 	// Of 32 MB: the bound, a quarter, and 32 and 64 MB for garbage and the process.
 	const ownPercent, ownLimit = 400, 136 << 20
@@ -266,7 +266,7 @@ func TestTheEnvironmentSetsTheCollector(t *testing.T) {
 	}
 }
 
-// from is who sets what a variable of the environment sets unless it is empty.
+// from is what INFO gives as the origin of a setting: the environment, unless its variable is empty.
 func from(variable string) string {
 	if variable == "" {
 		return "rlserver"

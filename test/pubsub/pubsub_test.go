@@ -259,7 +259,7 @@ func TestPubsubInClientListAndKill(t *testing.T) {
 		}
 	}
 	observer.MustSay("0", "CLIENT", "KILL", "TYPE", "replica")
-	// As Sentinel does it: all in one transaction, which the one who asks survives.
+	// As Sentinel does it: all in one transaction, which the connection that asks survives.
 	observer.Send(harness.CommandLine("MULTI; CLIENT KILL TYPE normal; CLIENT KILL TYPE pubsub; EXEC"))
 	for _, want := range []string{"+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*2\r\n:1\r\n:2\r\n"} {
 		if got := observer.Reply(); got != want {

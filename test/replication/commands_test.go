@@ -35,7 +35,7 @@ func mustTake(n *harness.Node, key string) {
 }
 
 // What a replica answers: questions as its primary would, and to changes that they are not
-// for it. ROLE, INFO, HELLO and WAIT tell who is who.
+// for it. ROLE, INFO, HELLO and WAIT tell the roles.
 func TestReplicaAnswers(t *testing.T) {
 	t.Parallel()
 	primary := harness.StartNode(t)
@@ -213,8 +213,8 @@ func TestMinReplicasToWrite(t *testing.T) {
 	})
 }
 
-// What a replica announces of itself is what others are told, and CONFIG REWRITE keeps who
-// its primary is.
+// What a replica announces of itself is what others are told, and CONFIG REWRITE keeps its
+// primary.
 func TestReplicaAnnouncesAndRemembers(t *testing.T) {
 	t.Parallel()
 	primary := harness.StartNode(t)
@@ -245,7 +245,7 @@ func TestReplicaAnnouncesAndRemembers(t *testing.T) {
 	}
 }
 
-// Who is no rlserver, or speaks another version, is told apart.
+// A server that is no rlserver, or speaks another version, is told apart.
 func TestReplicaOfSomethingElse(t *testing.T) {
 	t.Parallel()
 	redis := harness.StartRedis(t)

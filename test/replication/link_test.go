@@ -141,7 +141,7 @@ func (l *link) carry(p *linkPair, from, to net.Conn) {
 	}
 }
 
-// await waits while there is a hole. Whoever is held back when it closes goes on: a network
+// await waits while there is a hole. What is held back when it closes goes on: a network
 // that drops packets repeats them.
 func (l *link) await() {
 	for l.now().hole {

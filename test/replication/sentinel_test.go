@@ -18,7 +18,7 @@ type outage struct {
 	flags []string // of all servers
 	begin func(w *watched)
 	end   func(w *watched)
-	// apart says that it can be asked during the outage by who is on its side.
+	// apart says that clients on its side can ask it during the outage.
 	apart bool
 	// lag is when it must have ceased to admit, if it does by itself; 0: it does not.
 	lag time.Duration
@@ -55,7 +55,7 @@ const (
 //
 // How far one key is over its limit then is bounded by what the new primary could not know:
 // what the old one admitted in the interval that was not replicated any more, and what it
-// admitted from then on, to who could still reach it, until it was demoted. One that is killed
+// admitted from then on, to clients that could still reach it, until it was demoted. One that is killed
 // admits nothing more; one that was stopped, from when it goes on; one that is cut off, all the
 // time, unless min-replicas-to-write has it cease when it has not heard of its replicas for
 // min-replicas-max-lag.

@@ -18,8 +18,8 @@ import (
 )
 
 // A watched is three servers, of which one is the primary, and three Sentinels that watch
-// them. Everybody reaches a server through its front, which a test can cut off; who has the
-// server's own port is on its side of the cut.
+// them. Everybody reaches a server through its front, which a test can cut off. A client
+// with the server's own port is on its side of the cut.
 type watched struct {
 	t         testing.TB
 	nodes     []*harness.Node
@@ -108,7 +108,7 @@ func (w *watched) primaryNow() int {
 	return -1
 }
 
-// failover is a client of go-redis that asks the Sentinels who is the primary.
+// failover is a client of go-redis that asks the Sentinels for the primary.
 func (w *watched) failover() *redis.Client {
 	var addrs []string
 	for _, s := range w.sentinels {
@@ -211,7 +211,7 @@ func (a *askers) last() (last time.Time) {
 	return last
 }
 
-// throughSentinel has clients ask whom the Sentinels call the primary.
+// throughSentinel has clients ask the server that the Sentinels call the primary.
 func (w *watched) throughSentinel() *askers {
 	a, c := &askers{}, w.failover()
 	a.start(8, func() ([]int64, error) { return c.Do(context.Background(), measuredQuestion...).Int64Slice() })

@@ -112,7 +112,7 @@ func TestTLS(t *testing.T) {
 	if got, err := exec.Command("redis-cli", "-p", port, "--tls", "--cacert", ca.File, "PING").CombinedOutput(); err != nil || string(got) != "PONG\n" {
 		t.Errorf("redis-cli --tls: %q, %v", got, err)
 	}
-	// Who does not speak TLS there, or speaks it elsewhere, harms nobody.
+	// A client that does not speak TLS there, or speaks it on another port, does no harm.
 	plain, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)

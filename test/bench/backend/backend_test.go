@@ -25,7 +25,7 @@ const (
 // A way is how Redis is asked.
 type way struct {
 	name  string
-	p     *harness.Process // who is asked
+	p     *harness.Process // the server that is asked
 	words []string
 	keys  int
 	to    int // the way that it is compared with

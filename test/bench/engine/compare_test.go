@@ -19,7 +19,7 @@ const (
 	logTarget     = 3.0 // times the token bucket's time, at most
 )
 
-// A group is contestants who are compared with each other: rounds of one are close in time.
+// A group is contestants that are compared with each other: rounds of one are close in time.
 type group struct {
 	title string
 	rows  []*row

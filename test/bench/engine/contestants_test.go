@@ -37,7 +37,7 @@ const (
 	nameNothing = "supply only"
 )
 
-// contestants are all who can be asked. The last is the harness itself.
+// contestants are all that can be asked. The last is the harness itself.
 var contestants = []contestant{
 	{nameStore, false, func(l engine.Limit) checkFunc { return storeCheck(newStore(), engine.TokenBucket, l) }},
 	{nameRate, true, rateLimiters},

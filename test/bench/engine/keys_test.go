@@ -35,7 +35,7 @@ func putKey(b *[keyBytes]byte, i uint64) {
 	binary.LittleEndian.PutUint64(b[8:], x>>4&nibbles|letters)
 }
 
-// A scratch is a key that is written over and over again. Who keeps a key makes a copy.
+// A scratch is a key that is written over and over again. A contestant that keeps a key makes a copy.
 type scratch [keyBytes]byte
 
 func (s *scratch) key(i uint64) string {

@@ -4,7 +4,7 @@ package engine_test
 
 import "time"
 
-// Processes are measured on Linux only (bench.OnlyOnLinux); this lets the rest run elsewhere.
+// Processes are measured on Linux only (bench.OnlyOnLinux); this lets the rest run on other systems.
 
 func pause(d time.Duration) { time.Sleep(d) }
 
