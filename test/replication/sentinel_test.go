@@ -60,6 +60,7 @@ const (
 // time, unless min-replicas-to-write has it cease when it has not heard of its replicas for
 // min-replicas-max-lag.
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()

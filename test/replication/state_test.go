@@ -14,6 +14,7 @@ import (
 // A primary that is killed under load and started again has perhaps less than its replica;
 // then the replica has what the primary has, and no more.
 func TestPrimaryRestarts(t *testing.T) {
+	t.Parallel()
 	const rounds = 2
 	for _, c := range []struct{ name, flags string }{
 		{"everysec", "--appendonly yes"}, {"always", "--appendonly yes --appendfsync always"}, {"snapshots", "--save 1@1"}, {"memory only", ""},
