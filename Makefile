@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Tests of the built binary depend on code that go test does not see them use, so a cached
 # result would be worth nothing. Many of them wait more than they work, so more of them run at a
 # time than there are cores.
-GOTEST  := $(GO) test -count=1 -timeout 30m -parallel 6
+GOTEST  := $(GO) test -count=1 -timeout 30m -p 3 -parallel 6
 # A soak has a machine to itself, so it judges how long something took as well.
 SOAK    := JUDGE_TIMES=1 $(GO) test -count=1 -v -p 1
 # A benchmark that compares contestants in rounds runs once and prints its own tables.
