@@ -134,7 +134,6 @@ func TestDenyCacheInAPipeline(t *testing.T) {
 // decides or not, in whatever pieces the pipeline comes.
 func TestOrderOfReplies(t *testing.T) {
 	const seed = 1
-	t.Logf("seed %d", seed)
 	r := startFaultyRedis(t)
 	for _, loops := range []string{"auto", "0"} {
 		p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", "200ms", "--event-loops", loops)

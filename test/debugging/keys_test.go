@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/test/harness"
@@ -16,20 +17,29 @@ import (
 // A key has the type of its algorithm and a TTL until it is at rest, and then it is gone,
 // for every command that looks.
 func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
+	t.Parallel()
 	c := harness.StartServer(t).Dial()
+	// lastsFor wants PTTL to be what is left of a span that began then, and TTL to be rounded up.
+	lastsFor := func(key string, span time.Duration, began time.Time) {
+		t.Helper()
+		before, ttl, after := c.Ask("PTTL", key).Number(t), c.Ask("TTL", key).Number(t), c.Ask("PTTL", key).Number(t)
+		if least := (span - time.Since(began)).Milliseconds() - 1; before > span.Milliseconds() || after < least {
+			t.Errorf("%s: PTTL is %d and then %d; want at most %v and at least %d", key, before, after, span, least)
+		}
+		if ttl < (after+999)/1000 || ttl > (before+999)/1000 {
+			t.Errorf("%s: TTL is %d where PTTL was %d and then %d", key, ttl, before, after)
+		}
+	}
 	for _, a := range engine.Algorithms() {
-		key := "k:" + a.String()
-		c.Ask("RL.CHECK", key, a.String(), "2", "600ms", "COST", "2")
+		key, began := "k:"+a.String(), time.Now()
+		c.Ask("RL.CHECK", key, a.String(), "2", "2s", "COST", "2")
 		c.MustSay(a.String(), "TYPE", key)
 		if got := c.Ask("TYPE", key).Kind; got != '+' {
 			t.Errorf("TYPE replies a %c, want a simple string", got)
 		}
 		c.MustSay("1", "EXISTS", key)
-		c.MustSay("1", "TTL", key)
-		last := int64(600)
-		if got := c.Ask("PTTL", key).Number(t); got < 300 || got > 600 {
-			t.Errorf("%v: PTTL is %d just after 600 ms worth was taken", a, got)
-		}
+		lastsFor(key, 2*time.Second, began)
+		last := int64(2000)
 		harness.Eventually(t, "PTTL falls, and is -2 in the end", func() bool {
 			left := c.Ask("PTTL", key).Number(t)
 			if left > last || left == 0 || left < -2 || left == -1 {
@@ -49,8 +59,9 @@ func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
 			t.Errorf("%v: at rest, KEYS lists %q", a, got.Texts())
 		}
 	}
+	began := time.Now()
 	c.Ask("RL.CHECK", "long", "token_bucket", "1", "90500ms")
-	c.MustSay("91", "TTL", "long") // rounded up
+	lastsFor("long", 90500*time.Millisecond, began)
 	harness.Eventually(t, "keys at rest are swept", func() bool { return c.Ask("DBSIZE").Text == "1" })
 }
 
