@@ -83,6 +83,8 @@ func (w *writer) begin() {
 func waitForRewrite(t testing.TB, d *Disk) diskStats {
 	t.Helper()
 	waitUntil(t, func() bool { return !d.stats().rewriting })
+	d.files.Lock() // until the rewrite has removed the files that it replaces
+	defer d.files.Unlock()
 	return d.stats()
 }
 
