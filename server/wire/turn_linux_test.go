@@ -12,7 +12,7 @@ import (
 func TestOneAwaitATurn(t *testing.T) {
 	const connections = 50
 	listener := listenTCP(t)
-	s, e := serveEcho(t, 1, listener)
+	_, e := serveEcho(t, 1, listener)
 	var all []*client
 	for range connections {
 		nc, err := net.Dial("tcp", listener.Addr().String())
@@ -22,7 +22,7 @@ func TestOneAwaitATurn(t *testing.T) {
 		all = append(all, c)
 	}
 	began, turn := make(chan struct{}), make(chan struct{})
-	l := s.loops.list[0]
+	l := e.Conns()[0].handle.(*socket).loop
 	l.post(func() { close(began); <-turn })
 	<-began
 	for _, c := range all {
