@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // WAIT waits for the disk first, and then for replicas; what is behind it waits for it.
@@ -75,12 +74,13 @@ func TestWaitEnds(t *testing.T) {
 func TestSaveBlocksOnlyItself(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
-		l.saved = 200 * time.Millisecond
+		l.saving = make(chan struct{})
 		s := startServed(t, loops, l, nil)
 		c, other := s.dial(), s.dial()
 		c.send("SAVE", "PING")
 		other.ask("INFO server", "# Server…")
 		c.expectNothing()
+		close(l.saving)
 		c.expect("+OK", "+PONG")
 		full := newLedger()
 		full.saveErr = errors.New("disk is full")

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -79,11 +78,7 @@ func appendQuoted(b, word []byte) []byte {
 		case c == '\b':
 			b = append(b, '\\', 'b')
 		case c < ' ' || c > '~':
-			b = append(b, '\\', 'x')
-			if c < 16 {
-				b = append(b, '0')
-			}
-			b = strconv.AppendUint(b, uint64(c), 16)
+			b = fmt.Appendf(b, `\x%02x`, c)
 		default:
 			b = append(b, c)
 		}

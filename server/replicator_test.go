@@ -31,7 +31,7 @@ type ledger struct {
 	waits     []func(int) // callbacks of WAIT
 	role      Role
 	saveErr   error
-	saved     time.Duration // that SAVE takes
+	saving    chan struct{} // SAVE ends when it is closed; nil: at once
 	lastWait  [2]int64      // replicas and timeout (ms)
 }
 
@@ -68,6 +68,16 @@ func (l *ledger) release(err error) {
 	l.stuck, l.err = false, err
 	for _, done := range l.waiting {
 		go done(err)
+	}
+	l.waiting = nil
+}
+
+// releaseHeld ends the commits that wait, and no others.
+func (l *ledger) releaseHeld() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, done := range l.waiting {
+		go done(nil)
 	}
 	l.waiting = nil
 }
@@ -124,7 +134,13 @@ func (l *ledger) ServeReplica(link ReplicaLink) {
 	_ = link.Conn.Close()
 }
 
-func (l *ledger) Save() error           { time.Sleep(l.saved); return l.saveErr }
+func (l *ledger) Save() error {
+	if l.saving != nil {
+		<-l.saving
+	}
+	return l.saveErr
+}
+
 func (l *ledger) BackgroundSave() error { return l.saveErr }
 func (l *ledger) Rewrite() error        { return l.saveErr }
 func (l *ledger) LastSave() int64       { return 1_700_000_000 }

@@ -1,5 +1,7 @@
 package server
 
+import "github.com/rlserver/rlserver/server/resp"
+
 // The words of a command: names, patterns and numbers.
 
 // Names on the wire are ASCII and case-insensitive. Unicode folds the Kelvin sign to a k and the long
@@ -108,25 +110,9 @@ func matchClass(pattern string, c byte) (width int, ok bool) {
 	return min(i+1, len(pattern)), ok != negated
 }
 
-// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and
-// without needless zeros.
+// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and without
+// needless zeros.
 func wholeNumber(value []byte) (int64, bool) {
-	digits := value
-	if len(digits) > 0 && digits[0] == '-' {
-		digits = digits[1:]
-	}
-	if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(value) > 1 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if len(digits) < len(value) {
-		n = -n
-	}
-	return n, true
+	n, ok := resp.Integer(value)
+	return n, ok && -1e18 < n && n < 1e18
 }

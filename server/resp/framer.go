@@ -312,36 +312,31 @@ func (f *Framer) header(expected byte, kind, invalid string) (n int, found bool,
 	if rest[0] != expected {
 		return 0, false, ProtocolError(fmt.Sprintf("expected '%c', got '%c'", expected, printable(rest[0])))
 	}
-	n, ok := decimal(rest[1:end])
+	number, ok := Integer(rest[1:end])
 	if !ok {
 		return 0, false, ProtocolError(invalid)
 	}
 	f.parsed += end + 2
-	return n, true, nil
+	return int(max(min(number, math.MaxInt32), math.MinInt32)), true, nil
 }
 
-// decimal reads a strict decimal: an optional minus, then digits without a needless zero
-// in front, of a number of 64 bits, as in Redis. A number that does not fit an int32 is cut to its
-// range.
-func decimal(digits []byte) (int, bool) {
-	if len(digits) > 10 {
-		n, err := strconv.ParseInt(View(digits), 10, 64)
-		first := bytes.TrimPrefix(digits, []byte("-"))[0]
-		return int(max(min(n, math.MaxInt32), math.MinInt32)), err == nil && '1' <= first && first <= '9'
-	}
-	negative := len(digits) > 0 && digits[0] == '-'
-	if negative {
-		digits = digits[1:]
-	}
-	if len(digits) == 0 || digits[0] == '0' && (len(digits) > 1 || negative) {
+// Integer reads a strict decimal of 64 bits, as Redis does: an optional minus, then digits without a
+// needless zero in front.
+func Integer(b []byte) (n int64, ok bool) {
+	digits := bytes.TrimPrefix(b, []byte("-"))
+	negative := len(digits) < len(b)
+	switch {
+	case len(digits) == 0 || digits[0] == '0' && len(b) > 1:
 		return 0, false
+	case len(digits) > 18:
+		n, err := strconv.ParseInt(View(b), 10, 64)
+		return n, err == nil && '1' <= digits[0] && digits[0] <= '9'
 	}
-	n := 0
 	for _, c := range digits {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		n = n*10 + int(c-'0')
+		n = n*10 + int64(c-'0')
 	}
 	if negative {
 		n = -n

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// All connections whose replies begin to wait in one turn of an event loop wait together, so that
-// their changes share one commit.
+// All replies that begin to wait in one turn of an event loop wait together, those of one connection
+// and those of many, so that their changes share one commit.
 func TestOneAwaitATurn(t *testing.T) {
 	const connections = 50
 	listener := listenTCP(t)
-	s, e := serveEcho(t, 1, listener)
+	_, e := serveEcho(t, 1, listener)
 	var all []*client
 	for range connections {
 		nc, err := net.Dial("tcp", listener.Addr().String())
@@ -22,16 +22,16 @@ func TestOneAwaitATurn(t *testing.T) {
 		all = append(all, c)
 	}
 	began, turn := make(chan struct{}), make(chan struct{})
-	l := s.loops.list[0]
+	l := e.Conns()[0].handle.(*socket).loop
 	l.post(func() { close(began); <-turn })
 	<-began
 	for _, c := range all {
-		c.send("short", "after")
+		c.send("short", "between", "short", "after")
 	}
 	for _, c := range e.Conns() { // which the loop, waiting for turn, does not touch
 		eventually(t, "the commands to arrive", func() bool {
 			n, err := unix.IoctlGetInt(c.handle.(*socket).fd, unix.TIOCINQ)
-			return err == nil && n == len("short\r\nafter\r\n")
+			return err == nil && n == len("short\r\nbetween\r\nshort\r\nafter\r\n")
 		})
 	}
 	close(turn)
@@ -41,7 +41,7 @@ func TestOneAwaitATurn(t *testing.T) {
 	}
 	release(e.waits()[0]...)
 	for _, c := range all {
-		c.expect("short", "after")
+		c.expect("short", "between", "short", "after")
 	}
 	if n := len(e.waits()); n != 1 {
 		t.Errorf("%d calls of Await", n)
