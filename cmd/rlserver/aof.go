@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -13,9 +12,6 @@ import (
 )
 
 const aofName = "aof"
-
-// errDamaged is how aof says that files are damaged. That is told on stdout.
-var errDamaged = errors.New("damaged")
 
 func newAOF() *cobra.Command {
 	cmd := &cobra.Command{
@@ -46,9 +42,9 @@ at. Servers leave such files alone; remove them when they are not needed any mor
   rlserver aof repair /var/lib/rlserver --yes`,
 		Args:              oneDirectory,
 		ValidArgsFunction: completeDirectory,
-		RunE:              repairAOF,
 	}
-	repair.Flags().Bool("yes", false, "do it, and do not only tell")
+	yes := repair.Flags().Bool("yes", false, "do it, and do not only tell")
+	repair.RunE = func(cmd *cobra.Command, args []string) error { return repairAOF(cmd.OutOrStdout(), args[0], *yes) }
 	cmd.AddCommand(&cobra.Command{
 		Use:   checkName + " DIR",
 		Short: "Tell what each file has, and what is damaged",
@@ -77,42 +73,26 @@ func completeDirectory(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// isAOF says whether cmd is aof or one of its commands.
-func isAOF(cmd *cobra.Command) bool {
-	return cmd.Name() == aofName || cmd.HasParent() && cmd.Parent().Name() == aofName
-}
-
 func checkAOF(cmd *cobra.Command, args []string) error {
 	out := cmd.OutOrStdout()
-	r, err := disk.Check(args[0])
+	r, err := report(out, disk.Check, args[0])
 	if err != nil {
-		return err
-	}
-	if err := printReport(out, r); err != nil {
 		return err
 	}
 	if r.Damaged() {
 		fmt.Fprintf(out, "\nDamaged: a server does not start with this. “rlserver aof repair %s” tells what can be done.\n", r.Dir)
-		return errDamaged
+		return errNo
 	}
 	return nil
 }
 
-func repairAOF(cmd *cobra.Command, args []string) error {
-	out := cmd.OutOrStdout()
-	yes, err := cmd.Flags().GetBool("yes")
-	if err != nil {
-		return err
-	}
-	work := disk.Check
+func repairAOF(out io.Writer, dir string, yes bool) error {
+	work, cut, written := disk.Check, "would be", "would be"
 	if yes {
-		work = disk.Repair
+		work, cut, written = disk.Repair, "was", "has been"
 	}
-	r, err := work(args[0])
+	r, err := report(out, work, dir)
 	if err != nil {
-		return err
-	}
-	if err := printReport(out, r); err != nil {
 		return err
 	}
 	if !r.Damaged() && len(r.Cuts) == 0 {
@@ -120,45 +100,42 @@ func repairAOF(cmd *cobra.Command, args []string) error {
 	}
 	fmt.Fprintln(out)
 	for _, c := range r.Cuts {
-		fmt.Fprintln(out, cutSentence(c, yes))
+		fmt.Fprintln(out, cutSentence(c, cut))
 	}
 	if r.NewManifest() {
-		fmt.Fprintln(out, perhaps(yes, "The manifest has been written anew.", "The manifest would be written anew."))
+		fmt.Fprintf(out, "The manifest %s written anew.\n", written)
 	}
 	if yes {
 		return nil
 	}
 	fmt.Fprintln(out, "Nothing has been changed: --yes does this.")
 	if r.Damaged() {
-		return errDamaged
+		return errNo
 	}
 	return nil
 }
 
-func perhaps(is bool, yes, no string) string {
-	if is {
-		return yes
-	}
-	return no
-}
-
-// cutSentence tells of a cut, made or not.
-func cutSentence(c disk.Cut, done bool) string {
-	what := fmt.Sprintf("%s %s cut from byte %d on, %d bytes", c.File, perhaps(done, "was", "would be"), c.Offset, c.Bytes)
+// cutSentence tells of a cut, which “was” or “would be” made.
+func cutSentence(c disk.Cut, was string) string {
+	text := fmt.Sprintf("%s %s cut from byte %d on, %d bytes", c.File, was, c.Offset, c.Bytes)
 	if c.Offset == 0 {
-		what = fmt.Sprintf("%s %s set aside, %d bytes", c.File, perhaps(done, "was", "would be"), c.Bytes)
+		text = fmt.Sprintf("%s %s set aside, %d bytes", c.File, was, c.Bytes)
 	}
 	if c.Copy != "" {
-		what += ", kept as " + c.Copy
+		text += ", kept as " + c.Copy
 	}
-	return what + ": " + c.Why + "."
+	return text + ": " + c.Why + "."
 }
 
-// printReport prints a table of the files, and below it what is damaged.
-func printReport(out io.Writer, r *disk.Report) error {
+// report checks or repairs a directory. It prints a table of the files, and the damage below.
+func report(out io.Writer, work func(dir string) (*disk.Report, error), dir string) (*disk.Report, error) {
+	r, err := work(dir)
+	if err != nil {
+		return nil, err
+	}
 	if len(r.Files) == 0 {
 		_, err := fmt.Fprintf(out, "%s has no append-only file and no snapshot.\n", r.Dir)
-		return err
+		return r, err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "FILE\tKIND\tBYTES\tFRAMES\tRECORDS\tFROM\tTO\tHISTORY\tCREATED\tSTATE")
@@ -178,7 +155,7 @@ func printReport(out io.Writer, r *disk.Report) error {
 			f.ID, f.Created.UTC().Format(time.RFC3339), state)
 	}
 	if err := table.Flush(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range r.Files {
 		switch {
@@ -188,5 +165,5 @@ func printReport(out io.Writer, r *disk.Report) error {
 			fmt.Fprintf(out, "\n%s: damaged at byte %d: %s.\n", f.Name, f.Damage.Offset, f.Damage.Problem)
 		}
 	}
-	return nil
+	return r, nil
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/rlserver/rlserver/engine"
@@ -31,18 +29,16 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
   rlserver check deploy token_bucket 1 10m && ./deploy`,
 		Args:              checkArguments,
 		ValidArgsFunction: completeCheck,
-		RunE:              func(cmd *cobra.Command, args []string) error { return check(cmd, env, args) },
 	}
 	flags := cmd.Flags()
 	flags.String("burst", "", "the most `UNITS` that can be taken at once (default: LIMIT)")
 	flags.String("cost", "", "`UNITS` that this request takes (default: 1)")
-	flags.Bool("peek", false, "ask without taking anything")
-	flags.Bool("json", false, "print the answer as one JSON object")
-	for _, name := range []string{"burst", "cost"} {
-		// The only error is that the flag does not exist.
-		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
-	}
+	peek := flags.Bool("peek", false, "ask without taking anything")
+	asJSON := flags.Bool("json", false, "print the answer as one JSON object")
 	addClientFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return check(cmd, env, args, *peek, *asJSON)
+	}
 	return cmd
 }
 
@@ -76,20 +72,7 @@ type answer struct {
 	DelayMS      int64  `json:"delay_ms"`
 }
 
-func check(cmd *cobra.Command, env environment, args []string) error {
-	t, err := chooseTarget(cmd, env)
-	if err != nil {
-		return err
-	}
-	flags := cmd.Flags()
-	peek, err := flags.GetBool("peek")
-	if err != nil {
-		return err
-	}
-	asJSON, err := flags.GetBool("json")
-	if err != nil {
-		return err
-	}
+func check(cmd *cobra.Command, env environment, args []string, peek, asJSON bool) error {
 	command := []any{"RL.CHECK"}
 	if peek {
 		command[0] = "RL.PEEK"
@@ -98,29 +81,26 @@ func check(cmd *cobra.Command, env environment, args []string) error {
 		command = append(command, arg)
 	}
 	for _, option := range []string{"burst", "cost"} {
-		if f := flags.Lookup(option); f.Changed {
+		if f := cmd.Flags().Lookup(option); f.Changed {
 			command = append(command, option, f.Value.String())
 		}
 	}
-	var reply []int64
-	err = t.ask(cmd.Context(), func(ctx context.Context, client *redis.Client) (err error) {
-		reply, err = client.Do(ctx, command...).Int64Slice()
-		return err
-	})
+	reply, err := ask(cmd, env, command...)
 	if err != nil {
 		return err
 	}
-	if len(reply) < 6 {
-		return fmt.Errorf("%s answered %d numbers where rlserver answers 6", t.address, len(reply))
+	n, err := reply.Int64Slice()
+	if err != nil || len(n) < 6 {
+		return fmt.Errorf("the server answered %v where rlserver answers six integers", reply.Val())
 	}
-	a := answer{args[0], args[1], reply[0] == 1, reply[1], reply[2], reply[3], reply[4], reply[5]}
+	a := answer{args[0], args[1], n[0] == 1, n[1], n[2], n[3], n[4], n[5]}
 	if asJSON {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(a)
 	} else {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), a.sentence(peek))
 	}
 	if err == nil && !a.Allowed {
-		return errDenied
+		return errNo
 	}
 	return err
 }
@@ -162,12 +142,7 @@ const day = 24 * time.Hour
 // that is too early is denied again.
 func milliseconds(ms int64) string {
 	d := time.Duration(ms) * time.Millisecond
-	up := func(unit time.Duration) time.Duration {
-		if down := d.Truncate(unit); down < d {
-			return down + unit
-		}
-		return d
-	}
+	up := func(unit time.Duration) time.Duration { return (d + unit - 1).Truncate(unit) }
 	switch {
 	case d < time.Second:
 		return d.String()

@@ -94,17 +94,15 @@ func addSettingFlags(cmd *cobra.Command) {
 			usage += " (default " + value + ")"
 		}
 		flags.Var(new(settingValue), row.Name, usage)
-		// The only error is that the flag does not exist.
-		_ = cmd.RegisterFlagCompletionFunc(row.Name, cobra.NoFileCompletions)
 	}
 }
 
 // flagSettings are the settings among the flags that were given.
 func flagSettings(flags *pflag.FlagSet) []assignment {
 	var found []assignment
-	for _, name := range settingNames() {
-		if f := flags.Lookup(name); f.Changed {
-			found = append(found, assignment{name, f.Value.String(), "--" + name})
+	for _, row := range table {
+		if f := flags.Lookup(row.Name); f.Changed {
+			found = append(found, assignment{row.Name, f.Value.String(), "--" + row.Name})
 		}
 	}
 	return found

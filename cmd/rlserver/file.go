@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -33,39 +34,40 @@ func (f configFile) settings() ([]assignment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.parse(content)
+	_, found, err := f.parse(content)
+	return found, err
 }
 
-func (f configFile) parse(content []byte) ([]assignment, error) {
-	document, err := f.document(content)
+// parse returns the one YAML document in content, and its settings.
+func (f configFile) parse(content []byte) (document *yaml.Node, found []assignment, err error) {
+	document, err = f.document(content)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var found []assignment
 	seen := map[string]int{} // setting → line
-	list := pairs(document)
-	for i := 0; i < len(list); i += 2 {
-		key, value := list[i], list[i+1]
+	for pair := range slices.Chunk(document.Content[0].Content, 2) {
+		key, value := pair[0], pair[1]
 		row, known := config.Find(table, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			return nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
+			return nil, nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
 		case !known:
-			return nil, f.errorAt(key, "%s", unknownSetting(key.Value))
+			return nil, nil, f.errorAt(key, "%s", unknownSetting(key.Value))
 		case seen[row.Name] != 0:
-			return nil, f.errorAt(key, "%s is set twice, first in line %d", row.Name, seen[row.Name])
+			return nil, nil, f.errorAt(key, "%s is set twice, first in line %d", row.Name, seen[row.Name])
 		}
 		seen[row.Name] = key.Line
 		text, err := f.value(row, value)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		found = append(found, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
 	}
-	return found, nil
+	return document, found, nil
 }
 
-// document is the one YAML document of the file. It has a mapping, or null, or nothing.
+// document is the YAML document in content, with a mapping in it. A mapping stands for null as
+// well, and for a file without settings.
 func (f configFile) document(content []byte) (*yaml.Node, error) {
 	var first, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
@@ -78,18 +80,12 @@ func (f configFile) document(content []byte) (*yaml.Node, error) {
 		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
 	case !errors.Is(err, io.EOF):
 		return nil, f.syntaxError(content, err)
-	case len(first.Content) > 0 && first.Content[0].Kind != yaml.MappingNode && !isNull(first.Content[0]):
+	case len(first.Content) == 0 || isNull(first.Content[0]):
+		first.Kind, first.Content = yaml.DocumentNode, []*yaml.Node{{Kind: yaml.MappingNode}}
+	case first.Content[0].Kind != yaml.MappingNode:
 		return nil, f.errorAt(first.Content[0], "expected settings, one a line, name: value; see rlserver serve --help")
 	}
 	return &first, nil
-}
-
-// pairs are the names and values in a document, by turns.
-func pairs(document *yaml.Node) []*yaml.Node {
-	if len(document.Content) == 0 {
-		return nil
-	}
-	return document.Content[0].Content
 }
 
 // value is the text of a setting's value. A list is accepted for a setting that has several
@@ -110,7 +106,9 @@ func (f configFile) value(row config.Setting, node *yaml.Node) (string, error) {
 		}
 		return strings.Join(items, " "), nil
 	}
-	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts())
+	found := map[yaml.Kind]string{yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.AliasNode: "an alias",
+		yaml.ScalarNode: "a value with the tag " + node.Tag}[node.Kind]
+	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, found, row.Accepts())
 }
 
 func unknownSetting(name string) string {
@@ -124,31 +122,12 @@ func unknownSetting(name string) string {
 // isPlain is true for a value without a tag of its own: tags such as !!binary and !secret mean
 // nothing here.
 func isPlain(node *yaml.Node) bool {
-	if node.Kind != yaml.ScalarNode {
-		return false
-	}
-	switch node.ShortTag() {
-	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp":
-		return true
-	}
-	return false
+	tags := []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp"}
+	return node.Kind == yaml.ScalarNode && slices.Contains(tags, node.ShortTag())
 }
 
 func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
-}
-
-func describe(node *yaml.Node) string {
-	switch node.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "an alias"
-	case yaml.ScalarNode, yaml.DocumentNode, yaml.StreamNode:
-	}
-	return "a value with the tag " + node.Tag
 }
 
 // syntaxError says what is wrong with content that is not YAML, and in which line.
@@ -168,32 +147,26 @@ func (f configFile) syntaxError(content []byte, err error) error {
 	return errors.New(text)
 }
 
-func (f configFile) read() ([]byte, error) {
-	fail := func(problem any) ([]byte, error) {
-		return nil, fmt.Errorf("cannot read the configuration file %s (%s): %v", f.path, f.origin, problem)
-	}
+func (f configFile) read() (content []byte, err error) {
+	defer func() {
+		var inPath *os.PathError
+		if errors.As(err, &inPath) {
+			err = inPath.Err // the path stands before it
+		}
+		if err != nil {
+			err = fmt.Errorf("cannot read the configuration file %s (%s): %w", f.path, f.origin, err)
+		}
+	}()
 	file, err := os.Open(f.path)
 	if err != nil {
-		return fail(withoutPath(err))
+		return nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(file, configBytesMax+1))
-	if err != nil {
-		return fail(withoutPath(err))
-	}
+	content, err = io.ReadAll(io.LimitReader(file, configBytesMax+1))
 	if len(content) > configBytesMax {
-		return fail(fmt.Sprintf("it has more than %d bytes", configBytesMax))
+		return nil, fmt.Errorf("it has more than %d bytes", configBytesMax)
 	}
-	return content, nil
-}
-
-// withoutPath is the reason in an error of package os, for a message that has the path.
-func withoutPath(err error) error {
-	var pathError *os.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
+	return content, err
 }
 
 func (f configFile) errorAt(node *yaml.Node, format string, args ...any) error {

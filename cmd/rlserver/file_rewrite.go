@@ -62,36 +62,48 @@ func (f configFile) rewrite(changed map[string]string) error {
 	return replaceFile(path, edited, info.Mode().Perm())
 }
 
-// edit returns content with other values, which it has read again to be sure, or an error.
+// edit returns content with other values, or an error. First it changes lines, as if each setting
+// had a line of its own. If that does not say the same, the YAML library writes the whole document
+// anew, without blank lines.
 func (f configFile) edit(content []byte, changed map[string]string) ([]byte, error) {
-	found, err := f.parse(content)
+	document, found, err := f.parse(content)
 	if err != nil {
 		return nil, err
 	}
-	want, missing := map[string]string{}, maps.Clone(changed)
-	for _, a := range found {
-		want[a.name] = a.value
-		delete(missing, a.name)
-	}
+	had, want := values(found), values(found)
 	maps.Copy(want, changed)
-	for name, value := range missing {
-		if name == config.NameReplicaOf && value == "" { // a primary needs no line
-			delete(missing, name)
-			delete(want, name)
-		}
+	if _, has := had[config.NameReplicaOf]; !has && want[config.NameReplicaOf] == "" {
+		delete(want, config.NameReplicaOf) // a primary needs no line
 	}
-	document, err := f.document(content)
-	if err != nil {
-		return nil, err
-	}
-	for _, edit := range []func(_ []byte, _ *yaml.Node, changed, missing map[string]string) ([]byte, error){editLines, editTree} {
-		edited, err := edit(content, document, changed, missing)
-		if err != nil {
+	root, lines := document.Content[0], bytes.SplitAfter(content, []byte("\n"))
+	for i, a := range found {
+		key, value := root.Content[2*i], &root.Content[2*i+1]
+		if want[a.name] == a.value {
 			continue
 		}
-		if got, err := f.parse(edited); err == nil && maps.Equal(values(got), want) {
-			return edited, nil
+		comment := (*value).LineComment
+		*value = scalar(want[a.name])
+		(*value).LineComment = comment
+		line := &lines[key.Line-1]
+		ending := (*line)[len(bytes.TrimRight(*line, "\r\n")):]
+		*line = fmt.Appendf(nil, "%*s%s%s", key.Column-1, "", settingLine(key.Value, *value), ending)
+	}
+	edited := bytes.Join(lines, nil)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if _, has := had[name]; has {
+			continue
 		}
+		if len(edited) > 0 && edited[len(edited)-1] != '\n' {
+			edited = append(edited, '\n')
+		}
+		edited = fmt.Appendf(edited, "%s\n", settingLine(name, scalar(want[name])))
+		root.Content = append(root.Content, scalar(name), scalar(want[name]))
+	}
+	if f.says(edited, want) {
+		return edited, nil
+	}
+	if edited, err = yaml.Dump(document); err == nil && f.says(edited, want) {
+		return edited, nil
 	}
 	return nil, errNotRewritten
 }
@@ -104,57 +116,10 @@ func values(found []assignment) map[string]string {
 	return m
 }
 
-// editLines writes lines anew whose value changes, as if each setting had a line of its own, and
-// adds lines for those that are missing.
-func editLines(content []byte, document *yaml.Node, changed, missing map[string]string) ([]byte, error) {
-	lines := bytes.SplitAfter(content, []byte("\n"))
-	list := pairs(document)
-	for i := 0; i < len(list); i += 2 {
-		key, value := list[i], list[i+1]
-		row, _ := config.Find(table, key.Value)
-		text, isChanged := changed[row.Name]
-		if !isChanged || isPlain(value) && !isNull(value) && value.Value == text {
-			continue
-		}
-		line := lines[key.Line-1]
-		comment := ""
-		if value.LineComment != "" {
-			comment = " " + value.LineComment
-		}
-		ending := line[len(bytes.TrimRight(line, "\r\n")):]
-		lines[key.Line-1] = fmt.Appendf(nil, "%s%s: %s%s%s", strings.Repeat(" ", key.Column-1), key.Value, scalarText(text), comment, ending)
-	}
-	edited := bytes.Join(lines, nil)
-	if len(edited) > 0 && len(missing) > 0 && edited[len(edited)-1] != '\n' {
-		edited = append(edited, '\n')
-	}
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		edited = fmt.Appendf(edited, "%s: %s\n", name, scalarText(missing[name]))
-	}
-	return edited, nil
-}
-
-// editTree has the YAML library write the whole file anew. Blank lines are lost.
-func editTree(_ []byte, document *yaml.Node, changed, missing map[string]string) ([]byte, error) {
-	if len(document.Content) == 0 {
-		return nil, errNotRewritten
-	}
-	root := document.Content[0]
-	if isNull(root) {
-		*root = yaml.Node{Kind: yaml.MappingNode}
-	}
-	for i := 0; i < len(root.Content); i += 2 {
-		row, _ := config.Find(table, root.Content[i].Value)
-		if text, isChanged := changed[row.Name]; isChanged {
-			node := scalar(text)
-			node.LineComment = root.Content[i+1].LineComment
-			root.Content[i+1] = node
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		root.Content = append(root.Content, scalar(name), scalar(missing[name]))
-	}
-	return yaml.Dump(document)
+// says reads content again, to be sure.
+func (f configFile) says(content []byte, want map[string]string) bool {
+	_, found, err := f.parse(content)
+	return err == nil && maps.Equal(values(found), want)
 }
 
 // plainText are values that need no quotes. Values are read as they are written, so their type in
@@ -169,40 +134,36 @@ func scalar(value string) *yaml.Node {
 	return node
 }
 
-// scalarText is a value as it stands in a line.
-func scalarText(value string) string {
-	text, err := yaml.Marshal(scalar(value))
-	if err != nil || bytes.Count(text, []byte("\n")) != 1 { // of several lines
-		return fmt.Sprintf("%q", value)
+// settingLine is a setting in a line of its own, without its end.
+func settingLine(name string, value *yaml.Node) []byte {
+	inLine := *value
+	if strings.Contains(value.Value, "\n") {
+		inLine.Style = yaml.DoubleQuotedStyle
 	}
-	return strings.TrimSpace(string(text))
+	// The only error is a node of another kind.
+	line, _ := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar(name), &inLine}})
+	return bytes.TrimRight(line, "\n")
 }
 
 // replaceFile puts a file in the place of another in one step. When it returns, the new file is on
 // disk.
-func replaceFile(path string, content []byte, mode os.FileMode) (err error) {
+func replaceFile(path string, content []byte, mode os.FileMode) error {
 	dir := filepath.Dir(path)
 	temporary, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary.Name())
-		}
-	}()
 	_, err = temporary.Write(content)
 	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
 	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
 	}
 	parent, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = parent.Close() }() // it was only read
-	return parent.Sync()
+	return errors.Join(parent.Sync(), parent.Close())
 }

@@ -10,19 +10,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit codes. check keeps 1 for a denial and aof for damage, so that a script can tell them
-// from a failure; the others fail with 1, which is also what a container's health check asks
-// for.
+// Exit codes. check and aof exit with 1 when their answer is no, and with 2 when they have none,
+// so that a script can tell the two apart. The others fail with 1, as a container's health check
+// must.
 const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitDenied      = 1
-	exitDamaged     = 1
-	exitCheckFailed = 2
+	exitOK       = 0
+	exitNo       = 1
+	exitFailed   = 1
+	exitNoAnswer = 2
 )
 
-// errDenied is how check says that the answer was no. It is no failure: nothing is printed.
-var errDenied = errors.New("denied")
+// errNo is the result of check for a denial, and of aof for damage. Stdout has told of it.
+var errNo = errors.New("no")
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
@@ -37,14 +36,14 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errDenied):
-		return exitDenied
-	case errors.Is(err, errDamaged):
-		return exitDamaged
+	case errors.Is(err, errNo):
+		return exitNo
 	}
 	fmt.Fprintln(stderr, "rlserver:", err)
-	if cmd.Name() == checkName || isAOF(cmd) {
-		return exitCheckFailed
+	for ; cmd != root; cmd = cmd.Parent() {
+		if name := cmd.Name(); name == checkName || name == aofName {
+			return exitNoAnswer
+		}
 	}
 	return exitFailed
 }
@@ -73,6 +72,7 @@ Without a subcommand it serves, with the same flags as rlserver serve.
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return serve(cmd, env) },
 	}
 	root.SetVersionTemplate(versionText())
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetFlagErrorFunc(flagError)
 	addSettingFlags(root)
 	root.AddCommand(newServe(env), newCheck(env), newPing(env), newAOF(), newVersion())

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -18,22 +16,13 @@ the health check of the container image.
 ` + clientHelp,
 		Example: `  rlserver ping
   rlserver ping --host limits.example.com --port 7000 --timeout 500ms`,
-		Args:              noArguments,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := chooseTarget(cmd, env)
+			reply, err := ask(cmd, env, "PING")
 			if err != nil {
 				return err
 			}
-			var pong string
-			err = t.ask(cmd.Context(), func(ctx context.Context, client *redis.Client) (err error) {
-				pong, err = client.Ping(ctx).Result()
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), pong)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), reply.Val())
 			return err
 		},
 	}

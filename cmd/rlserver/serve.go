@@ -32,9 +32,8 @@ with 1 when it cannot start, or when clients had to be cut off after --shutdown-
   rlserver serve --bind 127.0.0.1,::1 --port 7000
   RLSERVER_REQUIREPASS=secret rlserver serve --bind 0.0.0.0
   rlserver serve --config /etc/rlserver.yaml`,
-		Args:              noArguments,
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return serve(cmd, env) },
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, env) },
 	}
 	addSettingFlags(cmd)
 	return cmd

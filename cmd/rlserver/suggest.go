@@ -1,14 +1,15 @@
 package main
 
+import "slices"
+
 // nearest is the known name that a misspelt one was probably meant to be, or "".
 func nearest(name string, known []string) string {
-	best, bestDistance := "", max(2, len(name)/3)+1
-	for _, candidate := range known {
-		if d := editDistance(name, candidate); d < bestDistance {
-			best, bestDistance = candidate, d
-		}
+	distance := func(a, b string) int { return editDistance(name, a) - editDistance(name, b) }
+	near := slices.MinFunc(known, distance)
+	if editDistance(name, near) > max(2, len(name)/3) {
+		return ""
 	}
-	return best
+	return near
 }
 
 // editDistance is how many bytes must be inserted, removed or replaced to make b of a

@@ -13,12 +13,11 @@ var version = "dev"
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:               "version",
-		Short:             "Print version, commit, Go version and platform",
-		Long:              "version prints what this binary is: its version, the commit it was built from if that is known,\nthe Go version and the platform.",
-		Example:           "  rlserver version",
-		Args:              noArguments,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use:     "version",
+		Short:   "Print version, commit, Go version and platform",
+		Long:    "version prints what this binary is: its version, the commit it was built from if that is known,\nthe Go version and the platform.",
+		Example: "  rlserver version",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
 			return err
@@ -36,32 +35,19 @@ func programVersion() string {
 	return version
 }
 
+// versionText has no commit when the binary was built outside of a repository.
 func versionText() string {
-	commit := ""
-	if c := buildCommit(); c != "" {
-		commit = ", commit " + c
-	}
-	return fmt.Sprintf("rlserver %s%s, %s, %s/%s\n",
-		programVersion(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-// buildCommit is empty when the binary was built outside of a repository.
-func buildCommit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
 	commit, modified := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			modified = " (modified)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				commit = fmt.Sprintf(", commit %.12s", s.Value)
+			case s.Key == "vcs.modified" && s.Value == "true":
+				modified = " (modified)"
+			}
 		}
 	}
-	if commit == "" {
-		return ""
-	}
-	return commit + modified
+	return fmt.Sprintf("rlserver %s%s%s, %s, %s/%s\n",
+		programVersion(), commit, modified, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
