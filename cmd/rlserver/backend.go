@@ -109,7 +109,7 @@ func (b *backendSettings) clientTLS() (*tls.Config, error) {
 		}
 		return nil, nil
 	}
-	return clientTLS("redis-tls-ca-cert-file", b.tlsCA, "redis-tls-cert-file", b.tlsCert, "redis-tls-key-file", b.tlsKey)
+	return clientTLS("redis-tls", b.tlsCA, b.tlsCert, b.tlsKey)
 }
 
 func isHostPort(addr string) bool {
@@ -121,26 +121,26 @@ func isHostPort(addr string) bool {
 func hasNoBraces(prefix string) bool { return !strings.ContainsAny(prefix, "{}") }
 
 // clientTLS is how TLS is spoken with another server. Without an authority it is the system's,
-// and without a certificate none is shown. Errors name the settings.
-func clientTLS(caName, ca, certName, cert, keyName, key string) (*tls.Config, error) {
+// and without a certificate none is shown. Errors name the settings, which begin with prefix.
+func clientTLS(prefix, ca, cert, key string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		text, err := os.ReadFile(ca)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", caName, err)
+			return nil, fmt.Errorf("%s-ca-cert-file: %w", prefix, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s: there is no certificate in %s", caName, ca)
+			return nil, fmt.Errorf("%s-ca-cert-file: there is no certificate in %s", prefix, ca)
 		}
 	}
 	if (cert == "") != (key == "") {
-		return nil, fmt.Errorf("%s and %s belong together: set both or none", certName, keyName)
+		return nil, fmt.Errorf("%[1]s-cert-file and %[1]s-key-file belong together: set both or none", prefix)
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("%s and %s: %w", certName, keyName, err)
+			return nil, fmt.Errorf("%[1]s-cert-file and %[1]s-key-file: %[2]w", prefix, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -149,17 +149,15 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 
 // dialer connects to a primary, with TLS if the setting tls-replication says so.
 func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Context, addr string) (net.Conn, error), error) {
-	var dialer interface {
-		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-	} = &net.Dialer{}
+	dial := new(net.Dialer).DialContext
 	if r.tls {
-		c, err := clientTLS("tls-ca-cert-file", cfg.TLSCAFile, "tls-cert-file", cfg.TLSCertFile, "tls-key-file", cfg.TLSKeyFile)
+		c, err := clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
 		if err != nil {
 			return nil, err
 		}
-		dialer = &tls.Dialer{Config: c}
+		dial = (&tls.Dialer{Config: c}).DialContext
 	}
-	return func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }, nil
+	return func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }, nil
 }
 
 // listenPort is the port where this server is reached in the way in which it reaches its

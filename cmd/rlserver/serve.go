@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -72,41 +73,33 @@ func serve(cmd *cobra.Command, env environment) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(cmd.Context(), logger)
-	defer stop()
-	ctx, save := onOperatorCommands(ctx, srv, file, &c, logger)
-	err = serveAndClose(ctx, srv, r, save, func() { announce(logger, c, srv.Addrs()) })
-	if err != nil {
+	if file.path != "" {
+		srv.OnConfigRewrite(rewriteFile(file, c.origins, logger))
+	}
+	if err := serveAndClose(cmd.Context(), srv, r, &c, logger); err != nil {
 		return err
 	}
 	logger.Info("stopped")
 	return nil
 }
 
-// onOperatorCommands connects SHUTDOWN and CONFIG REWRITE. SHUTDOWN ends ctx, and save then says
-// whether to write a snapshot.
-func onOperatorCommands(ctx context.Context, srv *server.Server, file configFile, c *configuration, logger *slog.Logger) (_ context.Context, save *atomic.Uint32) {
+// serveAndClose listens, and serves until a signal or SHUTDOWN. The replicator is closed when all
+// connections are drained, and saves then. It may be nil.
+func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, c *configuration, logger *slog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
-	save = new(atomic.Uint32)
+	defer stop()
+	defer stopOnSignal(stop, logger)()
+	var save atomic.Uint32
 	srv.OnShutdown(func(option server.ShutdownSave) {
 		save.Store(uint32(option))
 		stop()
 	})
-	if file.path != "" {
-		srv.OnConfigRewrite(rewriteFile(file, c.origins, logger))
-	}
-	return ctx, save
-}
-
-// serveAndClose listens, and serves until ctx ends. The replicator is closed when all connections
-// are drained, and saves then. It may be nil.
-func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, save *atomic.Uint32, listening func()) error {
 	err := srv.Listen()
 	if err != nil {
 		err = listenError(err)
 		save.Store(uint32(server.SaveNever)) // nothing has changed
 	} else {
-		listening()
+		announce(logger, c, srv.Addrs())
 		if r != nil {
 			r.Listening()
 		}
@@ -119,13 +112,13 @@ func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, save 
 }
 
 // announce logs the settings that are not at their defaults, each with the source that counted.
-func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
+func announce(logger *slog.Logger, c *configuration, addrs []net.Addr) {
 	for _, row := range c.cfg.Settings() {
 		if origin, ok := c.origins[row.Name]; ok {
 			logger.Info("setting", "name", row.Name, "value", row.Show(), "from", origin)
 		}
 	}
-	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && reachable(addrs) {
+	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && slices.ContainsFunc(addrs, isReachable) {
 		logger.Warn("anybody who can reach this port can use and flush the limits: no password is set and protected mode is off",
 			"remedy", "set "+envName(settingRequirePass)+", or let only trusted networks reach it")
 	}
@@ -136,14 +129,10 @@ func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
 	logger.Info("serving", "version", programVersion(), "addresses", addresses, "pid", os.Getpid())
 }
 
-// reachable says whether other machines can reach one of the addresses.
-func reachable(addrs []net.Addr) bool {
-	for _, a := range addrs {
-		if tcp, ok := a.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-			return true
-		}
-	}
-	return false
+// isReachable says whether other machines can reach the address.
+func isReachable(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && !tcp.IP.IsLoopback()
 }
 
 // listenError says in one line what an operator can do about the most frequent failure.
@@ -160,30 +149,26 @@ func listenError(err error) error {
 // keystroke can arrive twice. A person does not press twice within this time.
 const signalEchoMax = 150 * time.Millisecond
 
-// untilSignal is a context that the first SIGINT or SIGTERM ends. The second ends the process,
-// with the exit code that a shell gives for that signal. The signal's default action would not be
-// enough: process 1 of a container does not die of signals that it does not handle.
-func untilSignal(parent context.Context, logger *slog.Logger) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
+// stopOnSignal calls stop at the first SIGINT or SIGTERM, until the returned function is called. The
+// second ends the process, with the exit code that a shell gives for that signal. The signal's
+// default action would not be enough: process 1 of a container does not die of signals that it does
+// not handle.
+func stopOnSignal(stop func(), logger *slog.Logger) (ignore func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		first := <-signals
 		logger.Info("stopping; a second signal ends the process at once", "signal", first.String())
-		cancel()
-		echoes := time.After(signalEchoMax)
-		for echo := true; echo; {
-			select {
-			case <-signals:
-			case <-echoes:
-				echo = false
-			}
-		}
+		stop()
+		echoes := time.Now().Add(signalEchoMax)
 		second := <-signals
+		for time.Now().Before(echoes) {
+			second = <-signals
+		}
 		logger.Warn("second signal: ended without draining", "signal", second.String())
 		os.Exit(signalExit(second))
 	}()
-	return ctx, func() { signal.Stop(signals); cancel() }
+	return func() { signal.Stop(signals) }
 }
 
 func signalExit(s os.Signal) int {

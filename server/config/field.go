@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func Int[T int | int64](to *T, low, high int64) Field {
 	return Field{
 		Accepts: strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10),
 		Set: func(text string) bool {
-			n, ok := whole(text)
+			n, ok := integer(text)
 			return ok && low <= n && n <= high && put(to, T(n))
 		},
 		Get: func() string { return strconv.FormatInt(int64(*to), 10) },
@@ -38,13 +39,19 @@ func (f Field) In(unit string) Field {
 }
 
 // OrAuto is f with the word auto for one number.
-func OrAuto[T int | int64](to *T, auto T, f Field) Field {
+func OrAuto(to *int, auto int, f Field) Field { return or(to, "auto", "auto", auto, f) }
+
+// OrNone is f with 0 for none.
+func OrNone(to *time.Duration, f Field) Field { return or(to, "0", "0 for none", 0, f) }
+
+// or is f with a word for one value.
+func or[T comparable](to *T, word, accepts string, value T, f Field) Field {
 	return Field{
-		Accepts: "auto, or " + f.Accepts,
-		Set:     func(text string) bool { return same(text, "auto") && put(to, auto) || f.Set(text) },
+		Accepts: accepts + ", or " + f.Accepts,
+		Set:     func(text string) bool { return same(text, word) && put(to, value) || f.Set(text) },
 		Get: func() string {
-			if *to == auto {
-				return "auto"
+			if *to == value {
+				return word
 			}
 			return f.Get()
 		},
@@ -97,31 +104,17 @@ func Span(to *time.Duration, high time.Duration) Field {
 
 // Bytes is an amount of memory, with Redis's units.
 func Bytes(to *int64, low int64) Field {
-	f := Field{
-		Accepts: "bytes, with units as maxmemory",
+	from := ""
+	if low > 0 {
+		from = " from " + sizeText(low) + " on"
+	}
+	return Field{
+		Accepts: "bytes" + from + ", with units as maxmemory",
 		Set: func(text string) bool {
 			n, ok := scaled(strings.ToLower(text), byteUnits)
 			return ok && n >= low && put(to, n)
 		},
 		Get: func() string { return strconv.FormatInt(*to, 10) },
-	}
-	if low > 0 {
-		f.Accepts = fmt.Sprintf("bytes from %s on, with units as maxmemory", sizeText(low))
-	}
-	return f
-}
-
-// OrNone is f with 0 for none.
-func OrNone(to *time.Duration, f Field) Field {
-	return Field{
-		Accepts: "0 for none, or " + f.Accepts,
-		Set:     func(text string) bool { return text == "0" && put(to, 0) || f.Set(text) },
-		Get: func() string {
-			if *to == 0 {
-				return "0"
-			}
-			return f.Get()
-		},
 	}
 }
 
@@ -152,18 +145,12 @@ func choice[T comparable](to *T, names []string, values []T) Field {
 	return Field{
 		Accepts: strings.Join(names[:last], ", ") + " or " + names[last],
 		Set: func(text string) bool {
-			for i, name := range names {
-				if same(text, name) {
-					return put(to, values[i])
-				}
-			}
-			return false
+			i := slices.IndexFunc(names, func(name string) bool { return same(text, name) })
+			return i >= 0 && put(to, values[i])
 		},
 		Get: func() string {
-			for i, v := range values {
-				if *to == v {
-					return names[i]
-				}
+			if i := slices.Index(values, *to); i >= 0 {
+				return names[i]
 			}
 			return ""
 		},
@@ -175,12 +162,8 @@ func Text(to *string, accepts string, checks ...func(string) bool) Field {
 	return Field{
 		Accepts: accepts,
 		Set: func(text string) bool {
-			for _, check := range checks {
-				if !check(text) {
-					return false
-				}
-			}
-			return put(to, text)
+			fails := func(check func(string) bool) bool { return !check(text) }
+			return !slices.ContainsFunc(checks, fails) && put(to, text)
 		},
 		Get: func() string { return *to },
 	}
@@ -200,12 +183,8 @@ func List(to *[]string, separator, accepts string, check func(string) bool) Fiel
 		Accepts: accepts,
 		Set: func(text string) bool {
 			items := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-			for _, item := range items {
-				if !check(item) {
-					return false
-				}
-			}
-			return len(items) > 0 && put(to, items)
+			fails := func(item string) bool { return !check(item) }
+			return len(items) > 0 && !slices.ContainsFunc(items, fails) && put(to, items)
 		},
 		Get:  func() string { return strings.Join(*to, separator) },
 		List: true,
@@ -246,15 +225,8 @@ const hostBytesMax = 255
 // IsHost says whether text can be a name or an IP address. Nothing looks it up. No text is a
 // host as well: callers that need one ask for it.
 func IsHost(text string) bool {
-	if net.ParseIP(text) != nil {
-		return true
-	}
-	for _, c := range []byte(text) {
-		if c <= ' ' || c > '~' || strings.IndexByte(`/:[]@"'\,`, c) >= 0 {
-			return false
-		}
-	}
-	return len(text) <= hostBytesMax
+	outside := func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/:[]@"'\,`, c) }
+	return net.ParseIP(text) != nil || len(text) <= hostBytesMax && !strings.ContainsFunc(text, outside)
 }
 
 // put changes a field. It is true, so that it can end a condition.
@@ -270,8 +242,8 @@ func same(text, word string) bool { return len(text) == len(word) && strings.Equ
 // numberEnd bounds numbers to 18 digits, as on the wire.
 const numberEnd = 1_000_000_000_000_000_000
 
-// whole is a decimal number without needless zeros.
-func whole(text string) (int64, bool) {
+// integer reads a decimal number without needless zeros.
+func integer(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil && -numberEnd < n && n < numberEnd && strconv.FormatInt(n, 10) == text
 }
@@ -297,7 +269,7 @@ var (
 func scaled(text string, units []unit) (int64, bool) {
 	for _, u := range units {
 		if number, found := strings.CutSuffix(text, u.suffix); found {
-			n, ok := whole(number)
+			n, ok := integer(number)
 			return n * u.size, ok && n >= 0 && n <= math.MaxInt64/u.size
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/rlserver/rlserver/engine"
@@ -39,7 +40,7 @@ const (
 
 // table is the rows of the server's own settings.
 func (c *Config) table() []Setting {
-	rows := In(Network, []Setting{
+	return slices.Concat(In(Network, []Setting{
 		{Name: "bind", Field: List(&c.Bind, " ", "IP addresses, separated by commas or spaces", isBindHost), Default: "127.0.0.1",
 			Usage: "addresses to listen on"},
 		{Name: "port", Field: Int(&c.Port, 0, portMax), Default: "6380", Note: "0 takes a free port",
@@ -75,14 +76,12 @@ func (c *Config) table() []Setting {
 			Usage: "goroutines that serve the connections without TLS; auto is one for every two processors"},
 		{Name: "shutdown-timeout", Field: Seconds(&c.ShutdownTimeout, 1, waitSecondsMax), Default: "10", Live: true,
 			Usage: "the most that a shutdown waits for answers that are under way"},
-	})
-	rows = append(rows, In(Memory, []Setting{
+	}), In(Memory, []Setting{
 		{Name: "max-log-limit", Field: Int(&c.MaxLogLimit, 1, engine.LogLimitMax), Default: strconv.Itoa(engine.LogLimitDefault),
 			Usage: "highest limit of a sliding_window_log, which keeps every admitted request"},
 		{Name: "maxmemory", Field: maxMemory(&c.MaxMemory), Default: "0", Live: true,
 			Usage: "memory for keys and logs; at the bound idle keys are reclaimed, then those nearest to idle are evicted"},
-	})...)
-	rows = append(rows, In(Logging, []Setting{
+	}), In(Logging, []Setting{
 		{Name: "slowlog-log-slower-than", Field: Int(&c.SlowlogThreshold, -1, 3_600_000_000).In("microseconds"), Default: "10000",
 			Note: "0 logs every command, -1 none", Live: true, Usage: "log commands that take longer than this"},
 		{Name: "slowlog-max-len", Field: Int(&c.SlowlogMaxLen, 0, 100_000), Default: "128", Live: true,
@@ -92,15 +91,13 @@ func (c *Config) table() []Setting {
 			Usage: "the least important log lines to write"},
 		{Name: "log-format", Field: OneOf(&c.LogFormat, "auto", "text", "json"), Default: "auto",
 			Note: "auto is text on a terminal and json elsewhere", Usage: "form of the log"},
-	})...)
-	rows = append(rows, In(Replication, []Setting{
+	}), In(Replication, []Setting{
 		{Name: NameReplicaOf, Field: HostPort(&c.Primary, "host port, or nothing for a primary"),
 			Usage: "the primary that this server is a replica of; REPLICAOF changes it"},
-	})...)
-	return append(rows, In(Backend, []Setting{
+	}), In(Backend, []Setting{
 		{Name: "backend", Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
 			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
-	})...)
+	}))
 }
 
 // maxMemory is Bytes with 0 for no bound, and says what the units are.
