@@ -1,44 +1,23 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rlserver/rlserver/engine"
-	"github.com/rlserver/rlserver/server"
-	"github.com/rlserver/rlserver/server/config"
 )
 
 // startServer serves on a free port until the test ends, and returns the port.
 func startServer(t *testing.T, password string) string {
 	t.Helper()
-	cfg := config.Default()
-	cfg.Port, cfg.RequirePass = 0, password
-	store, err := engine.NewStore(engine.Options{LogLimitMax: cfg.MaxLogLimit})
+	_, port, err := net.SplitHostPort(startChild(t, nil, "--requirepass", password).address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.New(cfg, store, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
-	if err := srv.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error)
-	go func() { served <- srv.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return fmt.Sprint(srv.Addrs()[0].(*net.TCPAddr).Port)
+	return port
 }
 
 func TestCheck(t *testing.T) {

@@ -75,7 +75,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// Whatever the table of settings has, all three sources know.
+// All three sources know every setting of the table. What Get returns means the same to Set.
 func TestEverySettingFromEverySource(t *testing.T) {
 	for _, row := range table {
 		value := row.Get()
@@ -96,7 +96,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 			{nil, []string{"--config", writeFile(t, row.Name+": "+strconv.Quote(value))}},
 		} {
 			c, err := configure(t, source.env, source.args...)
-			if err != nil || c.origins[row.Name] == "" || len(c.warnings) != 0 {
+			set, _ := config.Find(c.cfg.Settings(), row.Name)
+			if err != nil || set.Get() != value || c.origins[row.Name] == "" || len(c.warnings) != 0 {
 				t.Errorf("%v %v: %v, %v", source.env, source.args, err, c)
 			}
 		}

@@ -2,33 +2,22 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// binary is the program, built for the tests that need a process of its own.
-var binary string
+// asProgram is the variable that makes the test binary rlserver, for the tests that need a process
+// of its own.
+const asProgram = "TEST_AS_PROGRAM"
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "rlserver")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		version = "v1.2.3-test"
+		main()
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "rlserver")
-	build := exec.Command("go", "build", "-ldflags", "-X main.version=v1.2.3-test", "-o", binary, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // A result is what a run of the program left behind.
@@ -103,12 +92,11 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for _, how := range []string{"version", "--version"} {
-		out, err := exec.Command(binary, how).Output()
-		if err != nil || !strings.HasPrefix(string(out), "rlserver v1.2.3-test, ") || strings.Count(string(out), "\n") != 1 {
-			t.Errorf("%s: %q, %v", how, out, err)
-		}
+	out, err := exec.Command("go", "run", "-ldflags", "-X main.version=v1.2.3-test", ".", "version").Output()
+	if err != nil || !strings.HasPrefix(string(out), "rlserver v1.2.3-test, ") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("%q, %v", out, err)
 	}
+	call(nil, "--version").expect(t, 0, call(nil, "version").stdout, "")
 }
 
 func TestCompletion(t *testing.T) {

@@ -22,16 +22,16 @@ const startMax = 20 * time.Second
 // A child is rlserver as a process of its own.
 type child struct {
 	*exec.Cmd
-	address string           // the first that it listens on
-	log     []map[string]any // lines up to “serving”
-	rest    chan string      // what comes after, when it has ended
+	address string        // the first that it listens on
+	log     *bytes.Buffer // lines of JSON, the last of which says “serving”
+	lines   *bufio.Reader // the rest of the log
 }
 
 // startChild starts rlserver on a free port, with a log in JSON, and waits until it serves.
 func startChild(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
-	c := &child{Cmd: exec.Command(binary, append([]string{"--port", "0"}, args...)...), rest: make(chan string, 1)}
-	c.Env = env
+	c := &child{Cmd: exec.Command(os.Args[0], append([]string{"--port", "0"}, args...)...), log: new(bytes.Buffer)}
+	c.Env = append(env, asProgram+"=yes", "GORACE=atexit_sleep_ms=0")
 	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -40,46 +40,38 @@ func startChild(t *testing.T, env []string, args ...string) *child {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill() })
-	lines := bufio.NewReader(stderr)
+	c.lines = bufio.NewReader(stderr)
 	for c.address == "" {
-		line, err := lines.ReadBytes('\n')
-		entry := map[string]any{}
+		line, err := c.lines.ReadBytes('\n')
+		var entry struct{ Addresses []string }
 		if err != nil || json.Unmarshal(line, &entry) != nil {
 			t.Fatalf("not a line of JSON: %q, %v", line, err)
 		}
-		c.log = append(c.log, entry)
-		if entry["msg"] == "serving" {
-			c.address = entry["addresses"].([]any)[0].(string)
+		c.log.Write(line)
+		if len(entry.Addresses) > 0 {
+			c.address = entry.Addresses[0]
 		}
 	}
-	go func() {
-		rest, _ := io.ReadAll(lines)
-		c.rest <- string(rest)
-	}()
 	return c
 }
 
-// wait is the exit code, and the log since the start.
-func (c *child) wait(t *testing.T) (code int, log string) {
+// end sends signals, with a pause between them, and returns the exit code and the log since the start.
+func (c *child) end(t *testing.T, pause time.Duration, signals ...os.Signal) (code int, log string) {
 	t.Helper()
-	select {
-	case log = <-c.rest:
-	case <-time.After(startMax):
-		t.Fatal("the process does not end")
+	kill := time.AfterFunc(startMax, func() { _ = c.Process.Kill() })
+	defer kill.Stop()
+	for i, s := range signals {
+		time.Sleep(time.Duration(i) * pause)
+		if err := c.Process.Signal(s); err != nil && i == 0 { // it may have ended at the first
+			t.Fatal(err)
+		}
 	}
-	err := c.Wait()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	rest, err := io.ReadAll(c.lines)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return c.ProcessState.ExitCode(), log
-}
-
-func (c *child) signal(t *testing.T, s os.Signal) {
-	t.Helper()
-	if err := c.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
+	_ = c.Wait() // ExitCode tells
+	return c.ProcessState.ExitCode(), string(rest)
 }
 
 // stuckClient asks for much and reads nothing, so that the server cannot finish answering.
@@ -116,8 +108,7 @@ func TestDrain(t *testing.T) {
 		if _, err := io.ReadFull(idle, reply); err != nil || string(reply) != "+PONG\r\n" {
 			t.Fatalf("%q, %v", reply, err)
 		}
-		c.signal(t, s)
-		if code, log := c.wait(t); code != 0 || !strings.Contains(log, `"msg":"stopped"`) {
+		if code, log := c.end(t, 0, s); code != 0 || !strings.Contains(log, `"msg":"stopped"`) {
 			t.Errorf("%v: exit %d, log\n%s", s, code, log)
 		}
 		if _, err := idle.Read(reply); !errors.Is(err, io.EOF) {
@@ -130,10 +121,7 @@ func TestDrain(t *testing.T) {
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	c := startChild(t, nil, "--shutdown-timeout", "3600")
 	c.stuckClient(t)
-	c.signal(t, syscall.SIGTERM)
-	time.Sleep(4 * signalEchoMax)
-	c.signal(t, syscall.SIGINT)
-	if code, log := c.wait(t); code != 130 || !strings.Contains(log, "ended without draining") {
+	if code, log := c.end(t, 4*signalEchoMax, syscall.SIGTERM, syscall.SIGINT); code != 130 || !strings.Contains(log, "ended without draining") {
 		t.Errorf("exit %d, log\n%s", code, log)
 	}
 }
@@ -141,9 +129,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 // One Ctrl-C can come twice: from the terminal, and from a parent that passes it on.
 func TestEchoOfASignal(t *testing.T) {
 	c := startChild(t, nil)
-	c.signal(t, syscall.SIGINT)
-	_ = c.Process.Signal(syscall.SIGTERM) // it may have ended already
-	if code, log := c.wait(t); code != 0 || !strings.Contains(log, `"msg":"stopped"`) {
+	if code, log := c.end(t, 0, syscall.SIGINT, syscall.SIGTERM); code != 0 || !strings.Contains(log, `"msg":"stopped"`) {
 		t.Errorf("exit %d, log\n%s", code, log)
 	}
 }
@@ -151,8 +137,7 @@ func TestEchoOfASignal(t *testing.T) {
 func TestDrainTimeout(t *testing.T) {
 	c := startChild(t, nil, "--shutdown-timeout", "1")
 	c.stuckClient(t)
-	c.signal(t, syscall.SIGTERM)
-	code, log := c.wait(t)
+	code, log := c.end(t, 0, syscall.SIGTERM)
 	if code != 1 || !strings.HasSuffix(log, "\nrlserver: server: connections were cut off: they did not end within shutdown-timeout\n") {
 		t.Errorf("exit %d, log\n%s", code, log)
 	}
@@ -170,14 +155,13 @@ func TestPortInUse(t *testing.T) {
 func TestStartLog(t *testing.T) {
 	file := writeFile(t, "maxclients: 77\nport: 1\n")
 	c := startChild(t, []string{"RLSERVER_REQUIREPASS=hush-hush", "RLSERVER_PROT=1"}, "--config", file)
-	text := fmt.Sprint(c.log)
+	text := c.log.String()
 	for _, want := range []string{
-		"did_you_mean:RLSERVER_PORT",
-		"from:RLSERVER_REQUIREPASS level:INFO msg:setting name:requirepass time:",
-		"value:(not shown)",
-		"from:" + file + ":1 level:INFO msg:setting name:maxclients",
-		"from:--port level:INFO msg:setting name:port",
-		"version:v1.2.3-test",
+		`"did_you_mean":"RLSERVER_PORT"`,
+		`"msg":"setting","name":"requirepass","value":"(not shown)","from":"RLSERVER_REQUIREPASS"`,
+		`"msg":"setting","name":"maxclients","value":"77","from":"` + file + `:1"`,
+		`"msg":"setting","name":"port","value":"0","from":"--port"`,
+		`"version":"v1.2.3-test"`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the log:\n%s", want, text)
@@ -186,8 +170,6 @@ func TestStartLog(t *testing.T) {
 	if strings.Contains(text, "hush") {
 		t.Errorf("the password is in the log:\n%s", text)
 	}
-	c.signal(t, syscall.SIGTERM)
-	_, _ = c.wait(t)
 }
 
 func TestOpenServerWarning(t *testing.T) {
@@ -201,12 +183,9 @@ func TestOpenServerWarning(t *testing.T) {
 		{"--protected-mode yes --bind 0.0.0.0", false},
 		{"--protected-mode no --bind 0.0.0.0 --requirepass x", false},
 	} {
-		server := startChild(t, nil, strings.Fields(c.args)...)
-		if text := fmt.Sprint(server.log); strings.Contains(text, warning) != c.want {
+		if text := startChild(t, nil, strings.Fields(c.args)...).log.String(); strings.Contains(text, warning) != c.want {
 			t.Errorf("%s: warning %t, want %t:\n%s", c.args, !c.want, c.want, text)
 		}
-		server.signal(t, syscall.SIGTERM)
-		_, _ = server.wait(t)
 	}
 }
 
