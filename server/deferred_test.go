@@ -337,11 +337,9 @@ func TestUnsentRepliesBeforeHeldOnes(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const keys, lists = 2000, 25 // of half a kilobyte: more than the system takes
 		l := newLedger()
-		s := startServed(t, loops, l, nil)
-		filler := s.dial()
-		for i := range keys {
-			filler.ask(fmt.Sprintf("RL.CHECK %0500d token_bucket 10 1d", i), "[:1 :10 :9 …")
-		}
+		store := newStore(t)
+		fill(t, store, keys)
+		s := startServed(t, loops, l, store)
 		l.stick()
 		c := s.dial()
 		batch := make([]string, lists)

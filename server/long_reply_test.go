@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -94,11 +93,10 @@ func TestTransactionsWait(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const keys = 1000 // of half a kilobyte
 		l := newLedger()
-		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		store := newStore(t)
+		fill(t, store, keys)
+		s := startServed(t, loops, l, moodyStore{store})
 		c := s.dial()
-		for i := range keys {
-			c.ask(fmt.Sprintf("RL.CHECK %0500d token_bucket 10 1d", i), "[:1 :10 :9 …")
-		}
 		for _, before := range []string{"PING", "KEYS *"} {
 			l.stick()
 			c.send("PING", "MULTI", before, check, peek, "UNLINK k", "EXEC", "PING")

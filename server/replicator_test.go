@@ -222,12 +222,16 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 			if err != nil {
 				t.Errorf("the server ended with %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("the server does not end")
 		}
 	})
 	return sv
 }
+
+// patience is how long a test waits for one thing that must come. It ends a test that hangs, and
+// leaves room for a machine that is busy with other tests.
+const patience = time.Minute
 
 // A peer is a connection to it.
 type peer struct {
@@ -243,7 +247,6 @@ func (s *served) dial() *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
 	return &peer{s.t, nc, bufio.NewReader(nc)}
 }
 
@@ -258,6 +261,7 @@ func (p *peer) send(lines ...string) {
 			fmt.Fprintf(&all, "$%d\r\n%s\r\n", len(word), word)
 		}
 	}
+	_ = p.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(p, all.String()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -265,6 +269,7 @@ func (p *peer) send(lines ...string) {
 
 // read is the next reply, its parts with spaces between them; or how reading ended.
 func (p *peer) read() string {
+	_ = p.SetReadDeadline(time.Now().Add(patience))
 	line, err := p.r.ReadString('\n')
 	if err != nil {
 		return "(" + err.Error() + ")"
@@ -311,14 +316,13 @@ func (p *peer) expectNothing() {
 		_ = p.r.UnreadByte()
 		p.t.Fatalf("%q came, followed by %q", b, p.read())
 	}
-	_ = p.SetReadDeadline(time.Now().Add(20 * time.Second))
 }
 
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for start := time.Now(); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > patience {
 			t.Fatal("waited in vain for " + what)
 		}
 	}
