@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/test/harness"
 )
 
 // startMax is how long a child process may take to do what is waited for.
@@ -97,24 +99,14 @@ func (c *child) stuckClient(t *testing.T) {
 func TestDrain(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		c := startChild(t, nil)
-		idle, err := net.Dial("tcp", c.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := idle.Write([]byte("PING\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		reply := make([]byte, 7)
-		if _, err := io.ReadFull(idle, reply); err != nil || string(reply) != "+PONG\r\n" {
-			t.Fatalf("%q, %v", reply, err)
-		}
+		idle := harness.DialAddr(t, c.address)
+		idle.MustSay("PONG", "PING")
 		if code, log := c.end(t, 0, s); code != 0 || !strings.Contains(log, `"msg":"stopped"`) {
 			t.Errorf("%v: exit %d, log\n%s", s, code, log)
 		}
-		if _, err := idle.Read(reply); !errors.Is(err, io.EOF) {
+		if _, err := idle.Reader.ReadByte(); !errors.Is(err, io.EOF) {
 			t.Errorf("%v: the connection ended with %v", s, err)
 		}
-		_ = idle.Close()
 	}
 }
 
