@@ -48,7 +48,7 @@ func ask(cmd *cobra.Command, env environment, command ...any) (*redis.Cmd, error
 			given = append(given, assignment{pair[1], f.Value.String(), "--" + f.Name})
 		}
 	}
-	c, err := load(chooseConfigFile(flags, env), env, given)
+	c, err := load(flags, env, given)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type configuration struct {
 	replication *replicationSettings // of cfg
 	origins     map[string]string    // setting → origin; settings left at their default are absent
 	warnings    []warning
+	file        configFile
 }
 
 func newConfiguration() configuration {
@@ -53,17 +54,18 @@ type warning struct {
 	attrs []any
 }
 
-// load reads the file and the environment, and puts flags on top.
-func load(file configFile, env environment, flags []assignment) (configuration, error) {
+// load reads the file and the environment, and puts the settings that flags give on top.
+func load(flags *pflag.FlagSet, env environment, given []assignment) (configuration, error) {
 	c := newConfiguration()
-	fromFile, err := file.settings()
+	c.file = chooseConfigFile(flags, env)
+	fromFile, err := c.file.settings()
 	if err != nil {
 		return c, err
 	}
 	fromEnvironment, warnings := env.settings()
 	c.warnings = warnings
 	rows := c.cfg.Settings()
-	for _, source := range [][]assignment{fromFile, fromEnvironment, flags} {
+	for _, source := range [][]assignment{fromFile, fromEnvironment, given} {
 		for _, a := range source {
 			row, _ := config.Find(rows, a.name)
 			if err := row.Set(a.value); err != nil {

@@ -19,7 +19,7 @@ func configure(t *testing.T, env []string, args ...string) (configuration, error
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	return load(chooseConfigFile(cmd.Flags(), e), e, flagSettings(cmd.Flags()))
+	return load(cmd.Flags(), e, flagSettings(cmd.Flags()))
 }
 
 func writeFile(t *testing.T, content string) string {

@@ -9,7 +9,6 @@ import (
 const (
 	envPrefix = "RLSERVER_"
 	envConfig = envPrefix + "CONFIG"
-	envPort   = envPrefix + "PORT"
 )
 
 // An environment has the RLSERVER_… variables that are set and not empty. Compose files and shells
@@ -34,25 +33,23 @@ func envName(setting string) string {
 
 // settings are the settings among the variables, and warnings about the others.
 func (env environment) settings() (found []assignment, warnings []warning) {
-	settings, names := map[string]string{}, []string{envConfig}
-	for _, setting := range settingNames() {
-		settings[envName(setting)] = setting
-		names = append(names, envName(setting))
+	settings := map[string]string{envConfig: ""}
+	for _, row := range table {
+		settings[envName(row.Name)] = row.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		setting, known := settings[name]
 		switch {
-		case name == envConfig:
-		case name == envPort && isServiceAddress(env[name]):
+		case setting == settingPort && isServiceAddress(env[name]):
 			warnings = append(warnings, warning{
 				"environment variable ignored: Kubernetes sets it for a Service named rlserver; set enableServiceLinks: false in the pod, or name the Service differently",
 				[]any{"name", name, "value", env[name]}})
-		case known:
+		case setting != "":
 			found = append(found, assignment{setting, env[name], name})
-		case isServiceLink(name, env[name]):
+		case known, isServiceLink(name, env[name]):
 		default:
 			w := warning{"unknown environment variable ignored", []any{"name", name}}
-			if near := nearest(name, names); near != "" {
+			if near := nearest(name, slices.Sorted(maps.Keys(settings))); near != "" {
 				w.attrs = append(w.attrs, "did_you_mean", near)
 			}
 			warnings = append(warnings, w)

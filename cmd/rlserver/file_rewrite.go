@@ -25,14 +25,14 @@ var errNotRewritten = errors.New("the file has a form in which the settings cann
 
 // rewriteFile does CONFIG REWRITE. The log warns of settings that a flag or a variable gave: at the
 // next start those go before the file.
-func rewriteFile(file configFile, origins map[string]string, logger *slog.Logger) func(changed map[string]string) error {
+func (c *configuration) rewriteFile(logger *slog.Logger) func(changed map[string]string) error {
 	return func(changed map[string]string) error {
-		if err := file.rewrite(changed); err != nil {
+		if err := c.file.rewrite(changed); err != nil {
 			return err
 		}
-		logger.Info("configuration file rewritten", "file", file.path)
+		logger.Info("configuration file rewritten", "file", c.file.path)
 		for _, name := range slices.Sorted(maps.Keys(changed)) {
-			if origin := origins[name]; origin == "--"+name || origin == envName(name) {
+			if origin := c.origins[name]; origin == "--"+name || origin == envName(name) {
 				logger.Warn("a setting was written to the configuration file, but at the next start its flag or variable goes before the file",
 					"name", name, "from", origin)
 			}

@@ -42,8 +42,7 @@ with 1 when it cannot start, or when clients had to be cut off after --shutdown-
 
 // serve puts a limiter behind a server, and serves until a signal comes.
 func serve(cmd *cobra.Command, env environment) error {
-	file := chooseConfigFile(cmd.Flags(), env)
-	c, err := load(file, env, flagSettings(cmd.Flags()))
+	c, err := load(cmd.Flags(), env, flagSettings(cmd.Flags()))
 	if err != nil {
 		return err
 	}
@@ -73,8 +72,8 @@ func serve(cmd *cobra.Command, env environment) error {
 	if err != nil {
 		return err
 	}
-	if file.path != "" {
-		srv.OnConfigRewrite(rewriteFile(file, c.origins, logger))
+	if c.file.path != "" {
+		srv.OnConfigRewrite(c.rewriteFile(logger))
 	}
 	if err := serveAndClose(cmd.Context(), srv, r, &c, logger); err != nil {
 		return err
