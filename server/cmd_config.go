@@ -66,7 +66,7 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	r.server.noteChanged(r.args[2:])
-	r.holds = r.server.holds() // for what comes behind it
+	r.holds = r.server.holds() // for the commands behind this one
 	r.reply.OK()
 }
 

@@ -88,7 +88,7 @@ func TestFailedCommit(t *testing.T) {
 	})
 }
 
-// With many connections everybody gets all of his answers in order.
+// Each of many connections gets all of its answers in order.
 func TestHeldAnswersUnderLoad(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const connections, rounds, ahead = 20, 20, 10
@@ -175,7 +175,7 @@ func TestSlowChangesWait(t *testing.T) {
 	})
 }
 
-// From when CONFIG SET has been answered, changes wait, also those that came with it.
+// From the answer of CONFIG SET on, changes wait, also those of the same batch.
 func TestWaitingBeginsWithConfigSet(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()

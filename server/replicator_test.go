@@ -214,7 +214,7 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 	go func() { sv.ended <- s.Serve(ctx) }()
 	t.Cleanup(func() {
 		if l != nil {
-			l.release(nil) // whatever has failed
+			l.release(nil) // also after a failure
 		}
 		stop()
 		select {
@@ -314,7 +314,7 @@ func (p *peer) expectNothing() {
 	_ = p.SetReadDeadline(time.Now().Add(60 * time.Millisecond))
 	if b, err := p.r.ReadByte(); err == nil {
 		_ = p.r.UnreadByte()
-		p.t.Fatalf("%q came, followed by %q", b, p.read())
+		p.t.Fatalf("%q was sent, and then %q", b, p.read())
 	}
 }
 

@@ -18,8 +18,8 @@ func newAOF() *cobra.Command {
 		Use:   aofName,
 		Short: "Check and repair the files that a server keeps",
 		Long: `aof looks at the files of a server's --dir: the append-only file (appendonly.*) and the snapshot
-(dump.rls). A server that finds damage there does not start, and says where it is. What a crash
-leaves of the last write is no damage: the next start cuts it.
+(dump.rls). A server that finds damage there does not start, and says where it is. The rest that a
+crash leaves of the last write is no damage: the next start cuts it.
 
 Both commands exit with 0 when there is no damage, with 1 when there is, and with 2 when that
 cannot be said. No server may be using the directory.`,
@@ -31,13 +31,14 @@ cannot be said. No server may be using the directory.`,
 	}
 	repair := &cobra.Command{
 		Use:   "repair DIR",
-		Short: "Cut what is damaged, and keep a copy of it",
-		Long: `repair tells what it would cut, and does it with --yes: an increment from the first damage on, and
-those behind it, because no server ever had the state behind a gap; a base or a snapshot from the
-first damage on, and then the keys behind it are as if they had never been seen. A manifest that is damaged or lost is made again from the files.
+		Short: "Cut the damage, and keep a copy of it",
+		Long: `repair tells what it would cut, and cuts with --yes. It cuts an increment from the first damage on,
+and all increments behind that one, because no server ever had the state behind a gap. It cuts a
+base or a snapshot from the first damage on; the keys behind that are lost. A manifest that is
+damaged or lost is made again from the files.
 
-What is cut is kept beside its file, with a name that ends in .cut-from- and the byte that it began
-at. Servers leave such files alone; remove them when they are not needed any more.`,
+Each piece that is cut is kept beside its file. Its name ends in .cut-from- and the byte that it
+began at. Servers leave such files alone; remove them when they are not needed any more.`,
 		Example: `  rlserver aof repair /var/lib/rlserver
   rlserver aof repair /var/lib/rlserver --yes`,
 		Args:              oneDirectory,
@@ -47,8 +48,8 @@ at. Servers leave such files alone; remove them when they are not needed any mor
 	repair.RunE = func(cmd *cobra.Command, args []string) error { return repairAOF(cmd.OutOrStdout(), args[0], *yes) }
 	cmd.AddCommand(&cobra.Command{
 		Use:   checkName + " DIR",
-		Short: "Tell what each file has, and what is damaged",
-		Long: `check reads every file to its end, tells what is there, and changes nothing.
+		Short: "Tell the content of each file, and the damage",
+		Long: `check reads every file to its end, tells its content, and changes nothing.
 
 Offsets are those of the stream of changes: how many bytes of it come before.`,
 		Example:           `  rlserver aof check /var/lib/rlserver`,

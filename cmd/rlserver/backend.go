@@ -38,7 +38,7 @@ func (b *backendSettings) Settings() []config.Setting {
 		{Name: "redis-addr", Field: config.List(&b.Addrs, ",", "host:port, or several separated by commas", isHostPort), Default: "127.0.0.1:6379",
 			Usage: "the Redis, some nodes of the cluster, or the Sentinels"},
 		{Name: "redis-master-name", Field: config.Text(&b.MasterName, "a name"),
-			Usage: "what the Sentinels call the primary"},
+			Usage: "the Sentinels' name of the primary"},
 		{Name: "redis-username", Field: config.Text(&b.Username, user),
 			Usage: "user of Redis"},
 		{Name: "redis-password", Field: config.Password(&b.Password),
@@ -62,7 +62,7 @@ func (b *backendSettings) Settings() []config.Setting {
 		{Name: "redis-pool-size", Field: config.OrAuto(&b.Pipelines, 0, config.Int(&b.Pipelines, 1, 1000)), Default: "auto",
 			Usage: "connections to each Redis, on each of which one pipeline is under way at a time"},
 		{Name: "redis-prefix", Field: config.Text(&b.Prefix, "text without braces", hasNoBraces), Default: "rl:",
-			Usage: "what keys begin with in Redis"},
+			Usage: "the beginning of each key in Redis"},
 		{Name: "redis-timeout", Field: config.Span(&b.Timeout, time.Minute), Default: "100ms", Live: true,
 			Usage: "the most that a caller waits for Redis"},
 		{Name: "deny-cache-max", Field: config.OrNone(&b.DenyCacheMax, config.Span(&b.DenyCacheMax, time.Hour)), Default: "1s", Live: true,
@@ -71,9 +71,9 @@ func (b *backendSettings) Settings() []config.Setting {
 			Usage: "denials to remember"},
 		{Name: "on-redis-failure", Field: config.OneOf(&b.OnFailure, lua.FailError, lua.FailAllow, lua.FailDeny, lua.FailLocal),
 			Default: string(lua.FailError), Live: true,
-			Usage: "what is answered while Redis does not decide; local decides in memory, by a share of the limit"},
+			Usage: "the answer while Redis does not decide; local decides in memory, by a share of the limit"},
 		{Name: "local-share", Field: config.Int(&b.LocalShare, 1, 1_000_000), Default: "1", Live: true,
-			Usage: "what limits are divided by with on-redis-failure local: the number of servers"},
+			Usage: "the divisor of limits with on-redis-failure local: the number of servers"},
 	})
 }
 

@@ -86,7 +86,7 @@ func ask(cmd *cobra.Command, env environment, command ...any) (*redis.Cmd, error
 	return reply, explain(reply.Err(), address, timeout)
 }
 
-// explain says in one line what went wrong, and with which server.
+// explain turns an error into one line that names the server.
 func explain(err error, address string, timeout time.Duration) error {
 	var reply redis.Error
 	var network *net.OpError

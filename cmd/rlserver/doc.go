@@ -8,7 +8,7 @@
 //	ping.go         rlserver ping: the health check
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
-//	client.go       for check and ping: the server's address, and errors about it
+//	client.go       for check and ping: the server's address, one command to it, and errors
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
 //	file.go         the YAML file

@@ -19,7 +19,7 @@ import (
 const configBytesMax = 1 << 20
 
 // A configFile is a flat mapping in YAML, setting: value. Values are read as they are
-// written, so that a password 0123 or yes is what it looks like.
+// written: a password may be 0123 or yes.
 type configFile struct {
 	path   string // empty: no file
 	origin string // --config or RLSERVER_CONFIG
@@ -130,7 +130,7 @@ func isNull(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }
 
-// syntaxError says what is wrong with content that is not YAML, and in which line.
+// syntaxError is about content that is not YAML. It names the problem and the line.
 func (f configFile) syntaxError(content []byte, err error) error {
 	var problem *yaml.LoadError
 	if !errors.As(err, &problem) || problem.Mark.Line == 0 {

@@ -63,8 +63,8 @@ func (f configFile) rewrite(changed map[string]string) error {
 }
 
 // edit returns content with other values, or an error. First it changes lines, as if each setting
-// had a line of its own. If that does not say the same, the YAML library writes the whole document
-// anew, without blank lines.
+// had a line of its own. If the result has other values than it should, the YAML library writes
+// the document anew, without blank lines.
 func (f configFile) edit(content []byte, changed map[string]string) ([]byte, error) {
 	document, found, err := f.parse(content)
 	if err != nil {
@@ -116,7 +116,7 @@ func values(found []assignment) map[string]string {
 	return m
 }
 
-// says reads content again, to be sure.
+// says reads content and compares its settings.
 func (f configFile) says(content []byte, want map[string]string) bool {
 	_, found, err := f.parse(content)
 	return err == nil && maps.Equal(values(found), want)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// rewritten writes a file, rewrites it, and returns what is in it then.
+// rewritten writes a file, rewrites it, and returns its new content.
 func rewritten(t *testing.T, before string, changed map[string]string) (string, error) {
 	t.Helper()
 	path := writeFile(t, before)
@@ -28,7 +28,7 @@ func rewritten(t *testing.T, before string, changed map[string]string) (string, 
 	return string(after), err
 }
 
-// What is not changed stays as it is: comments, order, blank lines, quotes.
+// All else stays as it is: comments, order, blank lines, quotes.
 func TestRewriteKeepsTheRest(t *testing.T) {
 	const file = `# rlserver of the checkout
 
@@ -52,7 +52,7 @@ bind: [127.0.0.1, "::1"]
 		{"the primary", map[string]string{"replicaof": "10.0.0.2 6381"}, [][2]string{{`"10.0.0.1 6380"`, "10.0.0.2 6381"}}},
 		{"primary no more", map[string]string{"replicaof": ""}, [][2]string{{`"10.0.0.1 6380"`, `""`}}},
 		{"a password", map[string]string{"requirepass": "#'\"\\ x: y", "timeout": "60"}, [][2]string{{`'a''b'`, `'#''"\ x: y'`}, {"timeout:  5", "timeout: 60"}}},
-		{"what is not in it", map[string]string{"maxclients": "5", "appendonly": "yes", "save": "", "replicaof": "::1 80"},
+		{"new settings", map[string]string{"maxclients": "5", "appendonly": "yes", "save": "", "replicaof": "::1 80"},
 			[][2]string{{`"10.0.0.1 6380"`, `::1 80`}, {"# the end\n", "# the end\nappendonly: yes\nmaxclients: 5\nsave: \"\"\n"}}},
 	} {
 		want := file
@@ -65,7 +65,7 @@ bind: [127.0.0.1, "::1"]
 	}
 }
 
-// Whatever form a file has, it says afterwards what it should.
+// A file of any form has the new values afterwards, and keeps the others.
 func TestRewriteOfAnyForm(t *testing.T) {
 	changed := map[string]string{"replicaof": "10.0.0.2 6381", "timeout": "7", "masterauth": "null", "requirepass": "two\nlines: \t\"'\\"}
 	for _, file := range []string{

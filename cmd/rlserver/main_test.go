@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A result is what a run of the program left behind.
+// A result is the exit code and the output of a run of the program.
 type result struct {
 	code           int
 	stdout, stderr string

@@ -44,7 +44,7 @@ func (r *replicationSettings) Settings() []config.Setting {
 		{Name: "auto-aof-rewrite-min-size", Field: config.Bytes(&r.RewriteMinSize, 0), Default: "64mb", Live: true,
 			Usage: "leave an append-only file alone that is smaller"},
 		{Name: "on-disk-failure", Field: config.Either(&r.MemoryOnFailure, "error", "memory"), Default: "error", Live: true,
-			Usage: "what becomes of changes that cannot be written to disk: they are refused, or go on in memory only, with an alarm"},
+			Usage: "whether changes that cannot be written to disk are refused, or go on in memory only, with an alarm"},
 	}), config.In(config.Replication, []config.Setting{
 		{Name: "masterauth", Field: config.Password(&r.Password), Live: true,
 			Usage: "password of the primary; better in the environment or the file than on the command line"},

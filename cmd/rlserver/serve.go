@@ -24,9 +24,10 @@ func newServe(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve; the same as rlserver without a subcommand",
-		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it takes no new connections,
-answers what has been sent, closes and exits with 0; a second signal ends it at once. It exits
-with 1 when it cannot start, or when clients had to be cut off after --shutdown-timeout.
+		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it accepts
+no new connections, answers the commands that have been sent, closes and exits with 0; a second
+signal ends it at once. It exits with 1 when it cannot start, or when clients had to be cut off
+after --shutdown-timeout.
 
 ` + configurationHelp,
 		Example: `  rlserver serve
@@ -134,7 +135,7 @@ func isReachable(addr net.Addr) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// listenError says in one line what an operator can do about the most frequent failure.
+// listenError tells in one line how to mend the most frequent failure.
 func listenError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE) {

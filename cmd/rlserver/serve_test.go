@@ -18,7 +18,7 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// startMax is how long a child process may take to do what is waited for.
+// startMax is how long a child process may take to end.
 const startMax = 20 * time.Second
 
 // A child is rlserver as a process of its own.
@@ -143,7 +143,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 // The log of a start says where each setting came from, but not the password, and warns of
-// what is dangerous.
+// dangers.
 func TestStartLog(t *testing.T) {
 	file := writeFile(t, "maxclients: 77\nport: 1\n")
 	c := startChild(t, []string{"RLSERVER_REQUIREPASS=hush-hush", "RLSERVER_PROT=1"}, "--config", file)

@@ -7,8 +7,7 @@ import (
 	"github.com/rlserver/rlserver/server/config"
 )
 
-// A value that is accepted is what CONFIG GET shows, in the syntax of Set, and another one changes
-// nothing.
+// CONFIG GET shows a value that was accepted, in the syntax of Set. Another value changes nothing.
 func TestSettings(t *testing.T) {
 	for _, c := range []struct {
 		name      string

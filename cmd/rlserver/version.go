@@ -15,7 +15,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, commit, Go version and platform",
-		Long:    "version prints what this binary is: its version, the commit it was built from if that is known,\nthe Go version and the platform.",
+		Long:    "version prints the version of this binary, the commit that it was built from if that is known,\nthe Go version and the platform.",
 		Example: "  rlserver version",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

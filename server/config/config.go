@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Config is a configuration: what the server runs with, and the sections of other rooms. Its
+// A Config is a configuration: the settings of the server, and the sections of other rooms. Its
 // rows are in table.go, which also gives ranges and defaults.
 type Config struct {
 	Bind             []string      // addresses to listen on

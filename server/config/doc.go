@@ -3,7 +3,7 @@
 //
 //	setting.go  one row: name, field, default, help
 //	field.go    kinds of values: how they are written, which are accepted, where they go
-//	config.go   what the server runs with, and the sections of other rooms
+//	config.go   the settings of the server, and the sections of other rooms
 //	table.go    the rows of the server's own settings
 //
 // A row is bound to one configuration: its field is a pointer into that struct, as with
@@ -16,8 +16,8 @@
 //
 // # Invariants
 //
-//  1. A configuration in force is never changed. A change is made to a copy, which takes its
-//     place as a whole.
+//  1. A configuration in force is never changed. A change is made to a copy, which then takes
+//     its place.
 //  2. A value that is not accepted leaves its field as it was.
-//  3. What Get returns, Set accepts, and it means the same.
+//  3. Set accepts each value that Get returns, and the value means the same.
 package config

@@ -235,7 +235,7 @@ func put[T any](to *T, value T) bool {
 	return true
 }
 
-// same compares words in any case. Equal lengths keep out what Unicode folds to ASCII, such as
+// same compares words in any case. Equal lengths keep out letters that Unicode folds to ASCII, such as
 // the Kelvin sign, because it is longer.
 func same(text, word string) bool { return len(text) == len(word) && strings.EqualFold(text, word) }
 
@@ -248,7 +248,7 @@ func integer(text string) (int64, bool) {
 	return n, err == nil && -numberEnd < n && n < numberEnd && strconv.FormatInt(n, 10) == text
 }
 
-// A unit is what may stand behind a number.
+// A unit may stand behind a number.
 type unit struct {
 	suffix string
 	size   int64

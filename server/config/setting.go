@@ -12,13 +12,13 @@ type Setting struct {
 	Name    string
 	Field   Field  // kind, range, and where the value goes
 	Default string // as Set takes it
-	Note    string // what a special value means, for Accepts
+	Note    string // the meaning of a special value, for Accepts
 	Live    bool   // can be changed by CONFIG SET
 	Usage   string
 	Group   Group
 }
 
-// A Group is what a setting is about. The table is in the order of the groups.
+// A Group is the subject of settings. The table is in the order of the groups.
 type Group int
 
 // The groups.
@@ -47,7 +47,7 @@ func (s Setting) Accepts() string {
 	return s.Field.Accepts + "; " + s.Note
 }
 
-// Set changes the setting, or returns an error that says what is accepted.
+// Set changes the setting, or returns an error that tells the accepted values.
 func (s Setting) Set(value string) error {
 	if !s.Field.Set(value) {
 		return fmt.Errorf("%s is not accepted for %s: expected %s", strconv.Quote(value), s.Name, s.Accepts())

@@ -90,7 +90,7 @@ func (c *Config) table() []Setting {
 			Field: OneOf(&c.LogLevel, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError),
 			Usage: "the least important log lines to write"},
 		{Name: "log-format", Field: OneOf(&c.LogFormat, "auto", "text", "json"), Default: "auto",
-			Note: "auto is text on a terminal and json elsewhere", Usage: "form of the log"},
+			Note: "auto is text on a terminal and json otherwise", Usage: "form of the log"},
 	}), In(Replication, []Setting{
 		{Name: NameReplicaOf, Field: HostPort(&c.Primary, "host port, or nothing for a primary"),
 			Usage: "the primary that this server is a replica of; REPLICAOF changes it"},
@@ -100,7 +100,7 @@ func (c *Config) table() []Setting {
 	}))
 }
 
-// maxMemory is Bytes with 0 for no bound, and says what the units are.
+// maxMemory is Bytes with 0 for no bound, and tells the units.
 func maxMemory(to *int64) Field {
 	var n int64
 	bytes := Bytes(&n, 0)
