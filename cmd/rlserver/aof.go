@@ -41,7 +41,7 @@ Each piece that is cut is kept beside its file. Its name ends in .cut-from- and 
 began at. Servers leave such files alone; remove them when they are not needed any more.`,
 		Example: `  rlserver aof repair /var/lib/rlserver
   rlserver aof repair /var/lib/rlserver --yes`,
-		Args:              oneDirectory,
+		Args:              exactly(1, "one argument, DIR"),
 		ValidArgsFunction: completeDirectory,
 	}
 	yes := repair.Flags().Bool("yes", false, "do it, and do not only tell")
@@ -53,18 +53,11 @@ began at. Servers leave such files alone; remove them when they are not needed a
 
 Offsets are those of the stream of changes: how many bytes of it come before.`,
 		Example:           `  rlserver aof check /var/lib/rlserver`,
-		Args:              oneDirectory,
+		Args:              exactly(1, "one argument, DIR"),
 		ValidArgsFunction: completeDirectory,
 		RunE:              checkAOF,
 	}, repair)
 	return cmd
-}
-
-func oneDirectory(cmd *cobra.Command, args []string) error {
-	if len(args) == 1 {
-		return nil
-	}
-	return usageError(cmd, "%s takes one argument, DIR, but was given %d", cmd.Name(), len(args))
 }
 
 func completeDirectory(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -27,7 +27,7 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
   rlserver check user:123 token_bucket 100 1m --burst 20 --cost 5
   rlserver check export:7 sliding_window_log 3 1d --peek --json
   rlserver check deploy token_bucket 1 10m && ./deploy`,
-		Args:              checkArguments,
+		Args:              exactly(4, "four arguments, KEY ALGORITHM LIMIT PERIOD"),
 		ValidArgsFunction: completeCheck,
 	}
 	flags := cmd.Flags()
@@ -40,13 +40,6 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
 		return check(cmd, env, args, *peek, *asJSON)
 	}
 	return cmd
-}
-
-func checkArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 4 {
-		return nil
-	}
-	return usageError(cmd, "check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given %d", len(args))
 }
 
 func completeCheck(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -113,3 +113,13 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	}
 	return usageError(cmd, "%s takes no arguments, but was given %q", cmd.Name(), args[0])
 }
+
+// exactly accepts n arguments; takes names them.
+func exactly(n int, takes string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return usageError(cmd, "%s takes %s, but was given %d", cmd.Name(), takes, len(args))
+	}
+}
