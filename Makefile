@@ -4,15 +4,20 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Tests of the built binary depend on code that go test does not see them use, so a cached
-# result would be worth nothing.
-GOTEST  := $(GO) test -count=1 -timeout 30m
+# result would be worth nothing. Many of them wait more than they work, so more of them run at a
+# time than there are cores.
+GOTEST  := $(GO) test -count=1 -timeout 30m -p 3 -parallel 6
+# A soak has a machine to itself, so it judges how long something took as well.
+SOAK    := JUDGE_TIMES=1 $(GO) test -count=1 -v -p 1
+# A benchmark that compares contestants in rounds runs once and prints its own tables.
+GOBENCH := $(GO) test -count=1 -timeout 30m -run '^$$' -benchtime 1x
 LINT    := build/golangci-lint-v2.15.0
 BENCHTIME ?= 1s
 SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-wire fuzz soak clean
+.PHONY: help run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,17 +32,22 @@ test: ## install what the tests need, and run them all
 	test/setup
 	$(GOTEST) ./...
 
-race: ## run the tests with the race detector and the costly invariant checks
+# What shares memory with the code under test. Tests of the built binary show a race only by what
+# the server does, so of these only those with many connections run once more.
+RACED   := ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
+	./test/linearizability ./test/model ./test/parity ./test/pubsub ./test/wire
+
+race: ## run what shares memory with the race detector and the costly invariant checks
 	test/setup
-	CGO_ENABLED=1 $(GOTEST) -race -tags invariants ./...
+	CGO_ENABLED=1 $(GOTEST) -race -tags invariants $(RACED)
 
 format: ## format the code in place
 	$(GO) fmt ./...
 
 vet: ## run go vet, for this system and others
 	$(GO) vet ./...
-	GOOS=windows $(GO) vet ./engine ./server/... ./replication
-	GOOS=darwin $(GO) vet ./engine ./server/... ./replication ./cmd/rlserver
+	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
+	GOOS=darwin $(GO) vet ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run ./...
@@ -46,30 +56,31 @@ $(LINT):
 	GOBIN=$(abspath build) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv build/golangci-lint $@
 
-check: ## what CI runs besides the tests: format, lint, vet, race tests
+style: vet lint ## what CI runs beside the tests: format, vet, lint
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
-	$(MAKE) vet lint race
 
-docs: ## write docs/COMMANDS.md anew from the command table
-	$(GO) test ./server -run TestCommandReference -update
+check: style race ## what CI runs besides the tests: format, vet, lint, race tests
+
+docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
+	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
 bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (6 minutes)
 	test/setup
-	$(GO) test ./test/enginebench -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
-	$(GO) test ./test/enginebench -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
-	$(GOTEST) ./test/enginebench -v -run 'Compare|Memory|TenMillion' -compare -memory -tenmillion
+	$(GO) test ./test/bench/engine -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
+	$(GO) test ./test/bench/engine -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
+	$(GOBENCH) ./test/bench/engine -bench 'Compare|Memory|TenMillion'
 
 bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run TestWireCompare -wire $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
+	$(GOBENCH) ./test/bench/wire -bench . $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
 
 bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run TestRedisBackendCompare -redisspeed
+	$(GOBENCH) ./test/bench/backend -bench .
 
 bench-durability: ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 20m -run 'TestDurabilityCost|TestRestartWithTenMillionKeys' -durability
+	$(GOBENCH) ./test/bench/durability -bench .
 
 parity: ## compare a million random steps in Redis and in memory, field by field
 	test/setup
@@ -77,26 +88,30 @@ parity: ## compare a million random steps in Redis and in memory, field by field
 
 attack: ## attack a server by its connections, and see what honest clients notice (half an hour)
 	test/setup
-	$(GOTEST) ./test -v -timeout 60m -run 'TestAttack$$' -attack
+	$(SOAK) -timeout 60m ./test/attack -run 'TestAttack$$' -attack
 
 crash: ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
+	$(SOAK) -timeout 0 ./test/durability -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
 
 links: ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
+	$(SOAK) -timeout 0 ./test/replication -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
 
 soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	test/setup
-	$(GOTEST) ./test -v -timeout 0 -run TestAttackChurnSoak -churn $(SOAKTIME)
+	$(SOAK) -timeout 0 ./test/attack -run TestAttackChurnSoak -churn $(SOAKTIME)
+
+soak-times: ## run the tests of the built binary on a machine that does nothing else, and judge how long things took (6 minutes)
+	test/setup
+	$(SOAK) -timeout 30m -parallel 1 ./test/attack ./test/backend ./test/debugging ./test/pubsub ./test/replication
 
 fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server/resp -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzArguments -fuzztime $(or $(FUZZTIME),1m)
-	$(GO) test ./replication -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
-	$(GO) test ./replication -run '^$$' -fuzz FuzzReadStream -fuzztime $(or $(FUZZTIME),1m)
-	$(GO) test ./replication -run '^$$' -fuzz FuzzManifest -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication/stream -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication/disk -run '^$$' -fuzz FuzzReadStream -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./replication/disk -run '^$$' -fuzz FuzzManifest -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./test/model -run '^$$' -fuzz FuzzTableAgainstMap -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 10x
 
 soak: ## look for races in the engine for SOAKTIME; the test itself ends what hangs

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// judge decides whether writes are refused. The feed's mu is held.
+// judge decides whether writes are refused. The feed is locked.
 func (n *Node) judge() {
 	t := n.tuning.Load()
-	trouble := n.feed.log.trouble()
+	trouble := n.log.Trouble()
 	if trouble == nil && len(t.SavePoints) > 0 {
 		trouble = n.saving.failed()
 	}
@@ -20,7 +20,7 @@ func (n *Node) judge() {
 		text = "READONLY You can't write against a read only replica."
 	case trouble != nil && !t.MemoryOnFailure:
 		text = fmt.Sprintf("MISCONF Changes are refused because they cannot be kept on disk: %s", strings.TrimPrefix(trouble.Error(), "replication: "))
-	case t.MinReplicas > 0 && n.replicas.good(t.MinReplicasLag) < t.MinReplicas:
+	case t.MinReplicas > 0 && n.replicas.Good(t.MinReplicasLag) < t.MinReplicas:
 		text = "NOREPLICAS Not enough good replicas to write."
 	}
 	if before := n.refused.Swap(&text); before == nil || *before != text {
@@ -28,7 +28,7 @@ func (n *Node) judge() {
 	}
 }
 
-// tellTrouble logs that the disk does not take changes, once, and that it does again.
+// tellTrouble logs that the disk fails, once, and that it works again.
 func (n *Node) tellTrouble(trouble error, inMemory bool) {
 	text := ""
 	if trouble != nil {
@@ -48,7 +48,7 @@ func (n *Node) tellTrouble(trouble error, inMemory bool) {
 	}
 }
 
-// A commits is who waits for the disk.
+// commits are the callers that wait for the disk.
 type commits struct {
 	mu      sync.Mutex
 	waiting []func(error)
@@ -68,9 +68,8 @@ func (n *Node) Commit(done func(error)) {
 	}
 }
 
-// answerCommits appends what has changed, which is synced then, and answers all who waited
-// before. If they cannot have what they wait for, the next changes are refused before they are
-// made.
+// answerCommits appends what has changed, which is synced then, and answers all that waited
+// before. If their changes are not on disk, the next changes are refused before they are made.
 func (n *Node) answerCommits() {
 	c := &n.commits
 	c.mu.Lock()
@@ -80,14 +79,13 @@ func (n *Node) answerCommits() {
 	if len(waiting) == 0 {
 		return
 	}
-	f := n.feed
-	f.mu.Lock()
-	f.drain()
-	err := f.log.trouble()
+	n.feed.Lock()
+	n.feed.Drain()
+	err := n.log.Trouble()
 	if err != nil {
 		n.judge()
 	}
-	f.mu.Unlock()
+	n.feed.Unlock()
 	if n.tuning.Load().MemoryOnFailure {
 		err = nil
 	}

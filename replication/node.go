@@ -4,43 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/disk"
+	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // A Node keeps a store's changes beyond the process: on disk, and on replicas; or it is itself
-// the replica of another.
+// the replica of another server.
 type Node struct {
 	Options
-	feed   *feed
-	tuning atomic.Pointer[Tuning]
-	held   atomic.Bool // answers wait for the disk
-	wake   chan struct{}
-	stop   context.CancelFunc
-	ended  context.Context
+	feed     *stream.Feed
+	log      disk.Writer // guarded by the feed's lock
+	replicas *link.Primary
+	tuning   atomic.Pointer[Tuning]
+	held     atomic.Bool // answers wait for the disk
+	wake     chan struct{}
+	stop     context.CancelFunc
+	ended    context.Context
 	// listening is closed when the server listens.
 	listening chan struct{}
-	loops     sync.WaitGroup // the loop, the link to a primary, waits
+	loops     sync.WaitGroup // the loop, snapshots
 
-	// role is held by whoever changes what this node is.
-	role   sync.Mutex
-	link   atomic.Pointer[primaryLink] // to the primary; nil on a primary
-	loaded bool                        // the feed's position is that of the store
-	// generation counts how often the store's state was replaced, so that a dump that began
-	// before notices.
-	generation atomic.Uint64
-	applying   sync.Mutex // held while a primary's frame is in the store and not in the feed
+	role   sync.Mutex                   // held while what this node is changes
+	link   atomic.Pointer[link.Replica] // to the primary; nil on a primary
+	loaded bool                         // the feed's position is that of the store
 
 	commits  commits
-	replicas replicas
 	refused  atomic.Pointer[string] // what Refuse was told last
-	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's mu
+	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's lock
 	opening  sync.Mutex             // of the disk
 	saving   saving
 }
@@ -51,13 +47,12 @@ func New(o Options) (*Node, error) {
 	n := &Node{Options: o, wake: make(chan struct{}, 1), listening: make(chan struct{})}
 	n.ended, n.stop = context.WithCancel(context.Background())
 	n.tuning.Store(&o.Tuning)
-	n.feed = newFeed(o.Store, o.Logger)
-	n.feed.backlog.limit = o.Tuning.BacklogBytes
-	n.replicas.changed = make(chan struct{})
+	n.feed = stream.NewFeed(n.ended, o.Store, o.Now, &n.log)
+	n.replicas = link.NewPrimary(n.ended, n.linkOptions(), n.link.Load)
 	if err := n.start(); err != nil {
 		n.stop()
-		if d := n.feed.log.disk; d != nil {
-			err = errors.Join(err, d.close())
+		if d := n.log.Disk; d != nil {
+			err = errors.Join(err, d.Close())
 		}
 		return nil, err
 	}
@@ -72,29 +67,28 @@ func (n *Node) Listening() { close(n.listening) }
 func (n *Node) start() error {
 	t, f := n.tuning.Load(), n.feed
 	wanted := t.AppendOnly || len(t.SavePoints) > 0
-	if wanted || n.hasFiles() {
-		if err := n.load(); err != nil {
+	at := stream.Position{ID: stream.NewID()}
+	if wanted || disk.HasFiles(n.Dir) {
+		var err error
+		if at, err = n.load(at); err != nil {
 			return err
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
+	f.LimitBacklog(t.BacklogBytes)
 	replica := n.Host != ""
-	if !replica {
-		// What was loaded may be younger than the stream's end, so nobody can continue from there.
-		f.at.id = newID()
-		if wanted {
-			f.track(true)
-		}
+	if !replica { // what was loaded may be younger than the stream's end, so no replica can continue from there
+		at.ID = stream.NewID()
 	}
-	f.packer.offset = f.at.offset
-	f.end.Store(f.at.offset)
-	f.backlog.restart(f.at.offset)
+	f.Start(at)
+	if !replica && wanted {
+		f.Track(true)
+	}
 	if t.AppendOnly {
-		if err := f.log.disk.continueLog(f.at); err != nil {
+		if err := n.log.Resume(at); err != nil {
 			return err
 		}
-		f.log.on = true
 	}
 	n.setHeld()
 	if replica {
@@ -103,73 +97,49 @@ func (n *Node) start() error {
 	return nil
 }
 
-// hasFiles says whether an earlier process has left something in the directory.
-func (n *Node) hasFiles() bool {
-	for _, name := range []string{dumpName, manifestName} {
-		if _, err := os.Stat(filepath.Join(n.Dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // openDisk opens the disk, if it is not open.
 func (n *Node) openDisk() error {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	if n.feed.log.disk != nil {
+	if n.log.Disk != nil {
 		return nil
 	}
-	d, err := openDisk(diskOptions{dir: n.Dir, fsync: policyOf(n.tuning.Load().Fsync), logger: n.Logger, now: n.Now})
+	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: disk.PolicyOf(n.tuning.Load().Fsync), Logger: n.Logger, Now: n.Now})
 	if err != nil {
 		return err
 	}
-	n.feed.mu.Lock()
-	defer n.feed.mu.Unlock()
-	n.feed.log.disk = d
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	n.log.Disk = d
 	return nil
 }
 
 // disk is the disk, or nil if none is open.
-func (n *Node) disk() *disk {
+func (n *Node) disk() *disk.Disk {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	return n.feed.log.disk
+	return n.log.Disk
 }
 
-// load fills the store from the disk.
-func (n *Node) load() error {
+// load fills the store from the disk. It returns the place of what it found, or at.
+func (n *Node) load(at stream.Position) (stream.Position, error) {
 	if err := n.openDisk(); err != nil {
-		return err
+		return at, err
 	}
-	started, keys := time.Now(), int64(0)
-	now := n.Now() - staleMicros
-	found, at, err := n.feed.log.disk.load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
-		keys++
-		return n.Store.Apply(c, now)
+	started, records, stale := time.Now(), int64(0), n.feed.StaleAt()
+	from, found, err := n.log.Disk.Load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
+		records++
+		return n.Store.Apply(c, stale)
 	})
-	if err != nil {
-		return err
+	if err != nil || from == disk.FromNothing {
+		return at, err
 	}
-	if found {
-		// What a snapshot has may be younger than the place that it names, and be in nobody's
-		// history: only a log is read up to where it ends.
-		n.feed.at, n.loaded = at, n.feed.log.disk.loaded.from == fromLog
-		n.Logger.Info("loaded from disk", "dir", n.Dir, "records", keys, "keys", n.Store.Len(),
-			"took", time.Since(started).Round(time.Millisecond), "history", at.id, "offset", at.offset)
-	}
-	return nil
-}
-
-// policyOf is the policy with a name.
-func policyOf(name string) fsyncPolicy {
-	switch name {
-	case "always":
-		return fsyncAlways
-	case "no":
-		return fsyncNo
-	}
-	return fsyncEverySec
+	// A snapshot may have changes that are younger than the place that it names, and are in no
+	// history. A log has none.
+	n.loaded = from == disk.FromLog
+	n.Logger.Info("loaded from disk", "dir", n.Dir, "records", records, "keys", n.Store.Len(),
+		"took", time.Since(started).Round(time.Millisecond), "history", found.ID, "offset", found.Offset)
+	return found, nil
 }
 
 // Tune changes what can be changed. If the disk does not let it, nothing is changed.
@@ -181,42 +151,36 @@ func (n *Node) Tune(t Tuning) error {
 			return err
 		}
 	}
-	f := n.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if t.AppendOnly != f.log.on {
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	if t.AppendOnly != n.log.IsOn() {
 		if err := n.turnLog(t.AppendOnly); err != nil {
 			n.tuning.Store(before)
 			return err
 		}
 	}
-	f.backlog.limit = t.BacklogBytes
-	if d := f.log.disk; d != nil {
-		d.setPolicy(policyOf(t.Fsync))
+	n.feed.LimitBacklog(t.BacklogBytes)
+	if d := n.log.Disk; d != nil {
+		d.SetPolicy(disk.PolicyOf(t.Fsync))
 	}
 	if len(t.SavePoints) > 0 && n.link.Load() == nil {
-		f.track(false)
+		n.feed.Track(false)
 	}
 	n.setHeld()
 	n.judge()
 	return nil
 }
 
-// turnLog turns the log on or off. The feed's mu is held.
-func (n *Node) turnLog(on bool) error {
-	w := &n.feed.log
-	var err error
+// turnLog turns the log on or off. The feed is locked.
+func (n *Node) turnLog(on bool) (err error) {
 	if on {
 		if n.link.Load() == nil {
-			n.feed.track(false)
+			n.feed.Track(false)
 		}
-		n.feed.drain()
-		err = w.disk.startLog(n.feed.at, n.dumpBase)
+		n.feed.Drain()
+		err = n.log.Begin(n.feed.Place(), n.feed.DumpBase)
 	} else {
-		err = w.disk.stopLog()
-	}
-	if err == nil || !on {
-		w.on, w.pending, w.lost, w.remaking = on, nil, false, false
+		err = n.log.Stop()
 	}
 	if err != nil {
 		n.Logger.Error("cannot turn the append-only file on or off", "error", err)
@@ -224,63 +188,12 @@ func (n *Node) turnLog(on bool) error {
 	return err
 }
 
-// setHeld notes whether answers wait for the disk.
+// setHeld notes whether answers wait for the disk. The feed is locked.
 func (n *Node) setHeld() {
-	t := n.tuning.Load()
-	n.held.Store(n.feed.log.on && policyOf(t.Fsync) == fsyncAlways)
+	n.held.Store(n.log.IsOn() && disk.PolicyOf(n.tuning.Load().Fsync) == disk.SyncAlways)
 }
 
-// dump walks all keys.
-func (n *Node) dump(visit func(*engine.Change) error) error {
-	return n.dumpSteps(visit, dumpKeys, func() (int, error) { return dumpKeys, nil })
-}
-
-// dumpBase is dump for a base of the log. What it has seen is in the stream when it returns, and
-// so in the increment that goes with the base: a log that is read to its end is the state at
-// that place of the history, and nothing younger.
-func (n *Node) dumpBase(visit func(*engine.Change) error) error {
-	if err := n.dump(visit); err != nil {
-		return err
-	}
-	n.applying.Lock() // a frame that is applied in part is in the stream when it is applied
-	defer n.applying.Unlock()
-	n.feed.settle()
-	return nil
-}
-
-// dumpSteps is dump with a first step of so many keys. between is called after each step and
-// tells how many the next one is to have.
-func (n *Node) dumpSteps(visit func(*engine.Change) error, keys int, between func() (keys int, err error)) error {
-	generation := n.generation.Load()
-	for cursor := uint64(0); ; {
-		var err error
-		cursor = n.Store.Dump(cursor, keys, n.Now()-staleMicros, func(c *engine.Change) {
-			if err == nil {
-				err = visit(c)
-			}
-		})
-		switch {
-		case err != nil:
-			return err
-		case n.ended.Err() != nil:
-			return errClosing
-		case n.generation.Load() != generation:
-			return errReplaced
-		}
-		if keys, err = between(); err != nil || cursor == 0 {
-			return err
-		}
-		runtime.Gosched()
-	}
-}
-
-// Errors of a Node.
-var (
-	errClosing  = errors.New("replication: the server is stopping")
-	errReplaced = errors.New("replication: the state was replaced by that of a primary")
-)
-
-// run drains, answers who waits for the disk, and looks after the rest.
+// run drains the store, answers commits, and tends the rest.
 func (n *Node) run() {
 	timer := time.NewTimer(n.interval())
 	defer timer.Stop()
@@ -295,10 +208,10 @@ func (n *Node) run() {
 			continue
 		case <-timer.C:
 		}
-		n.feed.mu.Lock()
-		n.feed.drain()
+		n.feed.Lock()
+		n.feed.Drain()
 		n.judge()
-		n.feed.mu.Unlock()
+		n.feed.Unlock()
 		if time.Since(tended) >= tendInterval {
 			tended = time.Now()
 			n.tend()
@@ -308,20 +221,20 @@ func (n *Node) run() {
 }
 
 func (n *Node) interval() time.Duration {
-	if n.replicas.len() > 0 {
+	if n.replicas.Count() > 0 {
 		return replicaInterval
 	}
 	return diskInterval
 }
 
-// tend does what has to be done now and then.
+// tend mends the log, saves and cuts replicas off, where that is due.
 func (n *Node) tend() {
 	t := n.tuning.Load()
-	n.feed.mu.Lock()
-	n.feed.log.mend(n.feed.at, n.dumpBase, int64(t.RewritePercentage), t.RewriteMinSize)
-	n.feed.mu.Unlock()
+	n.feed.Lock()
+	n.log.Mend(n.feed.Place(), n.feed.DumpBase, int64(t.RewritePercentage), t.RewriteMinSize)
+	n.feed.Unlock()
 	n.saveIfDue(t)
-	n.replicas.cutOff(n.feed, t.Timeout)
+	n.replicas.CutOff()
 }
 
 // Close appends what is left, gives replicas a moment to take it, writes a snapshot if there
@@ -330,21 +243,21 @@ func (n *Node) Close(save bool) error {
 	n.role.Lock()
 	defer n.role.Unlock()
 	if l := n.link.Load(); l != nil {
-		l.end()
+		l.End()
 	}
-	n.replicas.await(n.feed.settle(), closeGrace)
+	n.replicas.Await(closeGrace)
 	var err error
 	if save {
 		err = n.Save()
 	}
 	n.stop()
-	n.replicas.close()
+	n.replicas.Close()
 	n.loops.Wait()
 	if d := n.disk(); d != nil {
-		if w := &n.feed.log; w.on && w.trouble() != nil {
-			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", w.trouble()))
+		if trouble := n.log.Trouble(); trouble != nil {
+			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", trouble))
 		}
-		err = errors.Join(err, d.close())
+		err = errors.Join(err, d.Close())
 	}
 	return err
 }

@@ -22,8 +22,8 @@ type Options struct {
 	Port int
 	// Dial connects to a primary.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// ListenPort is where this server listens, for a primary to tell others. It is asked once
-	// Listening was called.
+	// ListenPort is where this server listens, for a primary to tell others. It is called
+	// after Listening.
 	ListenPort func() int
 	// Refuse has commands that write refused with an error, empty for none; RoleChanged tells
 	// of becoming a replica or a primary. Neither waits.
@@ -40,7 +40,7 @@ type Tuning struct {
 	SavePoints        []SavePoint
 	RewritePercentage int   // growth of the log since its base from which on it is rewritten; 0: never
 	RewriteMinSize    int64 // bytes that it has at least when it is
-	// MemoryOnFailure has changes go on in memory when the disk does not take them; else they
+	// MemoryOnFailure has changes go on in memory when the disk fails; else they
 	// are refused.
 	MemoryOnFailure bool
 	User, Password  string // for a primary
@@ -69,13 +69,3 @@ const (
 	// tendInterval is how often savings, rewrites and replicas are looked after.
 	tendInterval = time.Second
 )
-
-// staleMicros is how long a key must have been at rest to be left out: longer than any caller
-// holds a reading of the clock.
-const staleMicros = 2_000_000
-
-// dumpKeys is one step of a dump, some hundred microseconds.
-const dumpKeys = 1000
-
-// dumpKeysMin is the smallest step of a dump that is sent to a replica.
-const dumpKeysMin = 16

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/rlserver/rlserver/replication/disk"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// A saving is what is known of snapshots.
+// saving is what the node knows of its snapshots.
 type saving struct {
 	mu    sync.Mutex
 	last  time.Time // when the last one began, or the process
@@ -28,17 +31,16 @@ func (n *Node) Save() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	f := n.feed
-	f.mu.Lock()
-	f.drain()
-	at, changes := f.at, f.changes
-	f.mu.Unlock()
+	n.feed.Lock()
+	n.feed.Drain()
+	at, changes := n.feed.Place(), n.feed.Unsaved()
+	n.feed.Unlock()
 	started := time.Now()
-	err := n.disk().save(at, n.dump)
+	err := n.disk().Save(at, n.feed.Dump)
 	switch {
-	case errors.Is(err, errAlreadyRunning):
+	case errors.Is(err, disk.ErrAlreadyRunning):
 		return err
-	case errors.Is(err, errReplaced), errors.Is(err, errClosing): // which is not the disk's fault
+	case errors.Is(err, stream.ErrReplaced), errors.Is(err, stream.ErrClosing): // which is not the disk's fault
 		n.Logger.Warn("gave up a snapshot", "reason", err)
 		return err
 	}
@@ -49,17 +51,13 @@ func (n *Node) Save() error {
 		n.saving.tried = started
 	}
 	n.saving.mu.Unlock()
-	if err == nil {
-		f.mu.Lock() // not within saving's, which whoever judges takes within this one
-		f.changes -= changes
-		f.mu.Unlock()
-	}
 	if err != nil {
 		n.Logger.Error("could not write a snapshot", "error", err)
-	} else {
-		n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
+		return err
 	}
-	return err
+	n.feed.Saved(changes) // not with saving's lock held: judge takes that one with the feed locked
+	n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
+	return nil
 }
 
 // BackgroundSave begins to write a snapshot.
@@ -67,8 +65,8 @@ func (n *Node) BackgroundSave() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	if n.disk().stats().saving {
-		return errAlreadyRunning
+	if n.disk().IsSaving() {
+		return disk.ErrAlreadyRunning
 	}
 	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
 	return nil
@@ -80,21 +78,17 @@ func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 // LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
 func (n *Node) LastSave() int64 {
 	if d := n.disk(); d != nil {
-		return d.stats().saved
+		return d.LastSave()
 	}
 	return 0
 }
 
 // Rewrite begins to write the append-only file anew.
 func (n *Node) Rewrite() error {
-	f := n.feed
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.log.on {
-		return errLogOff
-	}
-	f.drain()
-	return f.log.disk.rewrite(f.at, n.dumpBase)
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	n.feed.Drain()
+	return n.log.Rewrite(n.feed.Place(), n.feed.DumpBase)
 }
 
 // saveIfDue begins a snapshot if one of the save points says so.
@@ -102,9 +96,9 @@ func (n *Node) saveIfDue(t *Tuning) {
 	if len(t.SavePoints) == 0 {
 		return
 	}
-	n.feed.mu.Lock()
-	changes := n.feed.changes
-	n.feed.mu.Unlock()
+	n.feed.Lock()
+	changes := n.feed.Unsaved()
+	n.feed.Unlock()
 	n.saving.mu.Lock()
 	if n.saving.last.IsZero() {
 		n.saving.last = time.Now()

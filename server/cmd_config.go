@@ -1,5 +1,11 @@
 package server
 
+import (
+	"slices"
+
+	"github.com/rlserver/rlserver/server/config"
+)
+
 // compatibility are parameters that CONFIG GET answers because redis-cli, redis-benchmark
 // and client libraries ask for them. They cannot be set.
 var compatibility = [][2]string{
@@ -9,17 +15,16 @@ var compatibility = [][2]string{
 	{"slave-read-only", "yes"},
 }
 
-// maxMemoryPolicy is Redis's name for what comes nearest to what happens at maxmemory: of a
-// sample, the key with the least time left is forgotten first.
+// maxMemoryPolicy is Redis's nearest name for eviction at maxmemory: of a sample, the key with the
+// least time left is evicted first.
 const maxMemoryPolicy = "volatile-ttl"
 
 func cmdConfigGet(r *request) {
-	cfg := r.server.config()
 	var pairs [][2]string
 	add := func(name, value string) {
 		for _, pattern := range r.args[2:] {
 			switch {
-			case equalFold(pattern, name): // named, not matched: echoed as it was asked
+			case equalFold(pattern, name): // a name, no pattern: the reply has it as the client wrote it
 				pairs = append(pairs, [2]string{string(pattern), value})
 				return
 			case globMatch(lower(pattern), name):
@@ -28,8 +33,8 @@ func cmdConfigGet(r *request) {
 			}
 		}
 	}
-	for _, setting := range Settings {
-		add(setting.Name, setting.Get(cfg))
+	for _, setting := range r.server.config().Settings() {
+		add(setting.Name, setting.Get())
 	}
 	for _, pair := range compatibility {
 		add(pair[0], pair[1])
@@ -41,7 +46,7 @@ func cmdConfigGet(r *request) {
 	}
 }
 
-// cmdConfigSet changes all of the settings or none: it works on a copy, which becomes the
+// cmdConfigSet changes all of the settings or none. It works on a copy, which becomes the
 // configuration in one step.
 func cmdConfigSet(r *request) {
 	if len(r.args)%2 != 0 {
@@ -49,12 +54,12 @@ func cmdConfigSet(r *request) {
 		return
 	}
 	problem := ""
-	err := r.server.changeConfig(func(cfg *Config) bool {
-		problem = r.server.applySettings(cfg, r.args[2:])
+	err := r.server.changeConfig(func(cfg *config.Config) bool {
+		problem = r.server.applySettings(cfg.Settings(), r.args[2:])
 		return problem == ""
 	})
-	if err != nil { // only what is about the disk can be refused then
-		problem = errConfig(settingAppendOnly, plainly(err))
+	if err != nil { // only a section about the disk returns one
+		problem = errConfig(config.NameAppendOnly, plainly(err))
 	}
 	if problem != "" {
 		r.fail(problem)
@@ -74,23 +79,24 @@ func (s *Server) noteChanged(pairs [][]byte) {
 	}
 }
 
-func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {
+// applySettings sets the values of pairs in rows, up to the first problem.
+func (s *Server) applySettings(rows []config.Setting, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
-		asked, name, value := string(pairs[i]), lower(pairs[i]), string(pairs[i+1])
-		setting, known := SettingByName(name)
+		name, value := lower(pairs[i]), string(pairs[i+1])
+		setting, known := config.Find(rows, name)
 		switch {
 		case done[name]:
 			return errConfig(name, "duplicate parameter")
 		case !known && !isCompatibility(name):
-			return "ERR Unknown option or number of arguments for CONFIG SET - '" + asked + "'"
+			return "ERR Unknown option or number of arguments for CONFIG SET - '" + string(pairs[i]) + "'"
 		case !known || !setting.Live:
 			return errConfig(name, "can't set immutable config")
-		case s.replicator == nil && isAboutReplication(name):
+		case s.replicator == nil && (setting.Group == config.Persistence || setting.Group == config.Replication):
 			return errConfig(name, errMemoryOnly)
 		}
 		done[name] = true
-		if err := setting.Set(cfg, value); err != nil {
+		if err := setting.Set(value); err != nil {
 			return errConfig(name, err.Error())
 		}
 	}
@@ -98,20 +104,15 @@ func (s *Server) applySettings(cfg *Config, pairs [][]byte) (problem string) {
 }
 
 func isCompatibility(name string) bool {
-	for _, pair := range compatibility {
-		if pair[0] == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(compatibility, func(pair [2]string) bool { return pair[0] == name })
 }
 
 // OnConfigRewrite has CONFIG REWRITE call rewrite, with the values of the settings that were
 // changed while running. It comes before Serve.
 func (s *Server) OnConfigRewrite(rewrite func(changed map[string]string) error) { s.rewrite = rewrite }
 
-// cmdConfigRewrite persists what has been changed, and the role, which is a setting that is
-// changed by REPLICAOF and, through Sentinel, by nobody that this server knows of.
+// cmdConfigRewrite writes the settings that CONFIG SET has changed, and the role: REPLICAOF changes
+// that one, sent by an operator or by Sentinel.
 func cmdConfigRewrite(r *request) {
 	s := r.server
 	if s.rewrite == nil {
@@ -121,9 +122,9 @@ func cmdConfigRewrite(r *request) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	values := map[string]string{}
-	for _, row := range Settings {
-		if s.changed[row.Name] || row.Name == SettingReplicaOf && s.replicator != nil {
-			values[row.Name] = row.Get(s.config())
+	for _, row := range s.config().Settings() {
+		if s.changed[row.Name] || row.Name == config.NameReplicaOf && s.replicator != nil {
+			values[row.Name] = row.Get()
 		}
 	}
 	if err := s.rewrite(values); err != nil {

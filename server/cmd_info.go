@@ -220,7 +220,7 @@ func infoReplication(s *Server) []infoField {
 func infoLimiter(s *Server) []infoField {
 	counted := s.limiter.Stats()
 	return []infoField{
-		{"backend", s.config().Redis.Backend},
+		{"backend", s.config().Backend},
 		{"keys", counted.Keys},
 		{"contended_swaps", counted.Contended},
 		{"tables_rebuilt", counted.Rebuilt},

@@ -5,26 +5,28 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // Commands about the disk, about primaries and replicas, and the end of the server.
 
 // cmdReplicaOf is REPLICAOF and SLAVEOF: host port, or NO ONE.
 func cmdReplicaOf(r *request, replicator Replicator) {
-	var primary Address
+	var primary config.Address
 	if !equalFold(r.args[1], "no") || !equalFold(r.args[2], "one") {
-		if setHost(&primary.Host, r.arg(1)) != nil || primary.Host == "" {
+		if primary.Host = r.arg(1); primary.Host == "" || !config.IsHost(primary.Host) {
 			r.fail(errPrimaryHost)
 			return
 		}
-		if setInt(&primary.Port, r.arg(2), 1, math.MaxUint16) != nil {
+		if !config.Int(&primary.Port, 1, math.MaxUint16).Set(r.arg(2)) {
 			r.fail(errPrimaryPort)
 			return
 		}
 	}
 	done := "OK"
 	var err error
-	_ = r.server.changeConfig(func(cfg *Config) bool { // the role and the setting change together
+	_ = r.server.changeConfig(func(cfg *config.Config) bool { // the role and the setting change together
 		role := replicator.Role()
 		switch {
 		case role.Replica && equalFold(primary.Host, role.Host) && primary.Port == role.Port:
@@ -32,7 +34,7 @@ func cmdReplicaOf(r *request, replicator Replicator) {
 		case role.Replica || primary.Host != "":
 			err = replicator.Follow(primary.Host, primary.Port)
 		}
-		cfg.Replication.Primary = primary
+		cfg.Primary = primary
 		return err == nil
 	})
 	r.writeOutcome(err, done)
@@ -107,15 +109,16 @@ func cmdReplConf(r *request, _ Replicator) {
 		value := r.arg(i + 1)
 		switch lower(r.args[i]) {
 		case "listening-port":
-			if setInt(&r.announced.Port, value, 0, math.MaxUint16) != nil {
+			if !config.Int(&r.announced.Port, 0, math.MaxUint16).Set(value) {
 				r.fail(errNotInteger)
 				return
 			}
 		case "ip-address":
-			if setHost(&r.announced.Host, value) != nil {
+			if !config.IsHost(value) {
 				r.fail(errReplicaHost)
 				return
 			}
+			r.announced.Host = value
 		case "capa": // its capabilities; there is nothing to choose
 		default:
 			r.fail(errReplConf(r.args[i]))
@@ -131,7 +134,7 @@ func cmdSync(r *request, replicator Replicator) {
 	link := ReplicaLink{IP: r.announced.Host, Port: r.announced.Port, ID: r.arg(2)}
 	problem := ""
 	switch offset, ok := wholeNumber(r.args[3]); {
-	case setInt(&link.Version, r.arg(1), 1, math.MaxInt32) != nil:
+	case !config.Int(&link.Version, 1, math.MaxInt32).Set(r.arg(1)):
 		problem = errSyncVersion
 	case !isStreamID(link.ID):
 		problem = errSyncID
@@ -191,7 +194,7 @@ func replicated(run func(*request, Replicator)) func(*request) {
 		case s.replicator != nil:
 			run(r, s.replicator)
 		case s.backend != nil:
-			r.fail(errNotHere(r.command, s.config().Redis.Backend))
+			r.fail(errNotHere(r.command, s.config().Backend))
 		default:
 			r.fail(errNoReplicator(r.command))
 		}

@@ -8,43 +8,56 @@ import (
 
 // A command is one row of the command table. Everything that can be said about a command
 // follows from its row: dispatch and arity errors, COMMAND and COMMAND DOCS (and with them
-// the hints of redis-cli), the HELP of containers, and docs/COMMANDS.md.
+// the hints of redis-cli), the HELP of containers, and docs/COMMANDS.md. No other code asks
+// which command this is.
 type command struct {
 	name     string // lower case; of a subcommand, without the container's name
+	summary  string
 	synopsis string // the arguments, in the notation of synopsis.go
 	// arity counts the command's own name, and the container's for a subcommand; −n
 	// means n or more. As in Redis.
-	arity   int
-	flags   string // Redis's names, separated by spaces
-	keys    keyRange
-	group   string
-	summary string
-	run     func(r *request)
-	subs    []*command // of a container
+	arity int
+	flags string // Redis's names, separated by spaces
+	keys  keyRange
+	subs  []*command // of a container
+	run   func(r *request)
 
+	// What dispatch must know beyond Redis's flags.
+
+	// asksLimiter: the limiter answers, which is the store or a backend.
+	asksLimiter bool
+	// needsStore: the command looks at the keys of the store. A backend does not show its own.
+	needsStore bool
+	// brief: the command never takes long, although it has not the flag "fast". An event loop
+	// runs it.
+	brief bool
+	// briefWhen says of a command that may take long whether it does not at this moment; nil:
+	// that cannot be known.
+	briefWhen func(*session) bool
+	// deferred: the reply comes when it is ready, or is not written by this server. Replies
+	// that wait must leave before it.
+	deferred bool
+	// runsInMulti: a transaction does not queue the command, which runs at once.
+	runsInMulti bool
+	// endsTransaction: a transaction is over even if this command is refused.
+	endsTransaction bool
+	// whileSubscribed: a subscriber may send the command in RESP2.
+	whileSubscribed bool
+
+	// Filled in by newCommandTable.
+
+	group     string
 	container *command
 	bySub     map[string]*command
 	arguments []argument
-	calls     atomic.Uint64
-	// What dispatch asks of the flags for every command. A plain one has no subcommands and
-	// is none.
-	// A brief one need not step aside: it is fast, or one of those that connections begin with.
-	isFast, isBrief, needsNoAuth, isPrivate, isPlain bool
-	// writes is whether it may change keys.
-	writes bool
-	// isLater: its reply is found in its own time, or is not this server's to write, so that
-	// those before must have gone.
-	isLater bool
-	// asks says that a remote answers it, and needsKeys that it looks at keys that a remote
-	// has and does not show.
-	asks, needsKeys bool
-	upperName       string
-	// briefFor says of a command that may take long whether it does now; nil: it may.
-	briefFor func(*session) bool
-	// What restrict asks: that a command is no part of any transaction, that it runs where
-	// others are queued, and where a subscriber speaks RESP2.
-	neverQueued, pastQueue, whileSubscribed bool
-	isExec                                  bool
+	upperName string
+	isPlain   bool // neither a container nor a subcommand
+	// From the flags.
+	isFast, isBrief, needsNoAuth, writes bool
+	isPrivate                            bool // kept from MONITOR and the slow log
+	refusedInMulti                       bool
+
+	calls atomic.Uint64
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -54,7 +67,7 @@ type keyRange struct{ first, last, step int }
 // commandNameMax bounds the length of a command's name, in bytes.
 const commandNameMax = 32
 
-// since is the version in which the commands came; there has been one so far.
+// since is the version that brought the commands; there has been one so far.
 const since = "0.1.0"
 
 // fullName is the name with the container's: "client|list".
@@ -65,17 +78,10 @@ func (c *command) fullName() string {
 	return c.name
 }
 
-// isBriefNow says whether a command that may take long does not do so now.
-func (c *command) isBriefNow(of *session) bool { return c.briefFor != nil && c.briefFor(of) }
+// isBriefNow says whether a command that may take long does not at this moment.
+func (c *command) isBriefNow(of *session) bool { return c.briefWhen != nil && c.briefWhen(of) }
 
-func (c *command) has(flag string) bool {
-	for f := range strings.FieldsSeq(c.flags) {
-		if f == flag {
-			return true
-		}
-	}
-	return false
-}
+func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
 
 // fits says whether a command line of n words has the right arity.
 func (c *command) fits(n int) bool {
@@ -92,44 +98,35 @@ type commandTable struct {
 }
 
 func newCommandTable() *commandTable {
-	t := &commandTable{rows: commandRows(), byName: map[string]*command{}}
-	for _, c := range t.rows {
-		t.byName[c.name] = c
-		if c.subs == nil {
-			continue
+	t := &commandTable{byName: map[string]*command{}}
+	for _, g := range commandGroups() {
+		for _, c := range g.rows {
+			c.group = g.name
+			t.byName[c.name] = c
+			c.bySub = map[string]*command{}
+			for _, sub := range c.subs {
+				sub.container, sub.group = c, g.name
+				c.bySub[sub.name] = sub
+			}
 		}
-		c.subs = append(c.subs, row("help", "", 2, "loading stale", noKeys, cmdHelp, "Lists the subcommands."))
-		c.bySub = map[string]*command{}
-		for _, sub := range c.subs {
-			sub.container, sub.group = c, c.group
-			c.bySub[sub.name] = sub
-		}
+		t.rows = append(t.rows, g.rows...)
 	}
-	t.each(func(c *command) {
-		c.arguments = parseSynopsis(c.synopsis)
-		c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
-		ofClient := c.container != nil && c.container.name == "client" && c.name != "list" && c.name != "kill"
-		c.isBrief = c.isFast || ofClient
-		c.asks = c.group == "limiter" || c.name == "del" || c.name == "unlink"
-		c.needsKeys = c.group == "keys" && !c.asks && c.subs == nil
-		c.isLater = c.has("blocking") || c.name == "save" || c.name == "rl.sync"
-		c.isPlain, c.upperName = c.subs == nil && c.container == nil, strings.ToUpper(c.name)
-		c.isExec = c.name == "exec"
-		c.neverQueued = c.has("no_multi")
-		c.pastQueue = slices.Contains(runInMulti, c.name) && c.container == nil
-		c.whileSubscribed = slices.Contains(runWhileSubscribed, c.name) && c.container == nil
-		// What may hold a password is not shown to MONITOR or the slow log; as in Redis. EXEC
-		// shows itself.
-		c.isPrivate = c.has("admin") || c.needsNoAuth || c.isExec
-	})
+	t.each((*command).derive)
 	return t
 }
 
-// Commands that a transaction does not queue, and that a subscriber in RESP2 may send.
-var (
-	runInMulti         = []string{"exec", "discard", "multi", "watch", "quit", "reset"}
-	runWhileSubscribed = []string{"subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ping", "quit", "reset"}
-)
+// derive fills in what follows from the row.
+func (c *command) derive() {
+	c.arguments = parseSynopsis(c.synopsis)
+	c.upperName = strings.ToUpper(c.name)
+	c.isPlain = c.subs == nil && c.container == nil
+	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
+	c.isBrief = c.isFast || c.brief
+	c.refusedInMulti = c.has("no_multi")
+	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
+	// Redis. EXEC, which has skip_slowlog, shows itself to MONITOR.
+	c.isPrivate = c.has("admin") || c.needsNoAuth || c.has("skip_slowlog")
+}
 
 // find looks a command up by the words of a command line. For a container it finds the
 // subcommand, if there is one by that name, and else the container itself.

@@ -1,8 +1,6 @@
 package server
 
-import "slices"
-
-// Where the keys are.
+// The sets of arguments that are keys.
 var (
 	keyFirst  = keyRange{1, 1, 1}
 	keySecond = keyRange{2, 2, 1}
@@ -11,164 +9,269 @@ var (
 )
 
 const (
-	// limitArguments is what RL.CHECK, RL.PEEK and RL.REFUND take.
+	// limitArguments are the arguments of RL.CHECK, RL.PEEK and RL.REFUND.
 	limitArguments = "key algorithm limit period [BURST burst] [COST cost]"
-	// always: commands that answer whatever the state of the server.
+	// always is the flags of commands that answer in every state of the server.
 	always     = "noscript loading stale"
 	alwaysFast = "noscript loading stale fast"
 	admin      = "admin noscript loading stale"
 	listening  = "pubsub noscript loading stale"
 )
 
-// commandRows is the command table, in the order of the reference page: name, arguments,
-// arity, flags, keys, handler, summary.
-func commandRows() []*command {
-	return slices.Concat(
-		inGroup("limiter",
-			row("rl.check", limitArguments, -5, "write fast", keyFirst, cmdCheck, "Takes units from a key if they fit, and says whether they did."),
-			row("rl.peek", limitArguments, -5, "readonly fast", keyFirst, cmdPeek, "Asks what RL.CHECK would answer; takes and writes nothing."),
-			row("rl.refund", limitArguments, -5, "write fast", keyFirst, cmdRefund, "Gives units back to a key, never beyond full."),
-			row("rl.reset", "key [key ...]", -2, "write fast", keyAll, cmdReset, "Forgets keys; replies how many there were."),
-		),
-		inGroup("connection",
-			row("auth", "[username] password", -2, alwaysFast+" no_auth", noKeys, cmdAuth, "Gives the password."),
-			clientRow(),
-			row("echo", "message", 2, "fast loading stale", noKeys, cmdEcho, "Replies the message."),
-			row("hello", "[protover] [AUTH username password] [SETNAME clientname]", -1, alwaysFast+" no_auth", noKeys, cmdHello, "Chooses RESP2 or RESP3 and introduces the server."),
-			row("ping", "[message]", -1, "fast loading stale", noKeys, cmdPing, "Replies PONG, or the message."),
-			row("quit", "", -1, alwaysFast+" no_auth", noKeys, cmdQuit, "Closes the connection."),
-			row("readonly", "", 1, "fast loading stale", noKeys, cmdOK, "Does nothing; cluster clients send it."),
-			row("readwrite", "", 1, "fast loading stale", noKeys, cmdOK, "Does nothing; cluster clients send it."),
-			row("reset", "", 1, alwaysFast+" no_auth", noKeys, cmdResetConnection, "Returns the connection to how it began."),
-			row("select", "index", 2, "fast loading stale", noKeys, cmdSelect, "Chooses a database; there is only 0."),
-		),
-		inGroup("keys",
-			row("dbsize", "", 1, "readonly fast", noKeys, cmdDBSize, "Counts the keys in memory; keys at rest that are not reclaimed yet count too."),
-			row("del", "key [key ...]", -2, "write", keyAll, cmdReset, "The same as RL.RESET."),
-			row("exists", "key [key ...]", -2, "readonly fast", keyAll, cmdExists, "Counts the keys that are not at rest."),
-			row("flushall", "[ASYNC|SYNC]", -1, "write", noKeys, cmdFlush, "Forgets every key."),
-			row("flushdb", "[ASYNC|SYNC]", -1, "write", noKeys, cmdFlush, "Forgets every key."),
-			row("keys", "pattern", 2, "readonly", noKeys, cmdKeys, "Lists the keys that match a pattern; SCAN does it in steps."),
-			memoryRow(),
-			row("pttl", "key", 2, "readonly fast", keyFirst, cmdPTTL, "Milliseconds until the key is at rest; -2 if it is."),
-			row("scan", "cursor [MATCH pattern] [COUNT count] [TYPE type]", -2, "readonly", noKeys, cmdScan, "Lists keys in steps; TYPE takes the name of an algorithm."),
-			row("ttl", "key", 2, "readonly fast", keyFirst, cmdTTL, "Seconds, rounded up, until the key is at rest; -2 if it is."),
-			row("type", "key", 2, "readonly fast", keyFirst, cmdType, "The algorithm that the key belongs to, or none."),
-			row("unlink", "key [key ...]", -2, "write fast", keyAll, cmdReset, "The same as RL.RESET."),
-		),
-		inGroup("pubsub",
-			row("psubscribe", "pattern [pattern ...]", -2, listening, noKeys, cmdPSubscribe, "Receives what is published to channels that match patterns."),
-			briefWhen(publishIsBrief, row("publish", "channel message", 3, "pubsub loading stale", noKeys, cmdPublish, "Sends a message to a channel's subscribers; replies how many there are.")),
-			pubsubRow(),
-			row("punsubscribe", "[pattern [pattern ...]]", -1, listening, noKeys, cmdPUnsubscribe, "Ends PSUBSCRIBE, of all patterns unless told."),
-			row("subscribe", "channel [channel ...]", -2, listening, noKeys, cmdSubscribe, "Receives what is published to channels."),
-			row("unsubscribe", "[channel [channel ...]]", -1, listening, noKeys, cmdUnsubscribe, "Ends SUBSCRIBE, of all channels unless told."),
-		),
-		inGroup("transactions",
-			row("discard", "", 1, alwaysFast, noKeys, cmdDiscard, "Forgets what has been queued since MULTI."),
-			briefWhen(execIsBrief, row("exec", "", 1, always+" skip_slowlog", noKeys, cmdExec, "Runs what has been queued since MULTI, in order; commands of others may come in between.")),
-			row("multi", "", 1, alwaysFast, noKeys, cmdMulti, "Queues the commands from now on until EXEC; not with a backend of Redis."),
-			row("unwatch", "", 1, alwaysFast, noKeys, cmdOK, "Does nothing; no key is ever watched."),
-			row("watch", "key [key ...]", -2, alwaysFast, keyAll, cmdWatch, "Answers an error: keys cannot be watched; a decision is one step by itself."),
-		),
-		inGroup("server",
-			commandRow(),
-			configRow(),
-			row("info", "[section [section ...]]", -1, "loading stale", noKeys, cmdInfo, "Statistics and state, in sections."),
-			row("monitor", "", 1, admin, noKeys, cmdMonitor, "Streams every command that the server is sent."),
-			slowlogRow(),
-			row("shutdown", "[NOSAVE|SAVE]", -1, admin+" no_multi", noKeys, cmdShutdown, "Ends the server as SIGTERM does."),
-			row("time", "", 1, "fast loading stale", noKeys, cmdTime, "The clock that decisions use: seconds and microseconds."),
-		),
-		inGroup("replication",
-			row("bgrewriteaof", "", 1, "admin noscript", noKeys, replicated(cmdRewriteAppendOnly), "Writes the append-only file anew, in the background."),
-			row("bgsave", "[SCHEDULE]", -1, "admin noscript", noKeys, replicated(cmdBackgroundSave), "Writes a snapshot in the background."),
-			row("lastsave", "", 1, "loading stale fast", noKeys, replicated(cmdLastSave), "When the last snapshot was on disk, in seconds since the Unix epoch."),
-			row("replconf", "option value [option value ...]", -3, admin, noKeys, replicated(cmdReplConf), "What a replica tells of itself."),
-			row("replicaof", "host port", 3, "admin noscript stale", noKeys, replicated(cmdReplicaOf), "Makes the server a replica; NO ONE makes it a primary."),
-			row("rl.sync", "version id offset", 4, "admin noscript no_multi", noKeys, replicated(cmdSync), "Makes the connection a replica's, which is sent every change."),
-			row("role", "", 1, alwaysFast, noKeys, cmdRole, "Whether the server is a primary or a replica, and of whom."),
-			row("save", "", 1, "admin noscript no_multi", noKeys, replicated(cmdSave), "Writes a snapshot, and replies when it is on disk."),
-			row("slaveof", "host port", 3, "admin noscript stale", noKeys, replicated(cmdReplicaOf), "The same as REPLICAOF."),
-			row("wait", "numreplicas timeout", 3, "blocking no_multi", noKeys, replicated(cmdWait), "Waits until so many replicas have every change; replies how many have."),
-		),
-	)
+// A commandGroup is the rows of one group.
+type commandGroup struct {
+	name string
+	rows []*command
 }
 
-func clientRow() *command {
-	return container("client", "Looks at connections and names them.",
-		row("getname", "", 2, always, noKeys, cmdClientGetName, "The connection's name."),
-		row("id", "", 2, always, noKeys, cmdClientID, "The connection's number."),
-		row("info", "", 2, always, noKeys, cmdClientInfo, "The connection's line of CLIENT LIST."),
-		row("kill", "[ip:port] [ID client-id] [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]", -3, admin, noKeys, cmdClientKill, "Closes connections, by address or by filters."),
-		row("list", "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]", -2, admin, noKeys, cmdClientList, "Lists the connections."),
-		row("no-evict", "ON|OFF", 3, admin, noKeys, cmdClientNoEvict, "Accepted; connections are not evicted here."),
-		row("no-touch", "ON|OFF", 3, always, noKeys, cmdClientNoTouch, "Accepted; reads do not touch keys here."),
-		row("setinfo", "LIB-NAME|LIB-VER value", 4, always, noKeys, cmdClientSetInfo, "Tells the client library's name or version."),
-		row("setname", "connection-name", 3, always, noKeys, cmdClientSetName, "Names the connection."),
-	)
-}
-
-func commandRow() *command {
-	c := container("command", "Describes the commands.",
-		row("count", "", 2, "loading stale", noKeys, cmdCommandCount, "Counts the commands."),
-		row("docs", "[command-name [command-name ...]]", -2, "loading stale", noKeys, cmdCommandDocs, "Documents commands."),
-		row("getkeys", "command [arg ...]", -3, "loading stale", noKeys, cmdCommandGetKeys, "Finds the keys in a command line."),
-		row("info", "[command-name [command-name ...]]", -2, "loading stale", noKeys, cmdCommandInfo, "Describes commands for clients."),
-		row("list", "[FILTERBY PATTERN pattern]", -2, "loading stale", noKeys, cmdCommandList, "Lists the commands' names."),
-	)
-	c.arity, c.run = -1, cmdCommand
-	return c
-}
-
-func configRow() *command {
-	return container("config", "Reads and changes settings.",
-		row("get", "parameter [parameter ...]", -3, admin, noKeys, cmdConfigGet, "Reads the settings that match patterns."),
-		row("resetstat", "", 2, admin, noKeys, cmdConfigResetStat, "Sets the statistics of INFO to zero."),
-		row("rewrite", "", 2, admin, noKeys, cmdConfigRewrite, "Writes what was changed, and the role, to the configuration file."),
-		row("set", "parameter value [parameter value ...]", -4, admin, noKeys, cmdConfigSet, "Changes settings while running: all of those given, or none."),
-	)
-}
-
-func memoryRow() *command {
-	return container("memory", "Looks at memory.",
-		row("usage", "key [SAMPLES count]", -3, "readonly", keySecond, cmdMemoryUsage, "Estimates the bytes that a key takes."),
-	)
-}
-
-func pubsubRow() *command {
-	return container("pubsub", "Looks at channels and their subscribers.",
-		row("channels", "[pattern]", -2, "pubsub loading stale", noKeys, cmdPubsubChannels, "The channels that have subscribers, all or those that match."),
-		row("numpat", "", 2, "pubsub loading stale", noKeys, cmdPubsubNumPat, "Counts the distinct patterns that have subscribers."),
-		row("numsub", "[channel [channel ...]]", -2, "pubsub loading stale", noKeys, cmdPubsubNumSub, "Counts the subscribers of channels; those of patterns do not count."),
-	)
-}
-
-func slowlogRow() *command {
-	return container("slowlog", "Looks at commands that took long.",
-		row("get", "[count]", -2, admin, noKeys, cmdSlowlogGet, "The newest entries, 10 unless told."),
-		row("len", "", 2, admin, noKeys, cmdSlowlogLen, "Counts the entries."),
-		row("reset", "", 2, admin, noKeys, cmdSlowlogReset, "Forgets the entries."),
-	)
-}
-
-func row(name, synopsis string, arity int, flags string, keys keyRange, run func(*request), summary string) *command {
-	return &command{name: name, synopsis: synopsis, arity: arity, flags: flags, keys: keys, run: run, summary: summary}
-}
-
-func container(name, summary string, subs ...*command) *command {
-	return &command{name: name, arity: -2, summary: summary, run: cmdUnknownSubcommand, subs: subs}
-}
-
-// briefWhen says when a command that may take long does not.
-func briefWhen(brief func(*session) bool, c *command) *command {
-	c.briefFor = brief
-	return c
-}
-
-func inGroup(group string, rows ...*command) []*command {
-	for _, c := range rows {
-		c.group = group
+// commandGroups is the command table, in the order of the reference page. The fields of a row
+// are explained in command.go. A field that a row does not name is zero: no arguments, no keys,
+// nothing special.
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"limiter", limiterCommands()},
+		{"connection", connectionCommands()},
+		{"keys", keysCommands()},
+		{"pubsub", pubsubCommands()},
+		{"transactions", transactionsCommands()},
+		{"server", serverCommands()},
+		{"replication", replicationCommands()},
 	}
-	return rows
+}
+
+func limiterCommands() []*command {
+	return []*command{
+		{name: "rl.check", summary: "Takes units from a key if they fit, and says whether they did.",
+			synopsis: limitArguments, arity: -5, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
+		{name: "rl.peek", summary: "Asks what RL.CHECK would answer; takes and writes nothing.",
+			synopsis: limitArguments, arity: -5, flags: "readonly fast", keys: keyFirst, asksLimiter: true, run: cmdPeek},
+		{name: "rl.refund", summary: "Gives units back to a key, never beyond full.",
+			synopsis: limitArguments, arity: -5, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdRefund},
+		{name: "rl.reset", summary: "Forgets keys; replies how many there were.",
+			synopsis: "key [key ...]", arity: -2, flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
+	}
+}
+
+func connectionCommands() []*command {
+	return []*command{
+		{name: "auth", summary: "Gives the password.",
+			synopsis: "[username] password", arity: -2, flags: alwaysFast + " no_auth", run: cmdAuth},
+		{name: "client", summary: "Looks at connections and names them.",
+			arity: -2, subs: clientSubcommands(), run: cmdUnknownSubcommand},
+		{name: "echo", summary: "Replies the message.",
+			synopsis: "message", arity: 2, flags: "fast loading stale", run: cmdEcho},
+		{name: "hello", summary: "Chooses RESP2 or RESP3 and introduces the server.",
+			synopsis: "[protover] [AUTH username password] [SETNAME clientname]", arity: -1, flags: alwaysFast + " no_auth", run: cmdHello},
+		{name: "ping", summary: "Replies PONG, or the message.",
+			synopsis: "[message]", arity: -1, flags: "fast loading stale", whileSubscribed: true, run: cmdPing},
+		{name: "quit", summary: "Closes the connection.",
+			arity: -1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdQuit},
+		{name: "readonly", summary: "Does nothing; cluster clients send it.",
+			arity: 1, flags: "fast loading stale", run: cmdOK},
+		{name: "readwrite", summary: "Does nothing; cluster clients send it.",
+			arity: 1, flags: "fast loading stale", run: cmdOK},
+		{name: "reset", summary: "Returns the connection to how it began.",
+			arity: 1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdResetConnection},
+		{name: "select", summary: "Chooses a database; there is only 0.",
+			synopsis: "index", arity: 2, flags: "fast loading stale", run: cmdSelect},
+	}
+}
+
+func keysCommands() []*command {
+	return []*command{
+		{name: "dbsize", summary: "Counts the keys in memory; keys at rest that are not reclaimed yet count too.",
+			arity: 1, flags: "readonly fast", needsStore: true, run: cmdDBSize},
+		{name: "del", summary: "The same as RL.RESET.",
+			synopsis: "key [key ...]", arity: -2, flags: "write", keys: keyAll, asksLimiter: true, run: cmdReset},
+		{name: "exists", summary: "Counts the keys that are not at rest.",
+			synopsis: "key [key ...]", arity: -2, flags: "readonly fast", keys: keyAll, needsStore: true, run: cmdExists},
+		{name: "flushall", summary: "Forgets every key.",
+			synopsis: "[ASYNC|SYNC]", arity: -1, flags: "write", needsStore: true, run: cmdFlush},
+		{name: "flushdb", summary: "Forgets every key.",
+			synopsis: "[ASYNC|SYNC]", arity: -1, flags: "write", needsStore: true, run: cmdFlush},
+		{name: "keys", summary: "Lists the keys that match a pattern; SCAN does it in steps.",
+			synopsis: "pattern", arity: 2, flags: "readonly", needsStore: true, run: cmdKeys},
+		{name: "memory", summary: "Looks at memory.",
+			arity: -2, subs: memorySubcommands(), run: cmdUnknownSubcommand},
+		{name: "pttl", summary: "Milliseconds until the key is at rest; -2 if it is.",
+			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdPTTL},
+		{name: "scan", summary: "Lists keys in steps; TYPE takes the name of an algorithm.",
+			synopsis: "cursor [MATCH pattern] [COUNT count] [TYPE type]", arity: -2, flags: "readonly", needsStore: true, run: cmdScan},
+		{name: "ttl", summary: "Seconds, rounded up, until the key is at rest; -2 if it is.",
+			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdTTL},
+		{name: "type", summary: "The algorithm that the key belongs to, or none.",
+			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdType},
+		{name: "unlink", summary: "The same as RL.RESET.",
+			synopsis: "key [key ...]", arity: -2, flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
+	}
+}
+
+func pubsubCommands() []*command {
+	return []*command{
+		{name: "psubscribe", summary: "Receives what is published to channels that match patterns.",
+			synopsis: "pattern [pattern ...]", arity: -2, flags: listening, whileSubscribed: true, run: cmdPSubscribe},
+		{name: "publish", summary: "Sends a message to a channel's subscribers; replies how many there are.",
+			synopsis: "channel message", arity: 3, flags: "pubsub loading stale", briefWhen: publishIsBrief, run: cmdPublish},
+		{name: "pubsub", summary: "Looks at channels and their subscribers.",
+			arity: -2, subs: pubsubSubcommands(), run: cmdUnknownSubcommand},
+		{name: "punsubscribe", summary: "Ends PSUBSCRIBE, of all patterns unless told.",
+			synopsis: "[pattern [pattern ...]]", arity: -1, flags: listening, whileSubscribed: true, run: cmdPUnsubscribe},
+		{name: "subscribe", summary: "Receives what is published to channels.",
+			synopsis: "channel [channel ...]", arity: -2, flags: listening, whileSubscribed: true, run: cmdSubscribe},
+		{name: "unsubscribe", summary: "Ends SUBSCRIBE, of all channels unless told.",
+			synopsis: "[channel [channel ...]]", arity: -1, flags: listening, whileSubscribed: true, run: cmdUnsubscribe},
+	}
+}
+
+func transactionsCommands() []*command {
+	return []*command{
+		{name: "discard", summary: "Forgets what has been queued since MULTI.",
+			arity: 1, flags: alwaysFast, runsInMulti: true, run: cmdDiscard},
+		{name: "exec", summary: "Runs what has been queued since MULTI, in order; commands of others may come in between.",
+			arity: 1, flags: always + " skip_slowlog", runsInMulti: true, endsTransaction: true, briefWhen: execIsBrief, run: cmdExec},
+		{name: "multi", summary: "Queues the commands from now on until EXEC; not with a backend of Redis.",
+			arity: 1, flags: alwaysFast, runsInMulti: true, run: cmdMulti},
+		{name: "unwatch", summary: "Does nothing; no key is ever watched.",
+			arity: 1, flags: alwaysFast, run: cmdOK},
+		{name: "watch", summary: "Answers an error: keys cannot be watched; a decision is one step by itself.",
+			synopsis: "key [key ...]", arity: -2, flags: alwaysFast, keys: keyAll, runsInMulti: true, run: cmdWatch},
+	}
+}
+
+func serverCommands() []*command {
+	return []*command{
+		{name: "command", summary: "Describes the commands.",
+			arity: -1, subs: commandSubcommands(), run: cmdCommand},
+		{name: "config", summary: "Reads and changes settings.",
+			arity: -2, subs: configSubcommands(), run: cmdUnknownSubcommand},
+		{name: "info", summary: "Statistics and state, in sections.",
+			synopsis: "[section [section ...]]", arity: -1, flags: "loading stale", run: cmdInfo},
+		{name: "monitor", summary: "Streams every command that the server is sent.",
+			arity: 1, flags: admin, run: cmdMonitor},
+		{name: "slowlog", summary: "Looks at commands that took long.",
+			arity: -2, subs: slowlogSubcommands(), run: cmdUnknownSubcommand},
+		{name: "shutdown", summary: "Ends the server as SIGTERM does.",
+			synopsis: "[NOSAVE|SAVE]", arity: -1, flags: admin + " no_multi", run: cmdShutdown},
+		{name: "time", summary: "The clock that decisions use: seconds and microseconds.",
+			arity: 1, flags: "fast loading stale", run: cmdTime},
+	}
+}
+
+func replicationCommands() []*command {
+	return []*command{
+		{name: "bgrewriteaof", summary: "Writes the append-only file anew, in the background.",
+			arity: 1, flags: "admin noscript", run: replicated(cmdRewriteAppendOnly)},
+		{name: "bgsave", summary: "Writes a snapshot in the background.",
+			synopsis: "[SCHEDULE]", arity: -1, flags: "admin noscript", run: replicated(cmdBackgroundSave)},
+		{name: "lastsave", summary: "When the last snapshot was on disk, in seconds since the Unix epoch.",
+			arity: 1, flags: "loading stale fast", run: replicated(cmdLastSave)},
+		{name: "replconf", summary: "What a replica tells of itself.",
+			synopsis: "option value [option value ...]", arity: -3, flags: admin, run: replicated(cmdReplConf)},
+		{name: "replicaof", summary: "Makes the server a replica; NO ONE makes it a primary.",
+			synopsis: "host port", arity: 3, flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
+		{name: "rl.sync", summary: "Makes the connection a replica's, which is sent every change.",
+			synopsis: "version id offset", arity: 4, flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSync)},
+		{name: "role", summary: "Whether the server is a primary or a replica, and of whom.",
+			arity: 1, flags: alwaysFast, run: cmdRole},
+		{name: "save", summary: "Writes a snapshot, and replies when it is on disk.",
+			arity: 1, flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSave)},
+		{name: "slaveof", summary: "The same as REPLICAOF.",
+			synopsis: "host port", arity: 3, flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
+		{name: "wait", summary: "Waits until so many replicas have every change; replies how many have.",
+			synopsis: "numreplicas timeout", arity: 3, flags: "blocking no_multi", deferred: true, run: replicated(cmdWait)},
+	}
+}
+
+func clientSubcommands() []*command {
+	return []*command{
+		{name: "getname", summary: "The connection's name.",
+			arity: 2, flags: always, brief: true, run: cmdClientGetName},
+		{name: "id", summary: "The connection's number.",
+			arity: 2, flags: always, brief: true, run: cmdClientID},
+		{name: "info", summary: "The connection's line of CLIENT LIST.",
+			arity: 2, flags: always, brief: true, run: cmdClientInfo},
+		{name: "kill", summary: "Closes connections, by address or by filters.",
+			synopsis: "[ip:port] [ID client-id] [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
+			arity:    -3, flags: admin, run: cmdClientKill},
+		{name: "list", summary: "Lists the connections.",
+			synopsis: "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]", arity: -2, flags: admin, run: cmdClientList},
+		{name: "no-evict", summary: "Accepted; connections are not evicted here.",
+			synopsis: "ON|OFF", arity: 3, flags: admin, brief: true, run: cmdClientNoEvict},
+		{name: "no-touch", summary: "Accepted; reads do not touch keys here.",
+			synopsis: "ON|OFF", arity: 3, flags: always, brief: true, run: cmdClientNoTouch},
+		{name: "setinfo", summary: "Tells the client library's name or version.",
+			synopsis: "LIB-NAME|LIB-VER value", arity: 4, flags: always, brief: true, run: cmdClientSetInfo},
+		{name: "setname", summary: "Names the connection.",
+			synopsis: "connection-name", arity: 3, flags: always, brief: true, run: cmdClientSetName},
+		helpRow(),
+	}
+}
+
+func commandSubcommands() []*command {
+	return []*command{
+		{name: "count", summary: "Counts the commands.",
+			arity: 2, flags: "loading stale", run: cmdCommandCount},
+		{name: "docs", summary: "Documents commands.",
+			synopsis: "[command-name [command-name ...]]", arity: -2, flags: "loading stale", run: cmdCommandDocs},
+		{name: "getkeys", summary: "Finds the keys in a command line.",
+			synopsis: "command [arg ...]", arity: -3, flags: "loading stale", run: cmdCommandGetKeys},
+		{name: "info", summary: "Describes commands for clients.",
+			synopsis: "[command-name [command-name ...]]", arity: -2, flags: "loading stale", run: cmdCommandInfo},
+		{name: "list", summary: "Lists the commands' names.",
+			synopsis: "[FILTERBY PATTERN pattern]", arity: -2, flags: "loading stale", run: cmdCommandList},
+		helpRow(),
+	}
+}
+
+func configSubcommands() []*command {
+	return []*command{
+		{name: "get", summary: "Reads the settings that match patterns.",
+			synopsis: "parameter [parameter ...]", arity: -3, flags: admin, run: cmdConfigGet},
+		{name: "resetstat", summary: "Sets the statistics of INFO to zero.",
+			arity: 2, flags: admin, run: cmdConfigResetStat},
+		{name: "rewrite", summary: "Writes what was changed, and the role, to the configuration file.",
+			arity: 2, flags: admin, run: cmdConfigRewrite},
+		{name: "set", summary: "Changes settings while running: all of those given, or none.",
+			synopsis: "parameter value [parameter value ...]", arity: -4, flags: admin, run: cmdConfigSet},
+		helpRow(),
+	}
+}
+
+func memorySubcommands() []*command {
+	return []*command{
+		{name: "usage", summary: "Estimates the bytes that a key takes.",
+			synopsis: "key [SAMPLES count]", arity: -3, flags: "readonly", keys: keySecond, needsStore: true, run: cmdMemoryUsage},
+		{name: "help", summary: "Lists the subcommands.",
+			arity: 2, flags: "loading stale", needsStore: true, run: cmdHelp},
+	}
+}
+
+func pubsubSubcommands() []*command {
+	return []*command{
+		{name: "channels", summary: "The channels that have subscribers, all or those that match.",
+			synopsis: "[pattern]", arity: -2, flags: "pubsub loading stale", run: cmdPubsubChannels},
+		{name: "numpat", summary: "Counts the distinct patterns that have subscribers.",
+			arity: 2, flags: "pubsub loading stale", run: cmdPubsubNumPat},
+		{name: "numsub", summary: "Counts the subscribers of channels; those of patterns do not count.",
+			synopsis: "[channel [channel ...]]", arity: -2, flags: "pubsub loading stale", run: cmdPubsubNumSub},
+		helpRow(),
+	}
+}
+
+func slowlogSubcommands() []*command {
+	return []*command{
+		{name: "get", summary: "The newest entries, 10 unless told.",
+			synopsis: "[count]", arity: -2, flags: admin, run: cmdSlowlogGet},
+		{name: "len", summary: "Counts the entries.",
+			arity: 2, flags: admin, run: cmdSlowlogLen},
+		{name: "reset", summary: "Forgets the entries.",
+			arity: 2, flags: admin, run: cmdSlowlogReset},
+		helpRow(),
+	}
+}
+
+// helpRow is the row of HELP, the last subcommand of every container.
+func helpRow() *command {
+	return &command{name: "help", summary: "Lists the subcommands.",
+		arity: 2, flags: "loading stale", brief: true, run: cmdHelp}
 }

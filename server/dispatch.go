@@ -25,15 +25,15 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 		return c.reject(cmd, errNoAuth)
 	case cmd.writes && s.refusal.Load() != nil:
 		return c.reject(cmd, *s.refusal.Load())
-	case s.backend != nil && cmd.needsKeys:
-		return c.fail(errNotHere(cmd, s.config().Redis.Backend))
+	case s.backend != nil && cmd.needsStore:
+		return c.fail(errNotHere(cmd, s.config().Backend))
 	case c.restricted && c.restrict(cmd, args):
 		return wire.Done
-	case c.questions.waiting() && (!cmd.asks || c.questions.isFull() || len(args) > fastArgumentsMax):
+	case c.questions.waiting() && (!cmd.asksLimiter || c.questions.isFull() || len(args) > fastArgumentsMax):
 		return wire.NotYet
 	case c.conn.InLoop() && !c.executing && !cmd.fitsLoop(c, len(args)):
 		return wire.TooLong
-	case cmd.isLater && c.conn.Wait() != wire.NoWait:
+	case cmd.deferred && c.conn.Wait() != wire.NoWait:
 		return wire.NotYet
 	}
 	c.count(cmd)
@@ -64,11 +64,11 @@ func (c *session) restrict(cmd *command, args [][]byte) (done bool) {
 	switch {
 	case cmd.subs != nil && len(args) > 1:
 		c.reject(cmd, errUnknownSubcommand(cmd.name, args[1]))
-	case tx != nil && cmd.neverQueued:
+	case tx != nil && cmd.refusedInMulti:
 		c.reject(cmd, errNotInMulti)
 	case !c.resp3() && c.subscriptions() > 0 && !cmd.whileSubscribed:
 		c.reject(cmd, errWhileSubscribed(cmd))
-	case tx == nil || cmd.pastQueue:
+	case tx == nil || cmd.runsInMulti:
 		return false
 	default:
 		if problem := tx.add(cmd, args); problem != "" {
@@ -91,7 +91,7 @@ func (c *session) updateRestricted() {
 // in is not going to run either.
 func (c *session) reject(cmd *command, text string) wire.Outcome {
 	switch {
-	case cmd != nil && cmd.isExec:
+	case cmd != nil && cmd.endsTransaction:
 		c.endTransaction()
 		text = errExecRejected(text)
 	case c.transaction != nil:

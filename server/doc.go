@@ -20,6 +20,7 @@
 //
 // # Beside it
 //
+//	config/         the table of settings: flags, environment, file and CONFIG share it
 //	server.go       New, Listen, Serve; the configuration in force
 //	clients.go      the registry of sessions, their identities, and CLIENT
 //	pubsub.go       subscriptions, and the commands about them

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // newTestServer answers from a limiter, and is neither listening nor serving.
 func newTestServer(l Limiter) *Server {
-	return New(DefaultConfig(), l, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
+	return New(config.Default(), l, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
 }
 
 func newStore(t *testing.T) *engine.Store {

@@ -18,7 +18,7 @@ func say(c *session, line string) string {
 // Rows with no_multi are refused in a transaction, whose EXEC then runs nothing.
 func TestNoMulti(t *testing.T) {
 	s := newTestServer(newStore(t))
-	s.table.byName["time"].neverQueued = true
+	s.table.byName["time"].refusedInMulti = true
 	c := newTestSession(s)
 	for _, step := range [][2]string{{"MULTI", "+OK\r\n"}, {"TIME", "-" + errNotInMulti + "\r\n"}, {"PING", "+QUEUED\r\n"}, {"EXEC", "-" + errExecAbort + "\r\n"}, {"PING", "+PONG\r\n"}} {
 		if got := say(c, step[0]); got != step[1] {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 const streamID = "0123456789abcdef0123456789abcdef01234567"
@@ -109,16 +111,16 @@ func TestRefuseWrites(t *testing.T) {
 func TestReplicaHasNoMaxMemory(t *testing.T) {
 	l := &boundedStore{Limiter: newStore(t)}
 	s := newTestServer(l)
-	_ = s.changeConfig(func(cfg *Config) bool { cfg.MaxMemory = 1 << 30; return true })
+	_ = s.changeConfig(func(cfg *config.Config) bool { cfg.MaxMemory = 1 << 30; return true })
 	for _, step := range []struct {
 		do   func()
 		want int64
 	}{
 		{func() {}, 1 << 30},
 		{func() { s.RoleChanged(true) }, 0},
-		{func() { _ = s.changeConfig(func(cfg *Config) bool { cfg.MaxMemory = 2 << 30; return true }) }, 0},
+		{func() { _ = s.changeConfig(func(cfg *config.Config) bool { cfg.MaxMemory = 2 << 30; return true }) }, 0},
 		{func() { s.RoleChanged(false) }, 2 << 30},
-		{func() { _ = s.changeConfig(func(cfg *Config) bool { cfg.MaxMemory = 1 << 30; return true }) }, 1 << 30},
+		{func() { _ = s.changeConfig(func(cfg *config.Config) bool { cfg.MaxMemory = 1 << 30; return true }) }, 1 << 30},
 	} {
 		if step.do(); l.bytes != step.want {
 			t.Errorf("bound %d, want %d", l.bytes, step.want)

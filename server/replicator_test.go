@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // A ledger is a Replicator whose disk and replicas do what a test says, when it says so.
@@ -155,6 +157,31 @@ type served struct {
 	ended chan error
 }
 
+// ledgerSettings are the settings that tests change of what a ledger does. Without a ledger they
+// do nothing.
+type ledgerSettings struct {
+	appendOnly  bool
+	fsync, save string
+	ledger      *ledger
+}
+
+func (l *ledgerSettings) Settings() []config.Setting {
+	return config.In(config.Persistence, []config.Setting{
+		{Name: config.NameAppendOnly, Field: config.Bool(&l.appendOnly), Default: "no", Live: true},
+		{Name: "appendfsync", Field: config.OneOf(&l.fsync, "always", "everysec"), Default: "everysec", Live: true},
+		{Name: "save", Field: config.Text(&l.save, "anything"), Live: true},
+	})
+}
+
+func (l *ledgerSettings) Copy() config.Section { other := *l; return &other }
+
+func (l *ledgerSettings) Apply() error {
+	if l.ledger != nil && l.appendOnly {
+		l.ledger.holds.Store(l.fsync == "always")
+	}
+	return nil
+}
+
 // eachCarrier runs a test on an event loop and on goroutines.
 func eachCarrier(t *testing.T, test func(t *testing.T, loops int)) {
 	for name, loops := range map[string]int{"event loop": 1, "goroutines": 0} {
@@ -168,17 +195,11 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 	if limiter == nil {
 		limiter = newStore(t)
 	}
-	cfg := DefaultConfig()
+	cfg := config.Default(&ledgerSettings{ledger: l})
 	cfg.Port, cfg.EventLoops = 0, loops
 	s := New(cfg, limiter, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
 	if l != nil {
-		err := s.Replicate(l, func(cfg *Config) error {
-			if cfg.Replication.AppendOnly {
-				l.holds.Store(cfg.Replication.AppendFsync == FsyncAlways)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := s.Replicate(l); err != nil {
 			t.Fatal(err)
 		}
 	}

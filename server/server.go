@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rlserver/rlserver/server/config"
 	"github.com/rlserver/rlserver/server/process"
 	"github.com/rlserver/rlserver/server/wire"
 )
@@ -20,8 +21,7 @@ const redisVersion = "7.2.0"
 type Server struct {
 	version  string
 	limiter  Limiter
-	backend  Backend             // decides in place of the limiter, or nil
-	tune     func(*Config) error // passes the configuration on to the backend or the replicator
+	backend  Backend // decides in place of the limiter, or nil
 	logger   *slog.Logger
 	level    *slog.LevelVar
 	clock    clock
@@ -36,7 +36,7 @@ type Server struct {
 
 	// settings is replaced as a whole, so that a reader sees one configuration and never half of a
 	// change. A goroutine that replaces it holds changing.
-	settings atomic.Pointer[Config]
+	settings atomic.Pointer[config.Config]
 	changing sync.Mutex
 	// changed are the settings that CONFIG SET has changed. CONFIG REWRITE calls rewrite with them,
 	// unless it is nil.
@@ -55,8 +55,9 @@ type Server struct {
 }
 
 // New makes a server that answers from limiter. Its log goes to logger, whose level it sets through
-// level when the setting log-level changes. version is rlserver's own.
-func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
+// level when the setting log-level changes. version is rlserver's own. Callers leave cfg as it is from
+// then on.
+func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
 	s := &Server{
 		version: version,
 		limiter: limiter,
@@ -71,24 +72,20 @@ func New(cfg Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar,
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
 	}
-	_ = s.changeConfigTo(cfg) // without a replicator a change is never refused
+	s.putInForce(cfg)
 	return s
 }
 
 // UseBackend has a backend decide in place of the limiter. The backend may use the limiter for other
-// things. tune is told of the configuration, now and whenever it has changed. It comes before Serve.
-func (s *Server) UseBackend(backend Backend, tune func(*Config)) {
-	s.backend, s.prefetch = backend, nil
-	s.tune = func(cfg *Config) error { tune(cfg); return nil }
-	_ = s.changeConfig(func(*Config) bool { return true })
-}
+// things. It comes before Serve.
+func (s *Server) UseBackend(backend Backend) { s.backend, s.prefetch = backend, nil }
 
-// Replicate has a replicator keep the changes that the limiter makes. tune is told of the
-// configuration, now and whenever it has changed, and may refuse a change. It comes before Serve, and
-// excludes UseBackend: a backend keeps its own changes.
-func (s *Server) Replicate(r Replicator, tune func(*Config) error) error {
-	s.replicator, s.tune = r, tune
-	return s.changeConfig(func(*Config) bool { return true })
+// Replicate has a replicator keep the changes that the limiter makes. It comes before Serve, and
+// excludes UseBackend: a backend keeps its own changes. An error means that the settings cannot take
+// effect.
+func (s *Server) Replicate(r Replicator) error {
+	s.replicator = r
+	return s.config().Apply()
 }
 
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.
@@ -106,7 +103,7 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return err
 	}
-	return s.changeConfig(func(c *Config) bool { c.Port = port; return true })
+	return s.changeConfig(func(c *config.Config) bool { c.Port = port; return true })
 }
 
 // Addrs are the addresses that Listen opened.
@@ -122,7 +119,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
 	}
 	go s.janitor(background)
-	return s.wire.Serve(ctx, s.config().loopCount(), func() time.Duration { return s.config().ShutdownTimeout })
+	return s.wire.Serve(ctx, s.config().LoopCount(), func() time.Duration { return s.config().ShutdownTimeout })
 }
 
 // TuneCollector tunes the process's garbage collector for the server, until ctx ends.
@@ -132,35 +129,33 @@ func (s *Server) TuneCollector(ctx context.Context) {
 	})
 }
 
-func (s *Server) config() *Config { return s.settings.Load() }
+func (s *Server) config() *config.Config { return s.settings.Load() }
 
 // changeConfig changes a copy of the configuration, and puts the copy in force if change returns
 // true. With an error the configuration is as it was.
-func (s *Server) changeConfig(change func(*Config) bool) error {
+func (s *Server) changeConfig(change func(*config.Config) bool) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.config()
-	cfg := *before
-	if !change(&cfg) {
+	cfg := before.Copy()
+	if !change(cfg) {
 		return nil
 	}
-	err := s.changeConfigTo(cfg)
+	s.putInForce(cfg)
+	err := cfg.Apply()
 	if err != nil {
-		_ = s.changeConfigTo(*before) // it was in force, so it is not refused
+		s.putInForce(before)
+		_ = before.Apply() // it was in force, so it is not refused
 	}
 	return err
 }
 
-// changeConfigTo puts cfg in force, and passes it on.
-func (s *Server) changeConfigTo(cfg Config) error {
-	s.settings.Store(&cfg)
+// putInForce makes cfg the configuration.
+func (s *Server) putInForce(cfg *config.Config) {
+	s.settings.Store(cfg)
 	s.level.Set(cfg.LogLevel)
 	s.wire.SetOutputLimit(cfg.OutputBuffer)
 	s.boundMemory()
-	if s.tune != nil {
-		return s.tune(&cfg)
-	}
-	return nil
 }
 
 // Now is the clock that decisions use, in microseconds since the Unix epoch.

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/config"
 	"github.com/rlserver/rlserver/server/resp"
 	"github.com/rlserver/rlserver/server/wire"
 )
@@ -28,7 +29,7 @@ type session struct {
 	// topics are the session's subscriptions. It changes them under the lock of pubsub.
 	topics [2]map[string]struct{}
 	// announced is the address that a replica has announced to listen on.
-	announced Address
+	announced config.Address
 	request   request
 }
 

@@ -59,7 +59,7 @@ const notQueueing = -1
 func cmdMulti(r *request) {
 	switch {
 	case r.server.backend != nil:
-		r.fail(errMultiBackend(r.server.config().Redis.Backend))
+		r.fail(errMultiBackend(r.server.config().Backend))
 		return
 	case r.transaction != nil:
 		r.fail(errMultiNested)

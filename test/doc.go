@@ -1,8 +1,30 @@
-// Package test looks at rlserver from outside: it starts the real binary as a process and
-// talks to it with real clients (redis-cli, redis-benchmark, go-redis, redis-py,
-// node-redis), beside a real Redis where the two must agree. It holds only tests, and the
-// benchmarks that compare rlserver with its peers.
+// Package test looks at rlserver from outside: its tests start the real binary as a process and
+// talk to it with real clients, beside a real Redis where the two must agree. Each folder has one
+// subject:
 //
-// What a test needs besides Go is installed by test/setup, which `make test` runs first;
-// a test that finds it missing fails and says so, it does not skip.
+//   - attack: connections that do harm, and what honest clients notice of them
+//   - backend: decisions in a Redis, a Redis Cluster or behind Sentinels, and their faults
+//   - clients: redis-cli, redis-benchmark, go-redis, redis-py, node-redis, ioredis; the README
+//   - debugging: CLIENT, COMMAND, INFO, MONITOR, SLOWLOG and keys, as an operator reads them
+//   - durability: what a crash, a full disk or a damaged file leaves of what was acknowledged
+//   - operator: passwords, protected mode, maxmemory, shutdown, the image
+//   - pubsub: subscriptions and transactions
+//   - replication: replicas, their links, and failover by Sentinels
+//   - wire: the protocol byte by byte, beside Redis; TLS and sockets
+//
+// Three folders look at the engine in process:
+//
+//   - linearizability: histories of concurrent calls against the pure step
+//   - model: random sequences against a map
+//   - parity: the same questions in memory and in Redis
+//
+// The others hold no tests of the server: harness starts and asks servers, bench compares rlserver
+// with its peers.
+//
+// What a test needs besides Go is installed by test/setup, which `make test` runs first; a test
+// that finds it missing fails and says so, it does not skip.
+//
+// The code alone decides a test's outcome. What depends on chance is a soak: a make target runs it
+// (attack, crash, links, soak, soak-times, soak-wire, fuzz), and CI does not. How long a server takes
+// depends on what else the machine does, so only the soaks judge it (harness.Within).
 package test

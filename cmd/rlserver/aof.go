@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rlserver/rlserver/replication"
+	"github.com/rlserver/rlserver/replication/disk"
 )
 
 const aofName = "aof"
@@ -25,8 +25,8 @@ func newAOF() *cobra.Command {
 (dump.rls). A server that finds damage there does not start, and says where it is. What a crash
 leaves of the last write is no damage: the next start cuts it.
 
-Both commands exit with 0 when there is no damage, with 1 when there is, and with 2 when nobody can
-say. No server may be using the directory.`,
+Both commands exit with 0 when there is no damage, with 1 when there is, and with 2 when that
+cannot be said. No server may be using the directory.`,
 		Example: `  rlserver aof check /var/lib/rlserver
   rlserver aof repair /var/lib/rlserver`,
 		Args:                       unknownCommand,
@@ -37,9 +37,8 @@ say. No server may be using the directory.`,
 		Use:   "repair DIR",
 		Short: "Cut what is damaged, and keep a copy of it",
 		Long: `repair tells what it would cut, and does it with --yes: an increment from the first damage on, and
-those behind it, because what comes behind a gap was never anybody's state; a base or a snapshot
-from the first damage on, and then the keys that were told of behind it are as if they had never been
-seen. A manifest that is damaged or lost is made again from the files.
+those behind it, because no server ever had the state behind a gap; a base or a snapshot from the
+first damage on, and then the keys behind it are as if they had never been seen. A manifest that is damaged or lost is made again from the files.
 
 What is cut is kept beside its file, with a name that ends in .cut-from- and the byte that it began
 at. Servers leave such files alone; remove them when they are not needed any more.`,
@@ -85,7 +84,7 @@ func isAOF(cmd *cobra.Command) bool {
 
 func checkAOF(cmd *cobra.Command, args []string) error {
 	out := cmd.OutOrStdout()
-	r, err := replication.Check(args[0])
+	r, err := disk.Check(args[0])
 	if err != nil {
 		return err
 	}
@@ -105,9 +104,9 @@ func repairAOF(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	work := replication.Check
+	work := disk.Check
 	if yes {
-		work = replication.Repair
+		work = disk.Repair
 	}
 	r, err := work(args[0])
 	if err != nil {
@@ -144,7 +143,7 @@ func perhaps(is bool, yes, no string) string {
 }
 
 // cutSentence tells of a cut, made or not.
-func cutSentence(c replication.Cut, done bool) string {
+func cutSentence(c disk.Cut, done bool) string {
 	what := fmt.Sprintf("%s %s cut from byte %d on, %d bytes", c.File, perhaps(done, "was", "would be"), c.Offset, c.Bytes)
 	if c.Offset == 0 {
 		what = fmt.Sprintf("%s %s set aside, %d bytes", c.File, perhaps(done, "was", "would be"), c.Bytes)
@@ -156,7 +155,7 @@ func cutSentence(c replication.Cut, done bool) string {
 }
 
 // printReport prints a table of the files, and below it what is damaged.
-func printReport(out io.Writer, r *replication.Report) error {
+func printReport(out io.Writer, r *disk.Report) error {
 	if len(r.Files) == 0 {
 		_, err := fmt.Fprintf(out, "%s has no append-only file and no snapshot.\n", r.Dir)
 		return err

@@ -6,67 +6,131 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/lua"
 	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
-// decideElsewhere has a Redis decide for the server, if the configuration says so. store is
-// for decisions while it cannot.
-func decideElsewhere(srv *server.Server, cfg *server.Config, store *engine.Store, logger *slog.Logger) (*lua.Limiter, error) {
-	c := &cfg.Redis
-	if c.Backend == server.BackendMemory {
-		return nil, nil
-	}
-	tlsConfig, err := redisTLS(c)
-	if err != nil {
-		return nil, err
-	}
-	limiter, err := lua.New(lua.Options{
-		Mode: lua.Mode(c.Backend), Addrs: c.Addrs, MasterName: c.MasterName,
-		Username: c.Username, Password: c.Password, PasswordFile: c.PasswordFile,
-		SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
-		TLS: tlsConfig, DB: c.DB, Pipelines: c.PoolSize, Prefix: c.Prefix,
-		DenyCacheSize: c.DenyCacheSize, Tuning: tuning(c), Local: store, Logger: logger,
+// backendSettings are the settings of the backend. They go straight to its options.
+type backendSettings struct {
+	lua.Options
+	tls     bool
+	tlsCA   string // files: the authority of Redis's certificate,
+	tlsCert string // and the certificate that Redis is shown
+	tlsKey  string // with its key
+	limiter *lua.Limiter
+}
+
+// Settings is the backend's part of the table of settings.
+func (b *backendSettings) Settings() []config.Setting {
+	const (
+		file = "the path of a PEM file, or nothing for none"
+		user = "a name, or nothing for the default user"
+	)
+	return config.In(config.Backend, []config.Setting{
+		{Name: "redis-addr", Field: config.List(&b.Addrs, ",", "host:port, or several separated by commas", isHostPort), Default: "127.0.0.1:6379",
+			Usage: "the Redis, some nodes of the cluster, or the Sentinels"},
+		{Name: "redis-master-name", Field: config.Text(&b.MasterName, "a name"),
+			Usage: "what the Sentinels call the primary"},
+		{Name: "redis-username", Field: config.Text(&b.Username, user),
+			Usage: "user of Redis"},
+		{Name: "redis-password", Field: config.Password(&b.Password),
+			Usage: "password of Redis; better in the environment or a file than on the command line"},
+		{Name: "redis-password-file", Field: config.Text(&b.PasswordFile, "the path of a file, or nothing for none"),
+			Usage: "file that holds the password of Redis; read for each new connection"},
+		{Name: "redis-sentinel-username", Field: config.Text(&b.SentinelUsername, user),
+			Usage: "user of the Sentinels"},
+		{Name: "redis-sentinel-password", Field: config.Password(&b.SentinelPassword),
+			Usage: "password of the Sentinels"},
+		{Name: "redis-tls", Field: config.Bool(&b.tls), Default: "no",
+			Usage: "speak TLS with Redis"},
+		{Name: "redis-tls-ca-cert-file", Field: config.Text(&b.tlsCA, "the path of a PEM file, or nothing for the system's authorities"),
+			Usage: "the authority of Redis's certificate"},
+		{Name: "redis-tls-cert-file", Field: config.Text(&b.tlsCert, file),
+			Usage: "the certificate that Redis is shown"},
+		{Name: "redis-tls-key-file", Field: config.Text(&b.tlsKey, file),
+			Usage: "the key of redis-tls-cert-file"},
+		{Name: "redis-db", Field: config.Int(&b.DB, 0, 1_000_000), Default: "0",
+			Usage: "database of Redis"},
+		{Name: "redis-pool-size", Field: config.OrAuto(&b.Pipelines, 0, config.Int(&b.Pipelines, 1, 1000)), Default: "auto",
+			Usage: "connections to each Redis, on each of which one pipeline is under way at a time"},
+		{Name: "redis-prefix", Field: config.Text(&b.Prefix, "text without braces", hasNoBraces), Default: "rl:",
+			Usage: "what keys begin with in Redis"},
+		{Name: "redis-timeout", Field: config.Span(&b.Timeout, time.Minute), Default: "100ms", Live: true,
+			Usage: "the most that a caller waits for Redis"},
+		{Name: "deny-cache-max", Field: config.OrNone(&b.DenyCacheMax, config.Span(&b.DenyCacheMax, time.Hour)), Default: "1s", Live: true,
+			Usage: "how long a denial is answered without asking Redis; a reset made through another server is seen after this"},
+		{Name: "deny-cache-size", Field: config.Int(&b.DenyCacheSize, 1, 100_000_000), Default: "100000",
+			Usage: "denials to remember"},
+		{Name: "on-redis-failure", Field: config.OneOf(&b.OnFailure, lua.FailError, lua.FailAllow, lua.FailDeny, lua.FailLocal),
+			Default: string(lua.FailError), Live: true,
+			Usage: "what is answered while Redis does not decide; local decides in memory, by a share of the limit"},
+		{Name: "local-share", Field: config.Int(&b.LocalShare, 1, 1_000_000), Default: "1", Live: true,
+			Usage: "what limits are divided by with on-redis-failure local: the number of servers"},
 	})
-	if err != nil {
-		return nil, err
-	}
-	srv.UseBackend(limiter, func(cfg *server.Config) { limiter.Tune(tuning(&cfg.Redis)) })
-	return limiter, nil
 }
 
-func tuning(c *server.RedisConfig) lua.Tuning {
-	return lua.Tuning{
-		Timeout: c.Timeout, DenyCacheMax: c.DenyCacheMax,
-		OnFailure: lua.Policy(c.OnFailure), LocalShare: c.LocalShare,
+// Copy is another section with the same settings, of the same backend.
+func (b *backendSettings) Copy() config.Section { other := *b; return &other }
+
+// Apply has the backend work with the settings that can change.
+func (b *backendSettings) Apply() error {
+	if b.limiter != nil {
+		b.limiter.Tune(b.Tuning)
 	}
+	return nil
 }
 
-// redisTLS is how TLS is spoken with Redis; nil is not at all.
-func redisTLS(c *server.RedisConfig) (*tls.Config, error) {
-	if !c.TLS {
-		if c.TLSCAFile+c.TLSCertFile+c.TLSKeyFile != "" {
+// start has the backend decide for the server. store is for decisions while no Redis does.
+func (b *backendSettings) start(srv *server.Server, backend string, store *engine.Store, logger *slog.Logger) (err error) {
+	b.Mode, b.Local, b.Logger = lua.Mode(backend), store, logger
+	if b.TLS, err = b.clientTLS(); err != nil {
+		return err
+	}
+	if b.limiter, err = lua.New(b.Options); err != nil {
+		return err
+	}
+	srv.UseBackend(b.limiter)
+	return nil
+}
+
+// clientTLS is how TLS is spoken with Redis; nil is not at all.
+func (b *backendSettings) clientTLS() (*tls.Config, error) {
+	if !b.tls {
+		if b.tlsCA+b.tlsCert+b.tlsKey != "" {
 			return nil, errors.New("redis-tls-ca-cert-file, redis-tls-cert-file and redis-tls-key-file need redis-tls: set it to yes")
 		}
 		return nil, nil
 	}
-	return clientTLS("redis-tls-ca-cert-file", c.TLSCAFile, "redis-tls-cert-file", c.TLSCertFile, "redis-tls-key-file", c.TLSKeyFile)
+	return clientTLS("redis-tls-ca-cert-file", b.tlsCA, "redis-tls-cert-file", b.tlsCert, "redis-tls-key-file", b.tlsKey)
 }
 
-// clientTLS is how TLS is spoken with another server: with which authority, or the system's,
-// and which certificate to show, or none. Errors name the settings.
+func isHostPort(addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	n, wrong := strconv.ParseUint(port, 10, 16)
+	return err == nil && wrong == nil && n > 0 && host != ""
+}
+
+func hasNoBraces(prefix string) bool { return !strings.ContainsAny(prefix, "{}") }
+
+// clientTLS is how TLS is spoken with another server. Without an authority it is the system's,
+// and without a certificate none is shown. Errors name the settings.
 func clientTLS(caName, ca, certName, cert, keyName, key string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		text, err := os.ReadFile(ca)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", caName, err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
 			return nil, fmt.Errorf("%s: there is no certificate in %s", caName, ca)
 		}
 	}
@@ -78,7 +142,7 @@ func clientTLS(caName, ca, certName, cert, keyName, key string) (*tls.Config, er
 		if err != nil {
 			return nil, fmt.Errorf("%s and %s: %w", certName, keyName, err)
 		}
-		config.Certificates = []tls.Certificate{pair}
+		c.Certificates = []tls.Certificate{pair}
 	}
-	return config, nil
+	return c, nil
 }

@@ -143,7 +143,7 @@ func (a answer) sentence(peek bool) string {
 }
 
 func (a answer) left() string {
-	if a.Remaining < 0 { // a degraded mode answered, and nobody counted
+	if a.Remaining < 0 { // a degraded mode answered, without counting
 		return fmt.Sprintf("an unknown number of %d left", a.Limit)
 	}
 	return fmt.Sprintf("%d of %d left", a.Remaining, a.Limit)
@@ -158,8 +158,8 @@ func (a answer) full() string {
 
 const day = 24 * time.Hour
 
-// milliseconds writes a wait so that people can read it: two units at most, and rounded up,
-// because whoever comes too early is denied again.
+// milliseconds writes a wait for people: in two units at most, and rounded up, because a request
+// that is too early is denied again.
 func milliseconds(ms int64) string {
 	d := time.Duration(ms) * time.Millisecond
 	up := func(unit time.Duration) time.Duration {

@@ -14,13 +14,10 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/spf13/cobra"
-
-	"github.com/rlserver/rlserver/server"
 )
 
 // The settings that say how to reach the server.
 const (
-	settingBind        = "bind"
 	settingPort        = "port"
 	settingRequirePass = "requirepass"
 )
@@ -59,8 +56,7 @@ func chooseTarget(cmd *cobra.Command, env environment) (target, error) {
 	var given []assignment
 	for _, pair := range [][2]string{{"port", settingPort}, {"password", settingRequirePass}} {
 		if f := flags.Lookup(pair[0]); f.Changed {
-			row, _ := server.SettingByName(pair[1])
-			given = append(given, assignment{row, f.Value.String(), "--" + f.Name})
+			given = append(given, assignment{pair[1], f.Value.String(), "--" + f.Name})
 		}
 	}
 	c, err := load(chooseConfigFile(flags, env), env, given)

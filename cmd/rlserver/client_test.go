@@ -13,12 +13,13 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // startServer serves on a free port until the test ends, and returns the port.
 func startServer(t *testing.T, password string) string {
 	t.Helper()
-	cfg := server.DefaultConfig()
+	cfg := config.Default()
 	cfg.Port, cfg.RequirePass = 0, password
 	store, err := engine.NewStore(engine.Options{LogLimitMax: cfg.MaxLogLimit})
 	if err != nil {

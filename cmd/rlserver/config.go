@@ -6,25 +6,45 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 const configurationHelp = `Every setting is a flag, an environment variable (RLSERVER_MAX_LOG_LIMIT for --max-log-limit)
 and a key of the YAML file given with --config or RLSERVER_CONFIG (max-log-limit: 5000). A flag
 goes before the environment, the environment before the file, and the file before the default.`
 
-// A configuration is what to run with, and how it came about.
+// A configuration is every setting, and where its value comes from.
 type configuration struct {
-	cfg      server.Config
-	origins  map[string]string // setting → who set it; settings left at their default are absent
-	warnings []warning
+	cfg         *config.Config
+	backend     *backendSettings     // sections
+	replication *replicationSettings // of cfg
+	origins     map[string]string    // setting → origin; settings left at their default are absent
+	warnings    []warning
 }
 
-// An assignment is a setting with a value that somebody gave it.
+func newConfiguration() configuration {
+	c := configuration{backend: &backendSettings{}, replication: &replicationSettings{}, origins: map[string]string{}}
+	c.cfg = config.Default(c.replication, c.backend)
+	return c
+}
+
+// table is the table of settings at their defaults, to look up names and texts. Its fields are
+// those of a configuration that nothing runs with.
+var table = newConfiguration().cfg.Settings()
+
+// settingNames are the names in the table.
+func settingNames() (names []string) {
+	for _, row := range table {
+		names = append(names, row.Name)
+	}
+	return names
+}
+
+// An assignment is a setting with a value that one of the sources gives it.
 type assignment struct {
-	row    server.Setting
+	name   string
 	value  string
-	origin string // who: --port, RLSERVER_PORT, or rlserver.yaml:3
+	origin string // --port, RLSERVER_PORT, or rlserver.yaml:3
 }
 
 // A warning waits for the log, which is configured only when everything has been read.
@@ -35,19 +55,21 @@ type warning struct {
 
 // load reads the file and the environment, and puts flags on top.
 func load(file configFile, env environment, flags []assignment) (configuration, error) {
-	c := configuration{cfg: server.DefaultConfig(), origins: map[string]string{}}
+	c := newConfiguration()
 	fromFile, err := file.settings()
 	if err != nil {
 		return c, err
 	}
 	fromEnvironment, warnings := env.settings()
 	c.warnings = warnings
+	rows := c.cfg.Settings()
 	for _, source := range [][]assignment{fromFile, fromEnvironment, flags} {
 		for _, a := range source {
-			if err := a.row.Set(&c.cfg, a.value); err != nil {
+			row, _ := config.Find(rows, a.name)
+			if err := row.Set(a.value); err != nil {
 				return c, fmt.Errorf("%s: %w", a.origin, err)
 			}
-			c.origins[a.row.Name] = a.origin
+			c.origins[a.name] = a.origin
 		}
 	}
 	return c, nil
@@ -66,10 +88,9 @@ func addSettingFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	addConfigFlag(cmd)
-	defaults := server.DefaultConfig()
-	for _, row := range server.Settings {
-		usage := row.Usage + "\n" + row.Accepts
-		if value := row.Get(&defaults); value != "" {
+	for _, row := range table {
+		usage := row.Usage + "\n" + row.Accepts()
+		if value := row.Get(); value != "" {
 			usage += " (default " + value + ")"
 		}
 		flags.Var(new(settingValue), row.Name, usage)
@@ -81,9 +102,9 @@ func addSettingFlags(cmd *cobra.Command) {
 // flagSettings are the settings among the flags that were given.
 func flagSettings(flags *pflag.FlagSet) []assignment {
 	var found []assignment
-	for _, row := range server.Settings {
-		if f := flags.Lookup(row.Name); f.Changed {
-			found = append(found, assignment{row, f.Value.String(), "--" + row.Name})
+	for _, name := range settingNames() {
+		if f := flags.Lookup(name); f.Changed {
+			found = append(found, assignment{name, f.Value.String(), "--" + name})
 		}
 	}
 	return found

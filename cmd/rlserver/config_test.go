@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // configure reads a configuration as rlserver serve does.
@@ -66,8 +66,8 @@ func TestPrecedence(t *testing.T) {
 				t.Errorf("%v %v: %v", step.env, step.args, err)
 				continue
 			}
-			row, _ := server.SettingByName(c.name)
-			if value := row.Get(&got.cfg); value != step.want || got.origins[c.name] != step.origin {
+			row, _ := config.Find(got.cfg.Settings(), c.name)
+			if value := row.Get(); value != step.want || got.origins[c.name] != step.origin {
 				t.Errorf("%v %v: %s is %q from %q, want %q from %q",
 					step.env, step.args, c.name, value, got.origins[c.name], step.want, step.origin)
 			}
@@ -77,9 +77,8 @@ func TestPrecedence(t *testing.T) {
 
 // Whatever the table of settings has, all three sources know.
 func TestEverySettingFromEverySource(t *testing.T) {
-	defaults := server.DefaultConfig()
-	for _, row := range server.Settings {
-		value := row.Get(&defaults)
+	for _, row := range table {
+		value := row.Get()
 		switch {
 		case row.Name == "save":
 			value = "3600 1"

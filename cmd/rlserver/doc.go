@@ -1,29 +1,32 @@
-// Command rlserver is the command line: it reads the configuration, puts a limiter behind a
-// server, and asks a running server. It decides nothing and speaks no RESP itself; it is the
-// only room that knows both who decides (../../engine) and who serves (../../server).
+// Command rlserver is the command line: it reads the settings, connects the rooms, and asks a
+// running server. It decides nothing and speaks no RESP itself. It is the only room that knows the
+// server, the engine, the backend and replication.
 //
 //	main.go         run, the root command, exit codes
-//	serve.go        rlserver serve: the wiring, the log of the start, signals
+//	serve.go        rlserver serve: start, the log of the start, signals, the order of the end
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
-//	client.go       what check and ping share: where the server is, and errors about it
+//	client.go       for check and ping: the server's address, and errors about it
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
-//	file.go         the YAML file; file_syntax.go names the line when it is not YAML, and
-//	                file_rewrite.go is CONFIG REWRITE
-//	replicate.go    who keeps changes beyond the process, and the order of a shutdown
+//	file.go         the YAML file
+//	file_rewrite.go CONFIG REWRITE
+//	backend.go      the settings of a Redis backend, and its start
+//	replication.go  the settings of the disk and replicas, and their start
 //	suggest.go      “did you mean”
 //	log.go          the log
 //
 // # Invariants
 //
-//  1. No setting is named here: names, syntax and defaults come from server.Settings. The
-//     exceptions are those that a client needs to find the server.
-//  2. Whoever gives a wrong setting learns where it stands (flag, variable, or file and
-//     line) and what is accepted. A wrong setting stops the start, even when another source
-//     would override it.
+//  1. No setting is named in the code that reads flags, variables and the file: names, syntax
+//     and defaults come from the table of settings (../../server/config). Exceptions are the
+//     settings that a client needs to find the server, and errors about settings that do not
+//     fit together.
+//  2. An error about a setting tells where it stands (flag, variable, or file and line) and which
+//     values are accepted. A wrong setting stops the start, even when another source would
+//     override it.
 //  3. A password is never written to the log.
 //  4. An error is printed once, as “rlserver: …”; stdout has results only.
 package main

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/rlserver/rlserver/server"
 )
 
 const (
@@ -14,8 +12,8 @@ const (
 	envPort   = envPrefix + "PORT"
 )
 
-// An environment has the RLSERVER_… variables that are set to something; an empty one is as
-// good as none, because it is what compose files and shells leave of a variable without value.
+// An environment has the RLSERVER_… variables that are set and not empty. Compose files and shells
+// leave an empty variable where a value is missing, so an empty one counts as none.
 type environment map[string]string
 
 func newEnvironment(pairs []string) environment {
@@ -36,13 +34,13 @@ func envName(setting string) string {
 
 // settings are the settings among the variables, and warnings about the others.
 func (env environment) settings() (found []assignment, warnings []warning) {
-	rows, names := map[string]server.Setting{}, []string{envConfig}
-	for _, row := range server.Settings {
-		rows[envName(row.Name)] = row
-		names = append(names, envName(row.Name))
+	settings, names := map[string]string{}, []string{envConfig}
+	for _, setting := range settingNames() {
+		settings[envName(setting)] = setting
+		names = append(names, envName(setting))
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		row, known := rows[name]
+		setting, known := settings[name]
 		switch {
 		case name == envConfig:
 		case name == envPort && isServiceAddress(env[name]):
@@ -50,7 +48,7 @@ func (env environment) settings() (found []assignment, warnings []warning) {
 				"environment variable ignored: Kubernetes sets it for a Service named rlserver; set enableServiceLinks: false in the pod, or name the Service differently",
 				[]any{"name", name, "value", env[name]}})
 		case known:
-			found = append(found, assignment{row, env[name], name})
+			found = append(found, assignment{setting, env[name], name})
 		case isServiceLink(name, env[name]):
 		default:
 			w := warning{"unknown environment variable ignored", []any{"name", name}}
@@ -65,8 +63,8 @@ func (env environment) settings() (found []assignment, warnings []warning) {
 
 // isServiceLink recognises the variables that Kubernetes puts into every container of a
 // namespace that has a Service called rlserver, or rlserver-something: RLSERVER_SERVICE_HOST,
-// RLSERVER_PORT_6380_TCP, RLSERVER_SOMETHING_PORT=tcp://… and their like. Nobody wrote them,
-// so nobody needs a warning.
+// RLSERVER_PORT_6380_TCP, RLSERVER_SOMETHING_PORT=tcp://… and their like. No person
+// set them, so they need no warning.
 func isServiceLink(name, value string) bool {
 	return strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT_") ||
 		strings.HasSuffix(name, "_PORT") && isServiceAddress(value)

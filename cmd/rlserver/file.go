@@ -8,9 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // configBytesMax is the most that a configuration file may have. All settings with long
@@ -21,7 +21,7 @@ const configBytesMax = 1 << 20
 // written, so that a password 0123 or yes is what it looks like.
 type configFile struct {
 	path   string // empty: no file
-	origin string // who chose it
+	origin string // --config or RLSERVER_CONFIG
 }
 
 // settings are the settings in the file, in its order. Errors name the file and the line.
@@ -37,37 +37,16 @@ func (f configFile) settings() ([]assignment, error) {
 }
 
 func (f configFile) parse(content []byte) ([]assignment, error) {
-	var document yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil, nil // empty, or nothing but comments
-	case err != nil:
-		return nil, f.syntaxError(content)
+	document, err := f.document(content)
+	if err != nil {
+		return nil, err
 	}
-	var second yaml.Node
-	switch err := decoder.Decode(&second); {
-	case err == nil:
-		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
-	case !errors.Is(err, io.EOF):
-		return nil, f.syntaxError(content)
-	}
-	root := document.Content[0]
-	switch {
-	case isNull(root):
-		return nil, nil
-	case root.Kind != yaml.MappingNode:
-		return nil, f.errorAt(root, "expected settings, one a line, name: value; see rlserver serve --help")
-	}
-	return f.mapping(root)
-}
-
-func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 	var found []assignment
 	seen := map[string]int{} // setting → line
-	for i := 0; i < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
-		row, known := server.SettingByName(key.Value)
+	list := pairs(document)
+	for i := 0; i < len(list); i += 2 {
+		key, value := list[i], list[i+1]
+		row, known := config.Find(table, key.Value)
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			return nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
@@ -81,45 +60,69 @@ func (f configFile) mapping(root *yaml.Node) ([]assignment, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, assignment{row, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
+		found = append(found, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
 	}
 	return found, nil
 }
 
-// value is the text of a setting's value. A list is accepted for bind, the one setting that
-// has several values.
-func (f configFile) value(row server.Setting, node *yaml.Node) (string, error) {
+// document is the one YAML document of the file. It has a mapping, or null, or nothing.
+func (f configFile) document(content []byte) (*yaml.Node, error) {
+	var first, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	err := decoder.Decode(&first)
+	if err == nil {
+		err = decoder.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		return nil, f.errorAt(&second, "a second YAML document; expected one mapping of settings, name: value")
+	case !errors.Is(err, io.EOF):
+		return nil, f.syntaxError(content, err)
+	case len(first.Content) > 0 && first.Content[0].Kind != yaml.MappingNode && !isNull(first.Content[0]):
+		return nil, f.errorAt(first.Content[0], "expected settings, one a line, name: value; see rlserver serve --help")
+	}
+	return &first, nil
+}
+
+// pairs are the names and values in a document, by turns.
+func pairs(document *yaml.Node) []*yaml.Node {
+	if len(document.Content) == 0 {
+		return nil
+	}
+	return document.Content[0].Content
+}
+
+// value is the text of a setting's value. A list is accepted for a setting that has several
+// values.
+func (f configFile) value(row config.Setting, node *yaml.Node) (string, error) {
 	switch {
 	case isNull(node):
 		return "", nil
 	case isPlain(node):
 		return node.Value, nil
-	case node.Kind == yaml.SequenceNode && row.Name == settingBind:
+	case node.Kind == yaml.SequenceNode && row.Field.List:
 		var items []string
 		for _, item := range node.Content {
 			if !isPlain(item) || isNull(item) {
-				return "", f.errorAt(item, "each item of %s must be a plain value: expected %s", row.Name, row.Accepts)
+				return "", f.errorAt(item, "each item of %s must be a plain value: expected %s", row.Name, row.Accepts())
 			}
 			items = append(items, item.Value)
 		}
 		return strings.Join(items, " "), nil
 	}
-	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts)
+	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, describe(node), row.Accepts())
 }
 
 func unknownSetting(name string) string {
-	var known []string
-	for _, row := range server.Settings {
-		known = append(known, row.Name)
-	}
+	known := settingNames()
 	if near := nearest(name, known); near != "" {
 		return fmt.Sprintf("unknown setting %q: did you mean %s? See rlserver serve --help for all of them", name, near)
 	}
 	return fmt.Sprintf("unknown setting %q: expected one of %s", name, strings.Join(known, ", "))
 }
 
-// isPlain is true for a value without a tag of its own: !!binary and !secret would promise
-// a meaning that nobody gives them.
+// isPlain is true for a value without a tag of its own: tags such as !!binary and !secret mean
+// nothing here.
 func isPlain(node *yaml.Node) bool {
 	if node.Kind != yaml.ScalarNode {
 		return false
@@ -143,9 +146,26 @@ func describe(node *yaml.Node) string {
 		return "a list"
 	case yaml.AliasNode:
 		return "an alias"
-	case yaml.ScalarNode, yaml.DocumentNode:
+	case yaml.ScalarNode, yaml.DocumentNode, yaml.StreamNode:
 	}
 	return "a value with the tag " + node.Tag
+}
+
+// syntaxError says what is wrong with content that is not YAML, and in which line.
+func (f configFile) syntaxError(content []byte, err error) error {
+	var problem *yaml.LoadError
+	if !errors.As(err, &problem) || problem.Mark.Line == 0 {
+		return fmt.Errorf("%s: not YAML: %s", f.path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	line, from := problem.Mark.Line, problem.ContextMark.Line
+	if line > bytes.Count(bytes.TrimSuffix(content, []byte("\n")), []byte("\n"))+1 {
+		line = from // at the end of the file a construct is missing its own end
+	}
+	text := fmt.Sprintf("%s:%d: not YAML: %s", f.path, line, problem.Message)
+	if from != 0 && from != line {
+		text += fmt.Sprintf(" %s from line %d on", problem.ContextMsg, from)
+	}
+	return errors.New(text)
 }
 
 func (f configFile) read() ([]byte, error) {

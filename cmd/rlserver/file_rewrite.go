@@ -12,19 +12,19 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
-	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
-// CONFIG REWRITE: settings that were changed while running go to the configuration file. It
-// keeps its comments, its order and, where each setting has a line of its own, everything
-// else but the values.
+// CONFIG REWRITE writes settings that were changed while running to the configuration file. The
+// file keeps its comments and its order. Where each setting has a line of its own, only values
+// change.
 
 var errNotRewritten = errors.New("the file has a form in which the settings cannot be changed; write one setting a line, name: value")
 
-// rewriteFile is what CONFIG REWRITE does. Settings that a flag or a variable gave go before the
-// file at the next start, of which the log warns.
+// rewriteFile does CONFIG REWRITE. The log warns of settings that a flag or a variable gave: at the
+// next start those go before the file.
 func rewriteFile(file configFile, origins map[string]string, logger *slog.Logger) func(changed map[string]string) error {
 	return func(changed map[string]string) error {
 		if err := file.rewrite(changed); err != nil {
@@ -33,7 +33,7 @@ func rewriteFile(file configFile, origins map[string]string, logger *slog.Logger
 		logger.Info("configuration file rewritten", "file", file.path)
 		for _, name := range slices.Sorted(maps.Keys(changed)) {
 			if origin := origins[name]; origin == "--"+name || origin == envName(name) {
-				logger.Warn("a setting was written to the configuration file, but at the next start it is taken from elsewhere again",
+				logger.Warn("a setting was written to the configuration file, but at the next start its flag or variable goes before the file",
 					"name", name, "from", origin)
 			}
 		}
@@ -62,8 +62,7 @@ func (f configFile) rewrite(changed map[string]string) error {
 	return replaceFile(path, edited, info.Mode().Perm())
 }
 
-// edit returns content with other values. What it returns says what it should, or it returns
-// an error.
+// edit returns content with other values, which it has read again to be sure, or an error.
 func (f configFile) edit(content []byte, changed map[string]string) ([]byte, error) {
 	found, err := f.parse(content)
 	if err != nil {
@@ -71,18 +70,22 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 	}
 	want, missing := map[string]string{}, maps.Clone(changed)
 	for _, a := range found {
-		want[a.row.Name] = a.value
-		delete(missing, a.row.Name)
+		want[a.name] = a.value
+		delete(missing, a.name)
 	}
 	maps.Copy(want, changed)
 	for name, value := range missing {
-		if name == server.SettingReplicaOf && value == "" { // a primary is nobody's replica without a line
+		if name == config.NameReplicaOf && value == "" { // a primary needs no line
 			delete(missing, name)
 			delete(want, name)
 		}
 	}
-	for _, edit := range []func([]byte, map[string]string, map[string]string) ([]byte, error){editLines, editTree} {
-		edited, err := edit(content, changed, missing)
+	document, err := f.document(content)
+	if err != nil {
+		return nil, err
+	}
+	for _, edit := range []func(_ []byte, _ *yaml.Node, changed, missing map[string]string) ([]byte, error){editLines, editTree} {
+		edited, err := edit(content, document, changed, missing)
 		if err != nil {
 			continue
 		}
@@ -96,20 +99,22 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 func values(found []assignment) map[string]string {
 	m := map[string]string{}
 	for _, a := range found {
-		m[a.row.Name] = a.value
+		m[a.name] = a.value
 	}
 	return m
 }
 
-// editLines writes lines anew whose value is another one, as if each setting had a line, and
+// editLines writes lines anew whose value changes, as if each setting had a line of its own, and
 // adds lines for those that are missing.
-func editLines(content []byte, changed, missing map[string]string) ([]byte, error) {
+func editLines(content []byte, document *yaml.Node, changed, missing map[string]string) ([]byte, error) {
 	lines := bytes.SplitAfter(content, []byte("\n"))
-	err := eachSetting(content, func(key, value *yaml.Node) {
-		row, _ := server.SettingByName(key.Value)
+	list := pairs(document)
+	for i := 0; i < len(list); i += 2 {
+		key, value := list[i], list[i+1]
+		row, _ := config.Find(table, key.Value)
 		text, isChanged := changed[row.Name]
 		if !isChanged || isPlain(value) && !isNull(value) && value.Value == text {
-			return
+			continue
 		}
 		line := lines[key.Line-1]
 		comment := ""
@@ -118,9 +123,6 @@ func editLines(content []byte, changed, missing map[string]string) ([]byte, erro
 		}
 		ending := line[len(bytes.TrimRight(line, "\r\n")):]
 		lines[key.Line-1] = fmt.Appendf(nil, "%s%s: %s%s%s", strings.Repeat(" ", key.Column-1), key.Value, scalarText(text), comment, ending)
-	})
-	if err != nil {
-		return nil, err
 	}
 	edited := bytes.Join(lines, nil)
 	if len(edited) > 0 && len(missing) > 0 && edited[len(edited)-1] != '\n' {
@@ -133,9 +135,8 @@ func editLines(content []byte, changed, missing map[string]string) ([]byte, erro
 }
 
 // editTree has the YAML library write the whole file anew. Blank lines are lost.
-func editTree(content []byte, changed, missing map[string]string) ([]byte, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil || len(document.Content) == 0 {
+func editTree(_ []byte, document *yaml.Node, changed, missing map[string]string) ([]byte, error) {
+	if len(document.Content) == 0 {
 		return nil, errNotRewritten
 	}
 	root := document.Content[0]
@@ -143,7 +144,7 @@ func editTree(content []byte, changed, missing map[string]string) ([]byte, error
 		*root = yaml.Node{Kind: yaml.MappingNode}
 	}
 	for i := 0; i < len(root.Content); i += 2 {
-		row, _ := server.SettingByName(root.Content[i].Value)
+		row, _ := config.Find(table, root.Content[i].Value)
 		if text, isChanged := changed[row.Name]; isChanged {
 			node := scalar(text)
 			node.LineComment = root.Content[i+1].LineComment
@@ -153,31 +154,11 @@ func editTree(content []byte, changed, missing map[string]string) ([]byte, error
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		root.Content = append(root.Content, scalar(name), scalar(missing[name]))
 	}
-	var edited bytes.Buffer
-	encoder := yaml.NewEncoder(&edited)
-	encoder.SetIndent(2)
-	err := encoder.Encode(&document)
-	return edited.Bytes(), err
+	return yaml.Dump(document)
 }
 
-// eachSetting visits the settings of a file.
-func eachSetting(content []byte, visit func(key, value *yaml.Node)) error {
-	var document yaml.Node
-	if err := yaml.Unmarshal(content, &document); err != nil {
-		return err
-	}
-	if len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
-		return nil // nothing but comments
-	}
-	list := document.Content[0].Content
-	for i := 0; i < len(list); i += 2 {
-		visit(list[i], list[i+1])
-	}
-	return nil
-}
-
-// plainText are values that mean the same without quotes, whatever YAML makes of them: values
-// are read as they are written.
+// plainText are values that need no quotes. Values are read as they are written, so their type in
+// YAML does not matter.
 var plainText = regexp.MustCompile(`^[A-Za-z0-9_./]+([ -][A-Za-z0-9_./]+)*$`)
 
 func scalar(value string) *yaml.Node {
@@ -197,8 +178,8 @@ func scalarText(value string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// replaceFile puts a file in the place of another in one step, and is back when that will be
-// found so even if the machine stops now.
+// replaceFile puts a file in the place of another in one step. When it returns, the new file is on
+// disk.
 func replaceFile(path string, content []byte, mode os.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	temporary, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")

@@ -5,18 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/rlserver/rlserver/server"
 )
-
-// settingNames lists the settings as the message about an unknown one does.
-func settingNames() string {
-	var names []string
-	for _, row := range server.Settings {
-		names = append(names, row.Name)
-	}
-	return strings.Join(names, ", ")
-}
 
 // FILE stands for the path.
 func TestBadFile(t *testing.T) {
@@ -24,7 +13,7 @@ func TestBadFile(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"unknown key", "port: 1\nprot: 2\n", `FILE:2: unknown setting "prot": did you mean port? See rlserver serve --help for all of them`},
 		{"underscores", "max_log_limit: 2\n", `FILE:1: unknown setting "max_log_limit": did you mean max-log-limit? See rlserver serve --help for all of them`},
-		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + settingNames()},
+		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + strings.Join(settingNames(), ", ")},
 		{"duplicate", "port: 1\nbind: ::1\nport: 1\n", "FILE:3: port is set twice, first in line 1"},
 		{"duplicate in another case", "port: 1\nPort: 2\n", "FILE:2: port is set twice, first in line 1"},
 		{"nested", "port:\n  number: 1\n", "FILE:2: port must be one plain value, not a mapping: " + port},
@@ -43,15 +32,16 @@ func TestBadFile(t *testing.T) {
 		{"two documents", "port: 1\n---\nport: 2\n", "FILE:2: a second YAML document; expected one mapping of settings, name: value"},
 		{"second document broken", "port: 1\n---\n}\n", "FILE:3: not YAML: did not find expected node content"},
 		{"unclosed list", "port: 1\nbind: [a\n", "FILE:2: not YAML: did not find expected ',' or ']'"},
-		{"unquoted IPv6 in brackets", "# x\nport: 1\nbind: [::1]\n", "FILE:3: not YAML: did not find expected node content"},
-		{"list item in mapping", "# x\n\nport: 1\nmaxclients: 1\n- b\n", "FILE:5: not YAML: did not find expected key"},
-		{"tab", "---\nport: 1\n\tbind: ::1\n", "FILE:3: not YAML: found a tab character that violates indentation"},
+		{"list item in mapping", "# x\n\nport: 1\nmaxclients: 1\n- b\n", "FILE:5: not YAML: did not find expected key while parsing a block mapping from line 3 on"},
+		{"tab", "---\nport: 1\n\tbind: ::1\n", "FILE:3: not YAML: found a tab character that violates indentation while scanning a plain scalar from line 2 on"},
 		{"no colon", "# x\nport: 1\nbind\n", "FILE:3: not YAML: could not find expected ':'"},
+		{"no colon, and more below", "# x\nbind\nport: 1\n", "FILE:3: not YAML: mapping values are not allowed in this context"},
+		{"no colon in the middle", "port: 1\nbind\nmaxclients: 1\n", "FILE:3: not YAML: could not find expected ':' while scanning a simple key from line 2 on"},
 		{"two colons in line 1", "port: 1: 2\n", "FILE:1: not YAML: mapping values are not allowed in this context"},
 		{"two colons", "# x\nbind: ::1\nport: 1: 2\n", "FILE:3: not YAML: mapping values are not allowed in this context"},
 		{"unclosed quote", "# x\nbind: ::1\nport: \"1\n", "FILE:3: not YAML: found unexpected end of stream"},
-		{"unknown anchor", "port: *p\n", "FILE: not YAML: unknown anchor 'p' referenced"},
-		{"binary", "\x00\x01", "FILE: not YAML: control characters are not allowed"},
+		{"unknown anchor", "port: *p\n", "FILE:1: not YAML: unknown anchor 'p' referenced"},
+		{"binary", "\x00\x01", "FILE: not YAML: control characters are not allowed (value: 0)"},
 		{"too big", strings.Repeat("#\n", configBytesMax/2) + "#", "cannot read the configuration file FILE (--config): it has more than 1048576 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,8 +77,14 @@ func TestGoodFile(t *testing.T) {
 			t.Errorf("%q: %v, %v", content, err, c.origins)
 		}
 	}
-	c, err := configure(t, nil, "--config", writeFile(t, "---\nBind:\n- 127.0.0.1\n- '::1'\nport: \"7000\"\nrequirepass: 0x10\nprotected-mode: no\ntimeout: 0 # never\n"))
+	c, err := configure(t, nil, "--config", writeFile(t, "---\nBind:\n- 127.0.0.1\n- '::1'\nredis-addr: [\"[::1]:1\", b:2]\nport: \"7000\"\nrequirepass: 0x10\nprotected-mode: no\ntimeout: 0 # never\n"))
 	if err != nil || len(c.cfg.Bind) != 2 || c.cfg.Port != 7000 || c.cfg.RequirePass != "0x10" || c.cfg.ProtectedMode {
+		t.Errorf("%v, %+v", err, c.cfg)
+	}
+	if got := c.backend.Addrs; len(got) != 2 || got[0] != "[::1]:1" || got[1] != "b:2" {
+		t.Errorf("redis-addr is %q", got)
+	}
+	if c, err = configure(t, nil, "--config", writeFile(t, "# x\nbind: [::1]\n")); err != nil || len(c.cfg.Bind) != 1 || c.cfg.Bind[0] != "::1" {
 		t.Errorf("%v, %+v", err, c.cfg)
 	}
 	if c, err = configure(t, nil, "--config", writeFile(t, "requirepass:\n")); err != nil || c.cfg.RequirePass != "" {

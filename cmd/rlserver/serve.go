@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
+	"github.com/rlserver/rlserver/server/config"
 )
 
 func newServe(env environment) *cobra.Command {
@@ -62,21 +64,19 @@ func serve(cmd *cobra.Command, env environment) error {
 	tuning, end := context.WithCancel(cmd.Context())
 	defer end()
 	go srv.TuneCollector(tuning) // before the store is filled from disk
-	remote, err := decideElsewhere(srv, &c.cfg, store, logger)
-	if err != nil {
-		return err
+	var r *replicator            // with a backend there is none: Redis keeps the changes
+	if c.cfg.Backend == config.BackendMemory {
+		r, err = c.replication.start(srv, c.cfg, store, logger)
+	} else if err = c.backend.start(srv, c.cfg.Backend, store, logger); err == nil {
+		defer c.backend.limiter.Close()
 	}
-	if remote != nil {
-		defer remote.Close()
-	}
-	k, err := replicate(srv, &c.cfg, store, logger)
 	if err != nil {
 		return err
 	}
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
-	ctx, save := wire(ctx, srv, file, &c, logger)
-	err = serveAndClose(ctx, srv, k, save, func() { announce(logger, c, srv.Addrs()) })
+	ctx, save := onOperatorCommands(ctx, srv, file, &c, logger)
+	err = serveAndClose(ctx, srv, r, save, func() { announce(logger, c, srv.Addrs()) })
 	if err != nil {
 		return err
 	}
@@ -84,15 +84,47 @@ func serve(cmd *cobra.Command, env environment) error {
 	return nil
 }
 
-// announce logs what the server runs with: an operator who reads the log of a start knows
-// which of the three sources of a setting counted.
-func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
-	for _, row := range server.Settings {
-		origin, ok := c.origins[row.Name]
-		if !ok {
-			continue
+// onOperatorCommands connects SHUTDOWN and CONFIG REWRITE. SHUTDOWN ends ctx, and save then says
+// whether to write a snapshot.
+func onOperatorCommands(ctx context.Context, srv *server.Server, file configFile, c *configuration, logger *slog.Logger) (_ context.Context, save *atomic.Uint32) {
+	ctx, stop := context.WithCancel(ctx)
+	save = new(atomic.Uint32)
+	srv.OnShutdown(func(option server.ShutdownSave) {
+		save.Store(uint32(option))
+		stop()
+	})
+	if file.path != "" {
+		srv.OnConfigRewrite(rewriteFile(file, c.origins, logger))
+	}
+	return ctx, save
+}
+
+// serveAndClose listens, and serves until ctx ends. The replicator is closed when all connections
+// are drained, and saves then. It may be nil.
+func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, save *atomic.Uint32, listening func()) error {
+	err := srv.Listen()
+	if err != nil {
+		err = listenError(err)
+		save.Store(uint32(server.SaveNever)) // nothing has changed
+	} else {
+		listening()
+		if r != nil {
+			r.Listening()
 		}
-		logger.Info("setting", "name", row.Name, "value", row.Show(&c.cfg), "from", origin)
+		err = srv.Serve(ctx)
+	}
+	if r == nil {
+		return err
+	}
+	return errors.Join(err, r.Close(server.ShutdownSave(save.Load())))
+}
+
+// announce logs the settings that are not at their defaults, each with the source that counted.
+func announce(logger *slog.Logger, c configuration, addrs []net.Addr) {
+	for _, row := range c.cfg.Settings() {
+		if origin, ok := c.origins[row.Name]; ok {
+			logger.Info("setting", "name", row.Name, "value", row.Show(), "from", origin)
+		}
 	}
 	if !c.cfg.ProtectedMode && c.cfg.RequirePass == "" && reachable(addrs) {
 		logger.Warn("anybody who can reach this port can use and flush the limits: no password is set and protected mode is off",
@@ -124,15 +156,14 @@ func listenError(err error) error {
 	return err
 }
 
-// signalEchoMax is how soon after the first a second signal is still the same one: Ctrl-C
-// goes to all processes of a terminal, and make, timeout and other parents pass theirs on,
-// so that one keystroke can come twice. Nobody presses twice within this.
+// signalEchoMax is how soon after the first signal a second one is an echo of it. Ctrl-C goes to
+// all processes of a terminal, and make, timeout and other parents pass theirs on as well, so one
+// keystroke can arrive twice. A person does not press twice within this time.
 const signalEchoMax = 150 * time.Millisecond
 
-// untilSignal is a context that the first SIGINT or SIGTERM ends. The second ends the
-// process, with the code that a shell gives to one that died of that signal. Handing the
-// second back to the system would not do: process 1 of a container does not die of signals
-// that it does not handle.
+// untilSignal is a context that the first SIGINT or SIGTERM ends. The second ends the process,
+// with the exit code that a shell gives for that signal. The signal's default action would not be
+// enough: process 1 of a container does not die of signals that it does not handle.
 func untilSignal(parent context.Context, logger *slog.Logger) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)

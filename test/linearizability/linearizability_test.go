@@ -4,6 +4,8 @@ import (
 	"flag"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "draw what the workers do from this `number`; 0 takes a new one")
@@ -35,7 +37,7 @@ const triesMax = 20
 // rounds is how many an episode has. With the race detector they take ten times as long, so
 // there are fewer, but still some of every phase.
 func rounds() int {
-	if raceEnabled {
+	if race.Enabled {
 		return 64
 	}
 	return 160
@@ -43,7 +45,7 @@ func rounds() int {
 
 // scaled is how often something is done: half as often where time is short.
 func scaled(times int) int {
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		return times / 2
 	}
 	return times

@@ -8,6 +8,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // noon is an ordinary instant in µs since the Unix epoch, in November 2023.
@@ -54,7 +55,7 @@ const phaseRounds = 4
 // large, so they are smaller then.
 func (s setting) phase(round int) phase {
 	p := s.phases[round/phaseRounds%len(s.phases)]
-	if raceEnabled {
+	if race.Enabled {
 		p.fillMax = min(p.fillMax, 6)
 	}
 	return p

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 var seed = flag.Uint64("seed", 0, "draw the random sequences from this `number`; 0 takes a new one")
@@ -100,7 +102,7 @@ func restAndReturn() (b []byte) {
 func TestLongSequences(t *testing.T) {
 	const steps = 50_000
 	sequences := 4
-	if testing.Short() || raceEnabled {
+	if testing.Short() || race.Enabled {
 		sequences = 1
 	}
 	first := *seed

@@ -15,8 +15,8 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/lua"
+	"github.com/rlserver/rlserver/test/harness"
 	"github.com/rlserver/rlserver/test/model"
-	"github.com/rlserver/rlserver/test/redistest"
 )
 
 var (
@@ -94,11 +94,11 @@ type pair struct {
 }
 
 func newPair(t *testing.T) *pair {
-	addr := redistest.Start(t)
-	p := &pair{redis: redistest.Client(t, addr)}
+	server := harness.StartRedis(t)
+	p := &pair{redis: server.Client()}
 	var err error
 	p.limiter, err = lua.New(lua.Options{
-		Mode: lua.Single, Addrs: []string{addr}, Prefix: "rl:", Pipelines: 1,
+		Mode: lua.Single, Addrs: []string{server.Addr()}, Prefix: "rl:", Pipelines: 1,
 		Tuning: lua.Tuning{Timeout: 20 * time.Second, OnFailure: lua.FailError, LocalShare: 1},
 		Logger: slog.New(slog.DiscardHandler),
 		Clock: func() int64 {

@@ -1,0 +1,351 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/stream"
+	"github.com/rlserver/rlserver/test/harness/race"
+)
+
+// A child process of these tests ends itself at a step of what it does.
+const (
+	crashScript = "RLSERVER_TEST_SCRIPT"
+	crashDir    = "RLSERVER_TEST_DIR"
+	crashAt     = "RLSERVER_TEST_CRASH_AT"
+	crashCode   = 42
+)
+
+// A script is what a child does. It says how many changes it has begun to make before each,
+// and how many must be found after a crash whenever that number rises.
+type script struct {
+	seed uint64
+	run  func(s *scriptRun)
+}
+
+type scriptRun struct {
+	*writer
+	dir string
+}
+
+func (s *scriptRun) say(what string, n int) {
+	if _, err := fmt.Fprintln(os.Stdout, what, n); err != nil {
+		os.Exit(1)
+	}
+}
+
+// step makes one change, and appends it.
+func (s *scriptRun) step(n int) {
+	for range n {
+		s.say("begun", s.done+1)
+		s.append(1)
+	}
+}
+
+// counted is step where what was appended is in force.
+func (s *scriptRun) counted(n int) {
+	for range n {
+		s.step(1)
+		s.say("kept", s.done)
+	}
+}
+
+// only changes what is in memory.
+func (s *scriptRun) only(n int) {
+	for range n {
+		s.say("begun", s.done+1)
+		_, s.at.Offset = s.change()
+	}
+}
+
+// replaced begins a log, and then all keys go and others come, as by a full sync.
+func (s *scriptRun) replaced() {
+	s.open()
+	s.begin()
+	s.counted(5)
+	s.at = stream.Position{ID: testID(2), Offset: 1 << 40}
+	for range scriptEra {
+		_, s.at.Offset = s.change()
+	}
+}
+
+// endRewritten waits until what was appended counts, and goes on to the end.
+func (s *scriptRun) endRewritten() {
+	waitForRewrite(s.t, s.d)
+	must(s.t, s.d.trouble())
+	s.say("kept", s.done)
+	s.counted(3)
+	must(s.t, s.d.Close())
+}
+
+func (s *scriptRun) open() {
+	s.d = mustOpen(s.t, s.dir)
+	s.d.SetPolicy(SyncAlways)
+}
+
+const scriptChanges = 60
+
+var crashScripts = map[string]script{
+	"rewrites": {31, func(s *scriptRun) {
+		s.open()
+		s.begin()
+		s.counted(8)
+		for range 2 {
+			must(s.t, s.d.rewrite(s.at, s.live.dump))
+			s.counted(4)
+			waitForRewrite(s.t, s.d)
+			s.counted(4)
+		}
+		must(s.t, s.d.continueLog(s.at))
+		s.counted(2)
+		must(s.t, s.d.Save(s.at, s.live.dump))
+		must(s.t, s.d.Close())
+		s.open()
+		s.begin()
+		s.counted(2)
+		must(s.t, s.d.Close())
+	}},
+	"off and on": {32, func(s *scriptRun) {
+		s.open()
+		s.begin()
+		s.counted(5)
+		must(s.t, s.d.stopLog())
+		s.only(3)
+		must(s.t, s.d.Save(s.at, s.live.dump))
+		s.say("kept", s.done)
+		s.only(3)
+		must(s.t, s.d.startLog(s.at, s.live.dump))
+		s.step(3)
+		waitForRewrite(s.t, s.d)
+		s.say("kept", s.done)
+		s.counted(2)
+		must(s.t, s.d.stopLog())
+		s.only(2)
+		must(s.t, s.d.Save(s.at, s.live.dump))
+		s.say("kept", s.done)
+		must(s.t, s.d.Close())
+		s.open()
+		s.live = newLive()
+		s.begin() // from the snapshot
+		s.counted(3)
+		must(s.t, s.d.Close())
+	}},
+	"a sync fails": {33, func(s *scriptRun) {
+		s.open()
+		s.begin()
+		s.counted(5)
+		s.d.syncFailed(s.d.current, errors.New("made up"))
+		must(s.t, s.d.rewrite(s.at, s.live.dump))
+		s.step(4)
+		s.endRewritten()
+	}},
+	"replaced": {34, func(s *scriptRun) {
+		s.replaced()
+		must(s.t, s.d.replaceLog(s.at, s.live.dump))
+		s.step(4)
+		s.endRewritten()
+	}},
+	"replaced, and taken over": {35, func(s *scriptRun) {
+		s.replaced()
+		written := make(chan struct{})
+		must(s.t, s.d.replaceLog(s.at, func(visit func(*engine.Change) error) error {
+			<-written
+			return s.live.dump(visit)
+		}))
+		s.step(3)
+		for id := 3; id < 5; id++ { // before the base is there
+			s.at.ID = testID(id)
+			must(s.t, s.d.continueLog(s.at))
+			s.step(3)
+		}
+		close(written)
+		s.endRewritten()
+	}},
+}
+
+// scriptEra is how many changes a full sync brings at once.
+const scriptEra = 6
+
+func (s script) history(name string) *history {
+	h := newHistory(s.seed, scriptChanges, "k")
+	if strings.HasPrefix(name, "replaced") { // the sixth change forgets all, and the keys after it have other names
+		h = newHistory(s.seed, 5, "old")
+		after := newHistory(s.seed+1, scriptChanges, "new")
+		h.changes = append(append(h.changes, h.changes[0]), after.changes...)
+		h.changes[5].Key = ""
+		h.states = append(h.states, after.states...)
+	}
+	return h
+}
+
+// TestCrashChild is the child, and nothing by itself.
+func TestCrashChild(t *testing.T) {
+	name := os.Getenv(crashScript)
+	if name == "" {
+		t.Skip("only in a child process")
+	}
+	at, err := strconv.ParseInt(os.Getenv(crashAt), 10, 64)
+	must(t, err)
+	var steps atomic.Int64
+	crashPoint = func(step string) {
+		if steps.Add(1) == at {
+			fmt.Fprintln(os.Stderr, "crash at:", step)
+			os.Exit(crashCode)
+		}
+	}
+	s := crashScripts[name]
+	s.run(&scriptRun{newWriter(t, nil, s.history(name)), os.Getenv(crashDir)})
+}
+
+// Whenever a process ends, what must be there is there: every key is in a state that it was
+// in after the last change that counted, and none is missing or of another time.
+func TestCrashAtEveryStep(t *testing.T) {
+	for name, s := range crashScripts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := s.history(name)
+			points := map[string]int{}
+			at := 1
+			for ; ; at++ {
+				if race.Enabled && at%5 != 0 && at > 10 {
+					continue
+				}
+				if crashOnce(t, name, h, at, points) {
+					break
+				}
+			}
+			if at < 50 {
+				t.Errorf("only %d steps", at)
+			}
+			t.Logf("%d steps: %v", at-1, points)
+		})
+	}
+}
+
+// crashOnce runs a child up to a step, and looks at what it left. It says whether the child
+// came to its end before.
+func crashOnce(t *testing.T, name string, h *history, at int, points map[string]int) (ended bool) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestCrashChild$")
+	cmd.Env = append(os.Environ(), crashScript+"="+name, crashDir+"="+dir, fmt.Sprint(crashAt, "=", at))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != crashCode) {
+		t.Fatalf("step %d: %v\n%s%s", at, err, out, stderr.String())
+	}
+	begun, kept := 0, 0
+	for line := range strings.Lines(string(out)) {
+		_, _ = fmt.Sscanf(line, "begun %d", &begun)
+		_, _ = fmt.Sscanf(line, "kept %d", &kept)
+	}
+	_, point, _ := strings.Cut(strings.TrimSpace(stderr.String()), "crash at: ")
+	points[point]++
+
+	if r, err := Check(dir); err != nil || r.Damaged() {
+		t.Fatalf("step %d (%s): check: %+v, %v", at, point, r, err)
+	}
+	got, loadedAt, err := loadDir(t, dir, true)
+	if err != nil {
+		t.Fatalf("step %d (%s): %v", at, point, err)
+	}
+	h.expectBetween(t, fmt.Sprintf("step %d (%s)", at, point), got, kept, begun)
+	// And it goes on from there, with nothing left behind.
+	d := mustOpen(t, dir)
+	again := oracle{}
+	_, _, err = d.Load(true, again.apply)
+	must(t, err)
+	if loadedAt.ID == "" {
+		loadedAt = stream.Position{ID: testID(1), Offset: 0}
+	}
+	must(t, d.continueLog(loadedAt))
+	left := names(t, dir)
+	for _, name := range strings.Fields(left) {
+		if _, _, log := parseName(name); strings.HasSuffix(name, temporary) || log && !strings.Contains(strings.Join(d.manifest.files(), " "), name) {
+			t.Fatalf("step %d (%s): left behind: %s", at, point, left)
+		}
+	}
+	must(t, d.Close())
+	if !again.equal(got) {
+		t.Fatalf("step %d (%s): another state the second time", at, point)
+	}
+	expect(t, dir, true, got, loadedAt)
+	return err == nil && exit == nil
+}
+
+// expectBetween wants every key in a state that it had after some number of changes, from
+// kept to begun. A base that was written while keys changed may be ahead with some of them.
+func (h *history) expectBetween(t *testing.T, what string, got oracle, kept, begun int) {
+	t.Helper()
+	if kept > begun {
+		t.Fatalf("%s: kept %d of %d", what, kept, begun)
+	}
+	keys := map[string]bool{}
+	for key := range got {
+		keys[key] = true
+	}
+	for _, state := range h.states[kept : begun+1] {
+		for key := range state {
+			keys[key] = true
+		}
+	}
+	for key := range keys {
+		found := false
+		for _, state := range h.states[kept : begun+1] {
+			want, ok := state[key]
+			have, has := got[key]
+			found = found || ok == has && (!ok || sameChange(want, have))
+		}
+		if !found {
+			t.Fatalf("%s: %s is %+v, which it never was from change %d to %d:\n%+v", what, key, got[key], kept, begun, states(h, key, kept, begun))
+		}
+	}
+	if _, eras := splitEras(got); eras > 1 {
+		t.Fatalf("%s: keys of before and after: %+v", what, got)
+	}
+}
+
+func states(h *history, key string, from, to int) (all []string) {
+	for i := from; i <= to; i++ {
+		all = append(all, fmt.Sprintf("%+v", h.states[i][key]))
+	}
+	return all
+}
+
+// splitEras counts the kinds of keys.
+func splitEras(o oracle) (map[string]bool, int) {
+	kinds := map[string]bool{}
+	for key := range o {
+		kinds[strings.TrimRight(key, "0123456789")] = true
+	}
+	return kinds, len(kinds)
+}
+
+// The scripts pass when nothing crashes, and their histories are what they say.
+func TestCrashScripts(t *testing.T) {
+	for name, s := range crashScripts {
+		h := s.history(name)
+		if len(h.states) != len(h.changes)+1 {
+			t.Fatalf("%s: %d states of %d changes", name, len(h.states), len(h.changes))
+		}
+		for i := range h.changes {
+			o := oracle{}
+			for k := range i + 1 {
+				_ = o.apply(&h.changes[k])
+			}
+			if !reflect.DeepEqual(len(o), len(h.states[i+1])) || !o.equal(h.states[i+1]) {
+				t.Fatalf("%s: state %d", name, i+1)
+			}
+		}
+	}
+}

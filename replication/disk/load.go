@@ -1,0 +1,128 @@
+package disk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// loadedState is the result of a load.
+type loadedState struct {
+	from     Source
+	log      loadedLog
+	manifest manifest // in force when it was read
+}
+
+// A Source is where a state was loaded from.
+type Source int
+
+// The sources of a state.
+const (
+	FromNothing Source = iota
+	FromLog
+	fromDump
+)
+
+// HasFiles says whether an earlier process has left something in a directory.
+func HasFiles(dir string) bool {
+	for _, name := range []string{dumpName, manifestName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Load hands the kept state to apply, record by record: that of the log, if
+// appendOnly and there is one, else that of the snapshot. It says which it was, and where in
+// the stream it ends. A torn tail of the log is cut. The change is good until apply
+// returns; an error of apply ends load.
+func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
+	d.files.Lock()
+	defer d.files.Unlock()
+	if !appendOnly {
+		return d.loadWithoutLog(apply)
+	}
+	if d.manifestErr != nil {
+		return FromNothing, at, d.manifestErr
+	}
+	younger, err := d.dumpIsYounger()
+	if err != nil {
+		return FromNothing, at, err
+	}
+	if d.manifest.empty() || younger {
+		return d.loadDump(apply)
+	}
+	l, torn, err := readLog(d.Dir, &d.manifest, apply)
+	if err != nil {
+		return FromNothing, at, err
+	}
+	if torn != nil {
+		if err := d.cutTail(torn, &l); err != nil {
+			return FromNothing, at, err
+		}
+	}
+	d.loaded = &loadedState{FromLog, l, d.manifest}
+	return FromLog, l.at, nil
+}
+
+// loadWithoutLog loads the snapshot. A log that is there ends here: what comes now is not
+// appended to it.
+func (d *Disk) loadWithoutLog(apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
+	from, at, err = d.loadDump(apply)
+	if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
+		err = d.markStopped()
+	}
+	return from, at, err
+}
+
+// dumpIsYounger says whether the log was stopped before the snapshot was made.
+func (d *Disk) dumpIsYounger() (bool, error) {
+	if d.manifest.stopped == 0 {
+		return false, nil
+	}
+	h, err := readHeader(d.path(dumpName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && h.created > d.manifest.stopped, err
+}
+
+func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
+	s, err := readFile(d.Dir, dumpName, true, apply)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.loaded = &loadedState{from: FromNothing, manifest: d.manifest}
+		return FromNothing, at, nil
+	case err != nil:
+		return FromNothing, at, err
+	}
+	at = stream.Position{ID: s.header.at.ID, Offset: s.end}
+	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}, manifest: d.manifest}
+	return fromDump, at, nil
+}
+
+// cutTail cuts the last increment behind its last complete frame.
+func (d *Disk) cutTail(torn *DamageError, l *loadedLog) error {
+	s := &l.increments[len(l.increments)-1].state
+	d.Logger.Warn("cut what a crash left of the last write", "file", d.path(torn.File), "offset", torn.Offset, "bytes", s.size-torn.Offset, "problem", torn.Problem)
+	f, err := os.OpenFile(d.path(torn.File), os.O_RDWR, 0)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	crashPoint("before the tail is cut")
+	if err := f.Truncate(torn.Offset); err != nil {
+		return diskError(err)
+	}
+	crashPoint("tail cut")
+	d.mu.Lock()
+	d.record.cutBytes = s.size - torn.Offset
+	d.mu.Unlock()
+	s.size = torn.Offset
+	return diskError(f.Sync())
+}

@@ -1,0 +1,55 @@
+package disk
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// BenchmarkLoad reads a base of a million keys: what is left to do for a restart is to put
+// them into the store.
+func BenchmarkLoad(b *testing.B) {
+	const keys = 1_000_000
+	dir := b.TempDir()
+	d := mustOpen(b, dir)
+	must(b, d.Save(stream.Position{ID: testID(1), Offset: 0}, func(visit func(*engine.Change) error) error {
+		for i := range keys {
+			if err := visit(&engine.Change{Key: fmt.Sprint("user:", 10_000_000+i), Algorithm: engine.TokenBucket, Rest: int64(i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	b.SetBytes(d.stats().dumpBytes)
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		if _, _, err := d.Load(false, func(*engine.Change) error { n++; return nil }); err != nil || n != keys {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+	must(b, d.Close())
+}
+
+// BenchmarkAppend appends a frame of one change.
+func BenchmarkAppend(b *testing.B) {
+	for name, policy := range map[string]Policy{"always": SyncAlways, "everysec": SyncEverySecond} {
+		b.Run(name, func(b *testing.B) {
+			w := newWriter(b, mustOpen(b, b.TempDir()), newHistory(1, 1, "k"))
+			w.d.SetPolicy(policy)
+			w.begin()
+			payload := stream.AppendChange(nil, &engine.Change{Key: "user:12345678", Algorithm: engine.TokenBucket, Rest: 1 << 60})
+			var buf []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = stream.AppendFrame(buf[:0], stream.FrameChanges, w.at.Offset, payload)
+				w.at.Offset += int64(len(payload))
+				must(b, w.d.append(buf, w.at.Offset))
+			}
+			must(b, w.d.Close())
+		})
+	}
+}

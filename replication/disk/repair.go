@@ -1,0 +1,154 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// copiesMax bounds how many copies of what was cut at one place of a file are kept.
+const copiesMax = 1000
+
+// errCopies is that there are copiesMax copies.
+var errCopies = errors.New("replication: too many copies of what was cut")
+
+// Repair cuts what Check reports, so that the rest can be read. It keeps a copy of each cut
+// beside the file, and reports what it found and did. If it is stopped midway it can be called
+// again. No server may be using the directory.
+func Repair(dir string) (*Report, error) {
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlockFile(lock) }() // the lock ends with the process at the latest
+	r, err := check(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.Cuts {
+		if err := r.keep(&r.Cuts[i]); err != nil {
+			return r, err
+		}
+	}
+	// All copies are on disk, with their names, before anything is cut.
+	if err := syncDir(dir); err != nil {
+		return r, err
+	}
+	for i := range r.Cuts {
+		if err := r.apply(&r.Cuts[i]); err != nil {
+			return r, err
+		}
+	}
+	if r.rewrite {
+		if err := r.keepManifest(); err != nil {
+			return r, err
+		}
+		if err := writeManifest(dir, &r.manifest); err != nil {
+			return r, err
+		}
+	}
+	return r, syncDir(dir)
+}
+
+// keep copies the bytes that are to be cut from a file. If all of the file goes, nothing is
+// copied here: apply gives the file another name.
+func (r *Report) keep(c *Cut) error {
+	if c.Bytes == 0 {
+		return nil
+	}
+	name, err := freeName(r.Dir, fmt.Sprintf("%s.cut-from-%d", c.File, c.Offset))
+	if err != nil {
+		return err
+	}
+	c.Copy = name
+	if c.Offset == 0 {
+		return nil
+	}
+	in, err := os.Open(filepath.Join(r.Dir, c.File))
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(filepath.Join(r.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePermissions)
+	if err != nil {
+		return diskError(err)
+	}
+	_, err = io.Copy(out, io.NewSectionReader(in, c.Offset, c.Bytes))
+	if err == nil {
+		err = syncFile(out)
+	}
+	if failed := out.Close(); err == nil {
+		err = failed
+	}
+	return diskError(err)
+}
+
+// freeName is a name in the directory that no file has.
+func freeName(dir, name string) (string, error) {
+	for i := range copiesMax {
+		free := name
+		if i > 0 {
+			free = fmt.Sprintf("%s.%d", name, i+1)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, free)); errors.Is(err, fs.ErrNotExist) {
+			return free, nil
+		} else if err != nil {
+			return "", diskError(err)
+		}
+	}
+	return "", fmt.Errorf("%w: %s", errCopies, filepath.Join(dir, name))
+}
+
+// apply cuts. A snapshot that was cut ends with the number of records that it has left.
+func (r *Report) apply(c *Cut) error {
+	path := filepath.Join(r.Dir, c.File)
+	if c.Offset == 0 {
+		if c.Copy == "" { // the file is not there, or has nothing to keep
+			return removeFile(path)
+		}
+		return diskError(os.Rename(path, filepath.Join(r.Dir, c.Copy)))
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	h, err := readHeader(path)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(c.Offset); err != nil {
+		return diskError(err)
+	}
+	if c.end >= 0 {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(c.end))
+		if _, err := f.WriteAt(stream.AppendFrame(nil, stream.FrameEnd, h.at.Offset, n[:]), c.Offset); err != nil {
+			return diskError(err)
+		}
+	}
+	return diskError(f.Sync())
+}
+
+// keepManifest copies the manifest that is to be replaced, if there is one.
+func (r *Report) keepManifest() error {
+	path := filepath.Join(r.Dir, manifestName)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return diskError(err)
+	}
+	name, err := freeName(r.Dir, manifestName+".replaced")
+	if err != nil {
+		return err
+	}
+	return diskError(os.WriteFile(filepath.Join(r.Dir, name), b, filePermissions))
+}

@@ -1,0 +1,116 @@
+package disk
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// snapshotSyncBytes is how much of a snapshot is written between two syncs. A single sync at
+// the end would be long, and those of the log would wait behind it.
+const snapshotSyncBytes = 32 << 20
+
+// errAbandoned is that a snapshot is not wanted any more.
+var errAbandoned = errors.New("replication: the snapshot was abandoned")
+
+// writeSnapshot writes a dump to a new file and syncs it; the caller syncs the directory. The
+// states may be younger than at: the changes in between are in the stream behind at, and when
+// they are applied again each key ends in the same state. wanted is called now and then, and the
+// writing ends when it is false; nil is always wanted. After an error the file is gone.
+func writeSnapshot(path string, at stream.Position, created int64, dump stream.Dumper, wanted func() bool) (bytes int64, err error) {
+	f, err := createFile(path, fileHeader{fileSnapshot, at, created})
+	if err != nil {
+		return 0, err
+	}
+	bytes = fileHeaderBytes
+	unsynced := int64(0)
+	p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(frames []byte, _ int64) error {
+		if wanted != nil && !wanted() {
+			return errAbandoned
+		}
+		n, err := f.Write(frames)
+		bytes += int64(n)
+		if unsynced += int64(n); err == nil && unsynced >= snapshotSyncBytes {
+			unsynced = 0
+			return syncFile(f)
+		}
+		crashPoint("snapshot written in part")
+		return diskError(err)
+	})
+	if err = dump(p.Add); err == nil {
+		err = p.End()
+	}
+	crashPoint("snapshot written")
+	if err == nil {
+		err = syncFile(f)
+	}
+	crashPoint("snapshot synced")
+	if failed := f.Close(); err == nil {
+		err = diskError(failed)
+	}
+	if err != nil {
+		return 0, errors.Join(err, diskError(os.Remove(path)))
+	}
+	return bytes, nil
+}
+
+// IsSaving says whether a snapshot is being written.
+func (d *Disk) IsSaving() bool { return d.stats().saving }
+
+// LastSave is when dump.rls was made, in seconds since the Unix epoch; 0: never.
+func (d *Disk) LastSave() int64 { return d.stats().saved }
+
+// Save writes dump.rls, and returns when it is on disk.
+func (d *Disk) Save(at stream.Position, dump stream.Dumper) error {
+	d.mu.Lock()
+	if d.record.saving {
+		d.mu.Unlock()
+		return ErrAlreadyRunning
+	}
+	d.record.saving = true
+	d.mu.Unlock()
+	started, path := d.Now(), d.path(dumpName)
+	bytes, err := writeSnapshot(path+temporary, at, started, dump, nil)
+	if err == nil {
+		err = putInPlace(path+temporary, path)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record.saving, d.record.saveErr = false, err
+	d.record.saveSeconds = (d.Now() - started) / 1_000_000
+	if err == nil {
+		d.record.saved, d.record.dumpBytes = d.Now()/1_000_000, bytes
+	}
+	return err
+}
+
+// linkOrCopy gives a file that is on disk a second name, or makes a second file where the
+// file system has no such names. The name is not on disk yet.
+func linkOrCopy(from, to string) error {
+	if err := os.Link(from, to); err == nil {
+		crashPoint("linked")
+		return nil
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
+	if err != nil {
+		return diskError(err)
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = syncFile(out)
+	}
+	if failed := out.Close(); err == nil {
+		err = failed
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(to))
+	}
+	return diskError(err)
+}

@@ -1,0 +1,154 @@
+package disk
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// dumpStore walks a store in small steps.
+func dumpStore(s *engine.Store, now int64) stream.Dumper {
+	return func(visit func(*engine.Change) error) error {
+		for cursor := uint64(0); ; {
+			var failed error
+			cursor = s.Dump(cursor, 100, now, func(c *engine.Change) {
+				if failed == nil {
+					failed = visit(c)
+				}
+			})
+			if failed != nil || cursor == 0 {
+				return failed
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// A real store that is asked from several goroutines comes back as it was, through rewrites
+// that run meanwhile.
+func TestStoreComesBack(t *testing.T) {
+	const keys, workers, asks, rewrites = 2000, 3, 50_000, 5
+	dir := t.TempDir()
+	store, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	limit, err := engine.NewLimit(1000, time.Hour, 1000)
+	must(t, err)
+	start := time.Now().UnixMicro()
+	var clock atomic.Int64
+	clock.Store(start)
+	store.Track(true)
+
+	d := mustOpen(t, dir)
+	_, _, err = d.Load(true, func(*engine.Change) error { return nil })
+	must(t, err)
+	at := stream.Position{ID: testID(5), Offset: 0}
+	must(t, d.continueLog(at))
+
+	var asking sync.WaitGroup
+	for worker := range workers {
+		asking.Go(func() {
+			random := rand.New(rand.NewPCG(71, uint64(worker)))
+			for range asks {
+				key := random.IntN(keys)
+				a := engine.Algorithm(1 + key%3)
+				op := engine.OpCheck
+				if random.IntN(10) == 0 {
+					op = engine.OpRefund
+				}
+				var decision engine.Decision
+				name := fmt.Sprint("user:", key)
+				if random.IntN(200) == 0 {
+					store.Reset(name, clock.Add(1))
+				} else if err := store.Ask(op, name, a, &limit, 1+random.Int64N(3), clock.Add(1), &decision); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	p := stream.NewPacker(stream.FrameChanges, 0, func(frames []byte, end int64) error {
+		at.Offset = end
+		return d.append(frames, end)
+	})
+	drain := func() {
+		var failed error
+		store.Drain(func(c *engine.Change) {
+			if failed == nil {
+				failed = p.Add(c)
+			}
+		})
+		must(t, failed)
+		must(t, p.Flush())
+	}
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		asking.Wait()
+	}()
+	begun := 0
+	for round, over := 0, false; !over || begun < rewrites; round++ {
+		drain()
+		if round%30 == 10 && begun < rewrites {
+			waitForRewrite(t, d)
+			must(t, d.rewrite(at, dumpStore(store, start)))
+			begun++
+		}
+		select {
+		case <-asked:
+			over = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+	drain()
+	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != rewrites {
+		t.Errorf("%+v", s)
+	}
+	must(t, d.Close())
+
+	want := oracle{}
+	must(t, dumpStore(store, start)(want.apply))
+	back, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	d = mustOpen(t, dir)
+	loader := back.Load()
+	_, loadedAt, err := d.Load(true, func(c *engine.Change) error { return loader.Apply(c, start) })
+	must(t, err)
+	loader.Done()
+	must(t, d.Close())
+	got := oracle{}
+	must(t, dumpStore(back, start)(got.apply))
+	if loadedAt != at || len(want) < keys/2 {
+		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, at)
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d keys, want %d", len(got), len(want))
+	}
+	for key, c := range want {
+		if !sameUnits(got[key], c) {
+			t.Fatalf("%s is\n%+v\nwant\n%+v", key, got[key], c)
+		}
+	}
+}
+
+// sameUnits says whether two states decide the same. Units of one instant may be told as one
+// entry or several.
+func sameUnits(a, b engine.Change) bool {
+	if !a.Algorithm.KeepsLog() || a.Algorithm != b.Algorithm {
+		return sameChange(a, b)
+	}
+	merged := func(c engine.Change) map[int64]int64 {
+		m := map[int64]int64{}
+		for _, e := range c.Log.Entries {
+			m[e.At] += e.Units
+		}
+		return m
+	}
+	return a.Log.Period == b.Log.Period && fmt.Sprint(merged(a)) == fmt.Sprint(merged(b))
+}

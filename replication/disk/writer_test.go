@@ -1,0 +1,126 @@
+package disk
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// What tests of the disk share: to open one, to write a history to it, and to look at what is
+// there afterwards.
+
+func testOptions(dir string) Options {
+	return Options{Dir: dir, Fsync: SyncNo, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() int64 { return time.Now().UnixMicro() }}
+}
+
+func mustOpen(t testing.TB, dir string) *Disk {
+	t.Helper()
+	d, err := Open(testOptions(dir))
+	must(t, err)
+	return d
+}
+
+// loadDir opens a directory, loads, and closes it.
+func loadDir(t testing.TB, dir string, appendOnly bool) (o oracle, at stream.Position, err error) {
+	t.Helper()
+	d, err := Open(testOptions(dir))
+	if err != nil {
+		return nil, at, err
+	}
+	o = oracle{}
+	_, at, err = d.Load(appendOnly, o.apply)
+	must(t, d.Close())
+	return o, at, err
+}
+
+// A writer appends a history to a disk.
+type writer struct {
+	t    testing.TB
+	d    *Disk
+	h    *history
+	done int // changes that were made
+	at   stream.Position
+	live *live
+}
+
+func newWriter(t testing.TB, d *Disk, h *history) *writer {
+	return &writer{t: t, d: d, h: h, at: stream.Position{ID: testID(1), Offset: 0}, live: newLive()}
+}
+
+// change changes the state and returns the frame that tells of it.
+func (w *writer) change() (frame []byte, end int64) {
+	_ = w.live.apply(&w.h.changes[w.done])
+	frame, end = w.h.frame(w.done, w.at.Offset)
+	w.done++
+	return frame, end
+}
+
+func (w *writer) append(n int) {
+	w.t.Helper()
+	for range n {
+		frame, end := w.change()
+		must(w.t, w.d.append(frame, end))
+		w.at.Offset = end
+	}
+}
+
+// begin loads what is there, which may be nothing, and turns the log on.
+func (w *writer) begin() {
+	w.t.Helper()
+	_, at, err := w.d.Load(true, w.live.apply)
+	must(w.t, err)
+	if at.ID != "" && at != w.at {
+		w.t.Fatalf("loaded up to %v, want %v", at, w.at)
+	}
+	must(w.t, w.d.continueLog(w.at))
+}
+
+func waitForRewrite(t testing.TB, d *Disk) diskStats {
+	t.Helper()
+	waitUntil(t, func() bool { return !d.stats().rewriting })
+	return d.stats()
+}
+
+func expect(t testing.TB, dir string, appendOnly bool, want oracle, at stream.Position) {
+	t.Helper()
+	got, gotAt, err := loadDir(t, dir, appendOnly)
+	must(t, err)
+	if !got.equal(want) {
+		t.Fatalf("loaded\n%+v\nwant\n%+v", got, want)
+	}
+	if gotAt != at {
+		t.Fatalf("loaded up to %v, want %v", gotAt, at)
+	}
+}
+
+func names(t testing.TB, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+func copyDir(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+// waitUntil returns when something is so. If it never is, the test binary's timeout ends the
+// test: how long it takes on a busy machine decides nothing.
+func waitUntil(t testing.TB, is func() bool) {
+	t.Helper()
+	for !is() {
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -1,0 +1,127 @@
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// handshakeLineMax bounds a line of a primary's answers, in bytes.
+const handshakeLineMax = 1024
+
+// A primaryConn is a connection to a primary. Reading and writing end with the timeout.
+type primaryConn struct {
+	net.Conn
+	link *Replica
+	acks time.Time // when something was last acknowledged
+}
+
+func (p *primaryConn) Read(b []byte) (int, error) {
+	_ = p.SetReadDeadline(time.Now().Add(p.link.Tuning().Timeout)) // Read fails if this does
+	n, err := p.Conn.Read(b)
+	if n > 0 {
+		p.link.heard.Store(time.Now().UnixMilli())
+	}
+	return n, err
+}
+
+func (p *primaryConn) Write(b []byte) (int, error) {
+	_ = p.SetWriteDeadline(time.Now().Add(p.link.Tuning().Timeout))
+	return p.Conn.Write(b)
+}
+
+// acknowledge tells the primary up to where this server has the stream.
+func (p *primaryConn) acknowledge(offset int64) error {
+	var word [8]byte
+	binary.LittleEndian.PutUint64(word[:], uint64(offset))
+	p.acks = time.Now()
+	_, err := p.Write(word[:])
+	return err
+}
+
+// ask sends a command and returns the line that answers it.
+func (p *primaryConn) ask(words ...string) (string, error) {
+	b := fmt.Appendf(nil, "*%d\r\n", len(words))
+	for _, w := range words {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(w), w)
+	}
+	if _, err := p.Write(b); err != nil {
+		return "", err
+	}
+	line := make([]byte, 0, 64)
+	for !strings.HasSuffix(string(line), "\r\n") {
+		if len(line) == handshakeLineMax {
+			return "", errNoPrimary
+		}
+		// A byte at a time, so that nothing of what follows is read.
+		var one [1]byte
+		if _, err := io.ReadFull(p, one[:]); err != nil {
+			return "", err
+		}
+		line = append(line, one[0])
+	}
+	answer := strings.TrimSpace(string(line))
+	if strings.HasPrefix(answer, "+") {
+		return answer[1:], nil
+	}
+	if strings.HasPrefix(answer, "-") {
+		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], answer[1:])
+	}
+	return "", errNoPrimary
+}
+
+// errNoPrimary is that what answers is no primary of rlserver.
+var errNoPrimary = errors.New("replication: what listens there does not answer as an rlserver does")
+
+// greet introduces this server, and asks for the stream.
+func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err error) {
+	t := l.Tuning()
+	if t.Password != "" {
+		words := []string{"AUTH", t.Password}
+		if t.User != "" {
+			words = []string{"AUTH", t.User, t.Password}
+		}
+		if _, err := p.ask(words...); err != nil {
+			return at, false, err
+		}
+	}
+	port := t.AnnouncePort
+	if port == 0 {
+		port = l.ListenPort()
+	}
+	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(port)}
+	if t.AnnounceIP != "" {
+		introduction = append(introduction, "ip-address", t.AnnounceIP)
+	}
+	if _, err := p.ask(introduction...); err != nil {
+		return at, false, err
+	}
+	wanted := stream.Position{ID: "?", Offset: -1}
+	if l.continued {
+		l.feed.Lock()
+		wanted = l.feed.Place()
+		l.feed.Unlock()
+	}
+	answer, err := p.ask("RL.SYNC", strconv.Itoa(SyncVersion), wanted.ID, strconv.FormatInt(wanted.Offset, 10))
+	if err != nil {
+		return at, false, err
+	}
+	var word string
+	if n, err := fmt.Sscanf(answer, "%s %s %d", &word, &at.ID, &at.Offset); err != nil || n != 3 || len(at.ID) != stream.IDBytes || at.Offset < 0 {
+		return at, false, errNoPrimary
+	}
+	switch {
+	case word == "FULLSYNC":
+		return at, true, nil
+	case word == "CONTINUE" && l.continued && at.Offset == wanted.Offset:
+		return at, false, nil
+	}
+	return at, false, errNoPrimary
+}

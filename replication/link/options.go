@@ -1,0 +1,39 @@
+package link
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// Options are what both sides of a link are made of.
+type Options struct {
+	Feed   *stream.Feed
+	Logger *slog.Logger
+	// Tuning tells the settings of the moment.
+	Tuning func() Tuning
+	// Dial connects to a primary.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// ListenPort is where this server listens, for a primary to tell others. It is called
+	// when Listening is closed. No link to a primary comes up before.
+	ListenPort func() int
+	Listening  <-chan struct{}
+}
+
+// Tuning is what can be changed while links are up.
+type Tuning struct {
+	User, Password string // for a primary
+	AnnounceIP     string
+	AnnouncePort   int
+	Timeout        time.Duration
+}
+
+// SyncVersion is the version of what is spoken between primary and replica.
+const SyncVersion = 1
+
+// pingInterval is how often a replica hears of a primary that has nothing to tell, and
+// acknowledges that: well below a second, the least that min-replicas-max-lag can be.
+const pingInterval = 300 * time.Millisecond

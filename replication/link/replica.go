@@ -1,0 +1,244 @@
+package link
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/stream"
+)
+
+// A State is what ROLE tells of a link to a primary.
+type State int32
+
+// The states of a link, in the order in which it comes up.
+const (
+	stateConnect State = iota // waiting to connect
+	stateConnecting
+	stateSync
+	stateConnected
+)
+
+func (s State) String() string {
+	return [...]string{"connect", "connecting", "sync", "connected"}[s]
+}
+
+// reconnectPause is the wait between two tries to connect.
+const reconnectPause = time.Second
+
+// dialTimeoutMax bounds how long a connection may take to come up.
+const dialTimeoutMax = 5 * time.Second
+
+// A Replica is the replica's side of a link. It connects, asks to go on where this server is in
+// a history or else for everything, and applies what comes. While everything comes it is loaded
+// beside the store, and the old state stays until the new one is complete.
+type Replica struct {
+	Options
+	Host string
+	Port int
+
+	feed *stream.Feed
+	// continued says that the store's state is that of the feed's position. The link's own
+	// goroutine has it while it runs.
+	continued bool
+	ctx       context.Context
+	cancel    context.CancelFunc
+	done      chan struct{}
+
+	status   atomic.Int32 // a LinkState
+	heard    atomic.Int64 // when the primary was heard of, ms since the Unix epoch
+	down     atomic.Int64 // since when the link is down, likewise
+	complain string       // what was last logged
+}
+
+// Follow keeps a link to a primary up until End, or until the context ends. continued says that
+// the store's state is that of the feed's position.
+func Follow(ended context.Context, o Options, host string, port int, continued bool) *Replica {
+	l := &Replica{Options: o, Host: host, Port: port, feed: o.Feed, continued: continued, done: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(ended)
+	l.down.Store(time.Now().UnixMilli())
+	go l.run()
+	return l
+}
+
+// End ends the link, and waits until it touches nothing any more. It says whether the store's
+// state is that of the feed's position.
+func (l *Replica) End() (continued bool) {
+	l.cancel()
+	<-l.done
+	return l.continued
+}
+
+// State tells how far the link is.
+func (l *Replica) State() State { return State(l.status.Load()) }
+
+// IsUp says whether the link is up and the full sync, if there was one, is done.
+func (l *Replica) IsUp() bool { return l.State() == stateConnected }
+
+// Addr is the primary's address.
+func (l *Replica) Addr() string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
+
+// Info tells what INFO shows of the link, by Redis's names.
+func (l *Replica) Info(add func(name string, value any)) {
+	up, now, offset := l.IsUp(), time.Now().UnixMilli(), l.feed.Offset()
+	status, sinceHeard, syncing := "down", int64(-1), 0
+	if up {
+		status, sinceHeard = "up", max(now-l.heard.Load(), 0)/1000
+	}
+	if l.State() == stateSync {
+		syncing = 1
+	}
+	add("master_host", l.Host)
+	add("master_port", l.Port)
+	add("master_link_status", status)
+	add("master_last_io_seconds_ago", sinceHeard)
+	add("master_sync_in_progress", syncing)
+	add("slave_read_repl_offset", offset)
+	add("slave_repl_offset", offset)
+	if !up {
+		add("master_link_down_since_seconds", max(now-l.down.Load(), 0)/1000)
+	}
+}
+
+// run keeps the link up, once the server can say where it listens.
+func (l *Replica) run() {
+	defer close(l.done)
+	select {
+	case <-l.ctx.Done():
+		return
+	case <-l.Listening:
+	}
+	for {
+		err := l.follow()
+		l.status.Store(int32(stateConnect))
+		if l.ctx.Err() != nil {
+			return
+		}
+		l.complainOf(err)
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-time.After(reconnectPause):
+		}
+	}
+}
+
+// complainOf logs why there is no link, once for each reason.
+func (l *Replica) complainOf(err error) {
+	if text := err.Error(); text != l.complain {
+		l.complain = text
+		l.Logger.Warn("no link to the primary", "primary", l.Addr(), "error", err, "retry_in", reconnectPause)
+	}
+}
+
+// follow connects, and applies what comes until the link is down.
+func (l *Replica) follow() error {
+	l.status.Store(int32(stateConnecting))
+	ctx, cancel := context.WithTimeout(l.ctx, min(l.Tuning().Timeout, dialTimeoutMax))
+	defer cancel()
+	conn, err := l.Dial(ctx, l.Addr())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(l.ctx, func() { _ = conn.Close() })()
+	p := &primaryConn{Conn: conn, link: l}
+	at, full, err := l.greet(p)
+	if err != nil {
+		return err
+	}
+	defer func() { l.down.Store(time.Now().UnixMilli()) }()
+	frames := stream.NewFrameReader(p)
+	if full {
+		l.status.Store(int32(stateSync))
+		l.Logger.Info("full sync from the primary", "primary", l.Addr(), "history", at.ID, "offset", at.Offset)
+		if at.Offset, err = l.loadAll(p, frames, at); err != nil {
+			return err
+		}
+	} else {
+		l.feed.Rename(at.ID)
+	}
+	l.status.Store(int32(stateConnected))
+	l.complain = ""
+	l.Logger.Info("link to the primary is up", "primary", l.Addr(), "history", at.ID, "full_sync", full)
+	return l.apply(p, frames, at.Offset)
+}
+
+// loadAll loads the primary's state beside the store's, and puts it in place when it is
+// complete. It returns the offset of that state.
+func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.Position) (offset int64, err error) {
+	started := time.Now()
+	loader := l.feed.Load()
+	loaded := uint64(0)
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			return 0, err
+		}
+		switch f.Kind {
+		case stream.FrameSnapshot, stream.FrameChanges:
+			if f.Kind == stream.FrameChanges && f.Offset != at.Offset {
+				return 0, fmt.Errorf("%w: frames at %d, expected at %d", stream.ErrGap, f.Offset, at.Offset)
+			}
+			stale := l.feed.StaleAt()
+			err := stream.ReadChanges(f.Payload, func(c *engine.Change) error {
+				if f.Kind == stream.FrameSnapshot {
+					loaded++
+				}
+				return loader.Apply(c, stale)
+			})
+			if err != nil {
+				return 0, err
+			}
+			at.Offset = max(at.Offset, f.End())
+		case stream.FrameEnd:
+			if len(f.Payload) != 8 || binary.LittleEndian.Uint64(f.Payload) != loaded {
+				return 0, fmt.Errorf("%w: a snapshot that lacks keys", stream.ErrFrame)
+			}
+			l.continued = false // until the feed knows
+			l.feed.Install(loader, at)
+			l.continued = true
+			l.Logger.Info("full sync done", "primary", l.Addr(), "keys", loaded, "took", time.Since(started).Round(time.Millisecond))
+			return at.Offset, p.acknowledge(at.Offset)
+		case stream.FramePing, stream.FrameKindEnd:
+		}
+		if time.Since(p.acks) > pingInterval { // it is still here, and has nothing yet
+			if err := p.acknowledge(0); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// apply applies the stream from an offset on.
+func (l *Replica) apply(p *primaryConn, frames *stream.FrameReader, offset int64) error {
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			return err
+		}
+		switch {
+		case f.Kind == stream.FramePing:
+		case f.Kind != stream.FrameChanges || f.Offset != offset:
+			l.continued = false
+			return fmt.Errorf("%w: %v at %d, expected changes at %d", stream.ErrGap, f.Kind, f.Offset, offset)
+		default:
+			l.continued = false // while only a part is applied
+			if err := l.feed.Apply(f); err != nil {
+				return err
+			}
+			l.continued = true
+			offset = f.End()
+		}
+		if !frames.Buffered() {
+			if err := p.acknowledge(offset); err != nil {
+				return err
+			}
+		}
+	}
+}

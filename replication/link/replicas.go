@@ -1,0 +1,229 @@
+package link
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// A servedReplica is a replica that is being served.
+type servedReplica struct {
+	SyncRequest
+	gone  chan struct{} // closed when nothing can be read any more
+	place atomic.Int64  // up to where the stream was sent to it
+	// offered is up to where it may have the stream: what is being sent can be acknowledged
+	// before Write has returned.
+	offered atomic.Int64
+	acked   atomic.Int64 // up to where it has the stream
+	heard   atomic.Int64 // when it was heard of, ms since the Unix epoch
+	online  atomic.Bool  // the full sync is done, or there was none
+}
+
+// end closes the connection in the background: over TLS there is a last word to say, for which
+// a replica that reads nothing has five seconds.
+func (r *servedReplica) end() { go func() { _ = r.Conn.Close() }() }
+
+func (r *servedReplica) name() string { return net.JoinHostPort(r.IP, fmt.Sprint(r.Port)) }
+
+// lag is how long nothing was heard of the replica, in seconds.
+func (r *servedReplica) lag() int64 { return max(time.Now().UnixMilli()-r.heard.Load(), 0) / 1000 }
+
+// listen reads what the replica acknowledges.
+func (r *servedReplica) listen(p *Primary) {
+	defer close(r.gone)
+	defer func() { _ = r.Conn.Close() }()
+	var word [8]byte
+	for {
+		if _, err := io.ReadFull(r.Conn, word[:]); err != nil {
+			return
+		}
+		r.heard.Store(time.Now().UnixMilli())
+		offset := int64(binary.LittleEndian.Uint64(word[:]))
+		if offset > r.offered.Load() {
+			return // it cannot have what it was not sent
+		}
+		if offset > r.acked.Load() {
+			r.acked.Store(offset)
+		}
+		p.mu.Lock()
+		p.signal()
+		p.mu.Unlock()
+	}
+}
+
+// Count is how many replicas are being served.
+func (p *Primary) Count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list)
+}
+
+func (p *Primary) all() []*servedReplica {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*servedReplica(nil), p.list...)
+}
+
+// add is false when no more replicas are served.
+func (p *Primary) add(r *servedReplica) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.list = append(p.list, r)
+	}
+	return !p.closed
+}
+
+func (p *Primary) remove(r *servedReplica) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.list {
+		if p.list[i] == r {
+			p.list = append(p.list[:i:i], p.list[i+1:]...)
+			break
+		}
+	}
+	p.signal()
+}
+
+// signal wakes those that wait for replicas. mu is held.
+func (p *Primary) signal() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// Close ends all links and serves no more. It returns when no Wait is under way, so the
+// context must have ended.
+func (p *Primary) Close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, r := range p.list {
+		r.end()
+	}
+	p.mu.Unlock()
+	p.waits.Wait()
+}
+
+// DropAll ends all links. The replicas connect again, and learn what this server is then.
+func (p *Primary) DropAll() {
+	for _, r := range p.all() {
+		r.end()
+	}
+}
+
+// Good is how many replicas have been heard of within a span.
+func (p *Primary) Good(within time.Duration) (n int) {
+	since := time.Now().Add(-within).UnixMilli()
+	for _, r := range p.all() {
+		if r.online.Load() && r.heard.Load() >= since {
+			n++
+		}
+	}
+	return n
+}
+
+// Each visits the replicas: where each listens, and up to where it has acknowledged the stream.
+func (p *Primary) Each(visit func(ip string, port int, offset int64)) {
+	for _, r := range p.all() {
+		visit(r.IP, r.Port, r.acked.Load())
+	}
+}
+
+// acknowledged is how many replicas have the stream up to an offset, and a channel that tells
+// when to look again.
+func (p *Primary) acknowledged(offset int64) (n int, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.list {
+		if r.online.Load() && r.acked.Load() >= offset {
+			n++
+		}
+	}
+	return n, p.changed
+}
+
+// Await waits until all replicas have all changes so far, or a span is over.
+func (p *Primary) Await(most time.Duration) {
+	offset, over := p.feed.Drained(), time.After(most)
+	for {
+		n, changed := p.acknowledged(offset)
+		if n >= p.Count() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-over:
+			return
+		}
+	}
+}
+
+// Wait calls done with how many replicas have all changes that were made before: when there
+// are so many, or after the timeout, which is none if it is 0, or when it is abandoned.
+func (p *Primary) Wait(count int, timeout time.Duration, done func(acknowledged int)) (abandon func()) {
+	wanted, abandon := context.WithCancel(p.ended)
+	p.waits.Go(func() {
+		defer abandon()
+		offset := p.feed.Drained()
+		var over <-chan time.Time
+		if timeout > 0 {
+			over = time.After(timeout)
+		}
+		for {
+			acknowledged, changed := p.acknowledged(offset)
+			if acknowledged < count {
+				select {
+				case <-changed:
+					continue
+				case <-over:
+				case <-wanted.Done():
+				}
+				acknowledged, _ = p.acknowledged(offset)
+			}
+			done(acknowledged)
+			return
+		}
+	})
+	return abandon
+}
+
+// CutOff ends links with replicas that were not heard of within the timeout, or have lost
+// their place.
+func (p *Primary) CutOff() {
+	timeout := p.Tuning().Timeout
+	since := time.Now().Add(-timeout).UnixMilli()
+	for _, r := range p.all() {
+		switch {
+		case !p.feed.Holds(r.place.Load()):
+			p.Logger.Warn("replica cut off: it takes changes more slowly than they come, and the backlog has gone past it",
+				"replica", r.name(), "remedy", "raise repl-backlog-size")
+		case r.heard.Load() < since:
+			p.Logger.Warn("replica cut off: nothing was heard of it", "replica", r.name(), "for", timeout)
+		default:
+			continue
+		}
+		r.end()
+	}
+}
+
+// Info tells what INFO shows of each replica.
+func (p *Primary) Info(add func(name string, value any)) {
+	for i, r := range p.all() {
+		state := "send_bulk"
+		if r.online.Load() {
+			state = "online"
+		}
+		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.IP, r.Port, state, r.acked.Load(), r.lag()))
+	}
+}
+
+// InfoSyncs tells how replicas were answered.
+func (p *Primary) InfoSyncs(add func(name string, value any)) {
+	add("sync_full", p.full.Load())
+	add("sync_partial_ok", p.partial.Load())
+	add("sync_partial_err", p.refused.Load())
+}

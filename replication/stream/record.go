@@ -1,0 +1,298 @@
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// A payload of changes is records, one behind the other:
+//
+//	word    1 | algorithm u8 | key | rest i64
+//	log     2 | algorithm u8 | key | period uvarint | oldest i64 | entries
+//	suffix  3 | algorithm u8 | key | period uvarint | oldest i64 | from varint, since oldest | entries
+//	gone    4 | key
+//	flush   5
+//
+//	key      its length uvarint, its bytes
+//	entries  their number uvarint, and of each:
+//	         at: varint since oldest of the first, uvarint since the one before of others
+//	         units: uvarint
+//
+// Instants of words are ns and those of logs µs since the Unix epoch, periods are ns. A log is
+// all that is known of it; a suffix replaces the entries at and after from. Instants that
+// stand alone are whole, because a varint of today's takes nine bytes where eight do.
+const (
+	recordWord   = 1
+	recordLog    = 2
+	recordSuffix = 3
+	recordGone   = 4
+	recordFlush  = 5
+)
+
+const (
+	// entryBytesMin is the least that an entry of a log takes.
+	entryBytesMin = 2
+)
+
+// ErrRecord is what a record that cannot be right is refused with.
+var ErrRecord = errors.New("replication: bad record")
+
+// ErrNewer is what is refused that a later version of this program may know.
+var ErrNewer = errors.New("replication: not known to this version of rlserver")
+
+// AppendChange appends the record of c to b. A log of more than entriesPerRecord entries has
+// to be split before: see packer.
+func AppendChange(b []byte, c *engine.Change) []byte {
+	switch {
+	case c.Key == "":
+		return append(b, recordFlush)
+	case c.Algorithm == 0:
+		return appendKey(append(b, recordGone), c.Key)
+	case !c.Algorithm.KeepsLog():
+		b = appendKey(append(b, recordWord, byte(c.Algorithm)), c.Key)
+		return binary.LittleEndian.AppendUint64(b, uint64(c.Rest))
+	}
+	return appendLog(b, c, c.Log.From, c.Log.Entries)
+}
+
+func appendKey(b []byte, key string) []byte {
+	if len(key) > engine.KeyBytesMax {
+		panic("replication: a key above KeyBytesMax")
+	}
+	return append(binary.AppendUvarint(b, uint64(len(key))), key...)
+}
+
+// appendLog appends a record of a log of which the entries from on are these.
+func appendLog(b []byte, c *engine.Change, from int64, entries []engine.LogEntry) []byte {
+	kind := byte(recordSuffix)
+	if from == math.MinInt64 {
+		kind = recordLog
+	}
+	l := &c.Log
+	b = appendKey(append(b, kind, byte(c.Algorithm)), c.Key)
+	b = binary.AppendUvarint(b, uint64(l.Period))
+	b = binary.LittleEndian.AppendUint64(b, uint64(l.Oldest))
+	if kind == recordSuffix {
+		b = binary.AppendVarint(b, from-l.Oldest)
+	}
+	b = binary.AppendUvarint(b, uint64(len(entries)))
+	for i, e := range entries {
+		if i == 0 {
+			b = binary.AppendVarint(b, e.At-l.Oldest)
+		} else {
+			// Invariant: entries are in the order of time.
+			before := entries[i-1].At
+			if e.At < before {
+				panic("replication: entries of a log out of order")
+			}
+			b = binary.AppendUvarint(b, uint64(e.At)-uint64(before))
+		}
+		if e.Units < 0 {
+			panic("replication: an entry of less than no units")
+		}
+		b = binary.AppendUvarint(b, uint64(e.Units))
+	}
+	return b
+}
+
+// A changeReader takes payloads apart. It keeps the memory for entries from one to the next.
+type changeReader struct {
+	change  engine.Change
+	entries []engine.LogEntry
+	in      []byte
+	size    int // of the payload
+}
+
+var changeReaders = sync.Pool{New: func() any { return new(changeReader) }}
+
+// ReadChanges calls visit for each record of a payload, until it returns an error, which
+// ReadChanges returns. The change, its key and its entries are good until visit returns; the
+// key is a view of the payload.
+func ReadChanges(payload []byte, visit func(*engine.Change) error) error {
+	r := changeReaders.Get().(*changeReader)
+	defer func() {
+		r.in, r.change = nil, engine.Change{}
+		changeReaders.Put(r)
+	}()
+	return r.read(payload, visit)
+}
+
+func (r *changeReader) read(payload []byte, visit func(*engine.Change) error) error {
+	r.in, r.size = payload, len(payload)
+	for len(r.in) > 0 {
+		if err := r.record(); err != nil {
+			return err
+		}
+		if err := visit(&r.change); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bad is the error about what stands before r.in.
+func (r *changeReader) bad(what string) error {
+	return fmt.Errorf("%w: %s, before byte %d of the payload", ErrRecord, what, r.size-len(r.in))
+}
+
+// record reads the record that r.in begins with into r.change.
+func (r *changeReader) record() error {
+	kind := r.in[0]
+	r.in = r.in[1:]
+	r.change = engine.Change{}
+	switch kind {
+	case recordFlush:
+		return nil
+	case recordGone:
+		return r.key()
+	case recordWord, recordLog, recordSuffix:
+	default:
+		return fmt.Errorf("%w: a record of type %d", ErrNewer, kind)
+	}
+	if err := r.algorithm(kind); err != nil {
+		return err
+	}
+	if err := r.key(); err != nil {
+		return err
+	}
+	if kind == recordWord {
+		return r.instant(&r.change.Rest)
+	}
+	return r.log(kind)
+}
+
+func (r *changeReader) algorithm(kind byte) error {
+	if len(r.in) == 0 {
+		return r.bad("it ends within a record")
+	}
+	a := engine.Algorithm(r.in[0])
+	r.in = r.in[1:]
+	switch {
+	case a == 0:
+		return r.bad("a state of no algorithm")
+	case int(a) > algorithmMax:
+		return fmt.Errorf("%w: an algorithm of number %d", ErrNewer, a)
+	case a.KeepsLog() != (kind != recordWord):
+		return r.bad("a state of another algorithm's kind")
+	}
+	r.change.Algorithm = a
+	return nil
+}
+
+// algorithmMax is the highest number of an algorithm.
+var algorithmMax = len(engine.Algorithms())
+
+func (r *changeReader) key() error {
+	var n uint64
+	if err := r.uvarint(&n); err != nil {
+		return err
+	}
+	switch {
+	case n == 0 || n > engine.KeyBytesMax:
+		return r.bad("a key's length is not one of a key")
+	case n > uint64(len(r.in)):
+		return r.bad("it ends within a key")
+	}
+	r.change.Key = unsafe.String(&r.in[0], int(n))
+	r.in = r.in[n:]
+	return nil
+}
+
+func (r *changeReader) instant(into *int64) error {
+	if len(r.in) < 8 {
+		return r.bad("it ends within an instant")
+	}
+	*into = int64(binary.LittleEndian.Uint64(r.in))
+	r.in = r.in[8:]
+	return nil
+}
+
+func (r *changeReader) uvarint(into *uint64) error {
+	if len(r.in) > 0 && r.in[0] < 0x80 { // most are of one byte
+		*into = uint64(r.in[0])
+		r.in = r.in[1:]
+		return nil
+	}
+	v, n := binary.Uvarint(r.in)
+	if n <= 0 {
+		return r.bad("a number that ends too soon or is too large")
+	}
+	*into = v
+	r.in = r.in[n:]
+	return nil
+}
+
+// since reads an instant that is told as the span since another.
+func (r *changeReader) since(base int64, into *int64) error {
+	var u uint64
+	if err := r.uvarint(&u); err != nil {
+		return err
+	}
+	// The inverse of AppendVarint, which subtracted with wrap-around.
+	*into = base + (int64(u>>1) ^ -int64(u&1))
+	return nil
+}
+
+// log reads what stands behind the key of a log or suffix.
+func (r *changeReader) log(kind byte) error {
+	l := &r.change.Log
+	var period, n uint64
+	if err := r.uvarint(&period); err != nil {
+		return err
+	}
+	l.Period = int64(period)
+	if err := r.instant(&l.Oldest); err != nil {
+		return err
+	}
+	l.From = math.MinInt64
+	if kind == recordSuffix {
+		if err := r.since(l.Oldest, &l.From); err != nil {
+			return err
+		}
+	}
+	if err := r.uvarint(&n); err != nil {
+		return err
+	}
+	if n > uint64(len(r.in))/entryBytesMin { // so that what is taken for them is bounded by the payload
+		return r.bad("more entries than there is room for")
+	}
+	if uint64(cap(r.entries)) < n {
+		r.entries = make([]engine.LogEntry, n)
+	}
+	l.Entries = r.entries[:n]
+	return r.logEntries(l)
+}
+
+func (r *changeReader) logEntries(l *engine.LogChange) error {
+	var u uint64
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		if i == 0 {
+			if err := r.since(l.Oldest, &e.At); err != nil {
+				return err
+			}
+		} else {
+			if err := r.uvarint(&u); err != nil {
+				return err
+			}
+			before := l.Entries[i-1].At
+			if e.At = int64(uint64(before) + u); e.At < before {
+				return r.bad("entries of a log out of order")
+			}
+		}
+		if err := r.uvarint(&u); err != nil {
+			return err
+		}
+		if u > math.MaxInt64 {
+			return r.bad("more units than can be")
+		}
+		e.Units = int64(u)
+	}
+	return nil
+}

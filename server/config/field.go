@@ -1,0 +1,313 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Field is where the value of a setting goes: a pointer with a kind, which says how values are
+// written, and a range.
+type Field struct {
+	Accepts string                 // the accepted values, in words
+	Set     func(text string) bool // changes the field; false: not accepted, and unchanged
+	Get     func() string          // in the syntax of Set
+	List    bool                   // several values
+	Secret  bool                   // not to be shown in the log
+}
+
+// Int is a whole number.
+func Int[T int | int64](to *T, low, high int64) Field {
+	return Field{
+		Accepts: strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10),
+		Set: func(text string) bool {
+			n, ok := whole(text)
+			return ok && low <= n && n <= high && put(to, T(n))
+		},
+		Get: func() string { return strconv.FormatInt(int64(*to), 10) },
+	}
+}
+
+// In names the unit of a number.
+func (f Field) In(unit string) Field {
+	f.Accepts = unit + ", " + f.Accepts
+	return f
+}
+
+// OrAuto is f with the word auto for one number.
+func OrAuto[T int | int64](to *T, auto T, f Field) Field {
+	return Field{
+		Accepts: "auto, or " + f.Accepts,
+		Set:     func(text string) bool { return same(text, "auto") && put(to, auto) || f.Set(text) },
+		Get: func() string {
+			if *to == auto {
+				return "auto"
+			}
+			return f.Get()
+		},
+	}
+}
+
+// Permissions are those of a file, in octal; 0 leaves them to the umask.
+func Permissions(to *int) Field {
+	return Field{
+		Accepts: "octal permissions from 1 to 777, or 0 for those of the umask",
+		Set: func(text string) bool {
+			n, err := strconv.ParseUint(text, 8, 16)
+			return err == nil && n <= 0o777 && put(to, int(n))
+		},
+		Get: func() string { return strconv.FormatInt(int64(*to), 8) },
+	}
+}
+
+// Seconds is a time in whole seconds, without a unit.
+func Seconds(to *time.Duration, low, high int64) Field {
+	var n int64
+	f := Int(&n, low, high).In("seconds")
+	return Field{
+		Accepts: f.Accepts,
+		Set:     func(text string) bool { return f.Set(text) && put(to, time.Duration(n)*time.Second) },
+		Get:     func() string { return strconv.FormatInt(int64(*to/time.Second), 10) },
+	}
+}
+
+// Span is a time of at least a millisecond with its unit, as the period of a limit is written.
+func Span(to *time.Duration, high time.Duration) Field {
+	most, units := fmt.Sprintf("%ds", high/time.Second), "ms or s"
+	if high >= time.Hour {
+		most, units = fmt.Sprintf("%dh", high/time.Hour), "ms, s, m or h"
+	}
+	return Field{
+		Accepts: fmt.Sprintf("1ms to %s, in whole seconds or with %s", most, units),
+		Set: func(text string) bool {
+			n, ok := scaled(text, spanUnits)
+			return ok && n > 0 && n <= int64(high) && put(to, time.Duration(n))
+		},
+		Get: func() string {
+			if *to%time.Second != 0 {
+				return strconv.FormatInt(to.Milliseconds(), 10) + "ms"
+			}
+			return strconv.FormatInt(int64(*to/time.Second), 10) + "s"
+		},
+	}
+}
+
+// Bytes is an amount of memory, with Redis's units.
+func Bytes(to *int64, low int64) Field {
+	f := Field{
+		Accepts: "bytes, with units as maxmemory",
+		Set: func(text string) bool {
+			n, ok := scaled(strings.ToLower(text), byteUnits)
+			return ok && n >= low && put(to, n)
+		},
+		Get: func() string { return strconv.FormatInt(*to, 10) },
+	}
+	if low > 0 {
+		f.Accepts = fmt.Sprintf("bytes from %s on, with units as maxmemory", sizeText(low))
+	}
+	return f
+}
+
+// OrNone is f with 0 for none.
+func OrNone(to *time.Duration, f Field) Field {
+	return Field{
+		Accepts: "0 for none, or " + f.Accepts,
+		Set:     func(text string) bool { return text == "0" && put(to, 0) || f.Set(text) },
+		Get: func() string {
+			if *to == 0 {
+				return "0"
+			}
+			return f.Get()
+		},
+	}
+}
+
+// Bool is yes or no.
+func Bool(to *bool) Field {
+	f := choice(to, []string{"yes", "no", "true", "false"}, []bool{true, false, true, false})
+	f.Accepts = "yes or no"
+	return f
+}
+
+// Either is one of two words, of which the second is true.
+func Either(to *bool, no, yes string) Field {
+	return choice(to, []string{no, yes}, []bool{false, true})
+}
+
+// OneOf is one of a few values that have names, in any case.
+func OneOf[T comparable](to *T, values ...T) Field {
+	var names []string
+	for _, v := range values {
+		names = append(names, strings.ToLower(fmt.Sprint(v)))
+	}
+	return choice(to, names, values)
+}
+
+// choice is one of names, each of which means the value at its place.
+func choice[T comparable](to *T, names []string, values []T) Field {
+	last := len(names) - 1
+	return Field{
+		Accepts: strings.Join(names[:last], ", ") + " or " + names[last],
+		Set: func(text string) bool {
+			for i, name := range names {
+				if same(text, name) {
+					return put(to, values[i])
+				}
+			}
+			return false
+		},
+		Get: func() string {
+			for i, v := range values {
+				if *to == v {
+					return names[i]
+				}
+			}
+			return ""
+		},
+	}
+}
+
+// Text is any text that passes the checks.
+func Text(to *string, accepts string, checks ...func(string) bool) Field {
+	return Field{
+		Accepts: accepts,
+		Set: func(text string) bool {
+			for _, check := range checks {
+				if !check(text) {
+					return false
+				}
+			}
+			return put(to, text)
+		},
+		Get: func() string { return *to },
+	}
+}
+
+// Password is a text that the log does not show.
+func Password(to *string) Field {
+	f := Text(to, "a password, or nothing for none")
+	f.Secret = true
+	return f
+}
+
+// List is one or more items that pass a check, separated by commas or spaces. separator is the
+// one that Get uses.
+func List(to *[]string, separator, accepts string, check func(string) bool) Field {
+	return Field{
+		Accepts: accepts,
+		Set: func(text string) bool {
+			items := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+			for _, item := range items {
+				if !check(item) {
+					return false
+				}
+			}
+			return len(items) > 0 && put(to, items)
+		},
+		Get:  func() string { return strings.Join(*to, separator) },
+		List: true,
+	}
+}
+
+// An Address is where a server listens; without a host it is none.
+type Address struct {
+	Host string
+	Port int
+}
+
+// HostPort is an address as REPLICAOF takes it: nothing and “no one” are none.
+func HostPort(to *Address, accepts string) Field {
+	return Field{
+		Accepts: accepts,
+		Set: func(text string) bool {
+			words := strings.Fields(text)
+			if len(words) == 0 || len(words) == 2 && same(words[0], "no") && same(words[1], "one") {
+				return put(to, Address{})
+			}
+			var a Address
+			return len(words) == 2 && IsHost(words[0]) && Int(&a.Port, 1, math.MaxUint16).Set(words[1]) &&
+				put(to, Address{words[0], a.Port})
+		},
+		Get: func() string {
+			if to.Host == "" {
+				return ""
+			}
+			return to.Host + " " + strconv.Itoa(to.Port)
+		},
+	}
+}
+
+// hostBytesMax bounds the name of a host, as DNS does.
+const hostBytesMax = 255
+
+// IsHost says whether text can be a name or an IP address. Nothing looks it up. No text is a
+// host as well: callers that need one ask for it.
+func IsHost(text string) bool {
+	if net.ParseIP(text) != nil {
+		return true
+	}
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' || strings.IndexByte(`/:[]@"'\,`, c) >= 0 {
+			return false
+		}
+	}
+	return len(text) <= hostBytesMax
+}
+
+// put changes a field. It is true, so that it can end a condition.
+func put[T any](to *T, value T) bool {
+	*to = value
+	return true
+}
+
+// same compares words in any case. Equal lengths keep out what Unicode folds to ASCII, such as
+// the Kelvin sign, because it is longer.
+func same(text, word string) bool { return len(text) == len(word) && strings.EqualFold(text, word) }
+
+// numberEnd bounds numbers to 18 digits, as on the wire.
+const numberEnd = 1_000_000_000_000_000_000
+
+// whole is a decimal number without needless zeros.
+func whole(text string) (int64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil && -numberEnd < n && n < numberEnd && strconv.FormatInt(n, 10) == text
+}
+
+// A unit is what may stand behind a number.
+type unit struct {
+	suffix string
+	size   int64
+}
+
+// A suffix stands before those that it ends in.
+var (
+	byteUnits = []unit{ // Redis's: k is a thousand, kb 1024
+		{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1},
+	}
+	spanUnits = []unit{
+		{"ms", int64(time.Millisecond)}, {"s", int64(time.Second)}, {"m", int64(time.Minute)},
+		{"h", int64(time.Hour)}, {"d", 24 * int64(time.Hour)}, {"", int64(time.Second)},
+	}
+)
+
+// scaled is a number with a unit, 0 or more.
+func scaled(text string, units []unit) (int64, bool) {
+	for _, u := range units {
+		if number, found := strings.CutSuffix(text, u.suffix); found {
+			n, ok := whole(number)
+			return n * u.size, ok && n >= 0 && n <= math.MaxInt64/u.size
+		}
+	}
+	return 0, false
+}
+
+// sizeText is a round number of bytes.
+func sizeText(bytes int64) string {
+	if bytes%(1<<20) == 0 {
+		return fmt.Sprintf("%dmb", bytes>>20)
+	}
+	return fmt.Sprintf("%dkb", bytes>>10)
+}

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"log/slog"
+	"math"
+	"net/netip"
+	"strconv"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// The values of tls-auth-clients.
+const (
+	AuthAuto     = "auto"
+	AuthNo       = "no"
+	AuthOptional = "optional"
+	AuthYes      = "yes"
+)
+
+// The settings that the code names, besides their rows.
+const (
+	NameReplicaOf  = "replicaof"
+	NameAppendOnly = "appendonly"
+)
+
+// BackendMemory is the backend that needs no Redis.
+const BackendMemory = "memory"
+
+// MaxMemoryMin is the lowest bound on memory. Empty tables for keys of every length take a
+// sixth of it; a bound below that would leave next to nothing to reclaim.
+const MaxMemoryMin = 16 << 20
+
+// The upper ends of ranges.
+const (
+	portMax        = math.MaxUint16
+	secondsMax     = 31_536_000 // a year
+	waitSecondsMax = 3600
+)
+
+// table is the rows of the server's own settings.
+func (c *Config) table() []Setting {
+	rows := In(Network, []Setting{
+		{Name: "bind", Field: List(&c.Bind, " ", "IP addresses, separated by commas or spaces", isBindHost), Default: "127.0.0.1",
+			Usage: "addresses to listen on"},
+		{Name: "port", Field: Int(&c.Port, 0, portMax), Default: "6380", Note: "0 takes a free port",
+			Usage: "TCP port to listen on"},
+		{Name: "unixsocket", Field: Text(&c.UnixSocket, "a path, or nothing for none"),
+			Usage: "Unix socket to listen on as well"},
+		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0",
+			Usage: "permissions of the Unix socket"},
+		{Name: "tls-port", Field: Int(&c.TLSPort, 0, portMax), Default: "0", Note: "0 is none",
+			Usage: "TCP port to listen on for TLS"},
+		{Name: "tls-cert-file", Field: Text(&c.TLSCertFile, "the path of a PEM file"),
+			Usage: "the server's certificate for TLS; read again when it changes"},
+		{Name: "tls-key-file", Field: Text(&c.TLSKeyFile, "the path of a PEM file"),
+			Usage: "the key of tls-cert-file"},
+		{Name: "tls-ca-cert-file", Field: Text(&c.TLSCAFile, "the path of a PEM file, or nothing for none"),
+			Usage: "the authority of clients' certificates"},
+		{Name: "tls-auth-clients", Field: OneOf(&c.TLSAuthClients, AuthAuto, AuthNo, AuthOptional, AuthYes), Default: AuthAuto,
+			Note: "auto is yes with tls-ca-cert-file and no without", Usage: "whether TLS clients must show a certificate"},
+		{Name: "protected-mode", Field: Bool(&c.ProtectedMode), Default: "yes", Live: true,
+			Usage: "while no password is set, refuse connections that do not come from this machine"},
+		{Name: "requirepass", Field: Password(&c.RequirePass), Live: true,
+			Usage: "password that clients must give; better in the environment or the file than on the command line"},
+		{Name: "maxclients", Field: Int(&c.MaxClients, 1, 1_000_000), Default: "10000", Live: true,
+			Usage: "connections served at once"},
+		{Name: "timeout", Field: Seconds(&c.Timeout, 0, secondsMax), Default: "0", Note: "0 is never", Live: true,
+			Usage: "close a connection that has been idle this long"},
+		{Name: "write-timeout", Field: Seconds(&c.WriteTimeout, 1, waitSecondsMax), Default: "30", Live: true,
+			Usage: "close a connection whose peer has taken none of its answers for this long"},
+		{Name: "output-buffer-limit", Field: Bytes(&c.OutputBuffer, 64<<10), Default: "32mb", Live: true,
+			Usage: "answers that may wait for a peer that does not read before its next command has to wait as well"},
+		{Name: "event-loops", Field: OrAuto(&c.EventLoops, loopsAuto, Int(&c.EventLoops, 0, 256)), Default: "auto",
+			Note:  "0 serves every connection in a goroutine of its own",
+			Usage: "goroutines that serve the connections without TLS; auto is one for every two processors"},
+		{Name: "shutdown-timeout", Field: Seconds(&c.ShutdownTimeout, 1, waitSecondsMax), Default: "10", Live: true,
+			Usage: "the most that a shutdown waits for answers that are under way"},
+	})
+	rows = append(rows, In(Memory, []Setting{
+		{Name: "max-log-limit", Field: Int(&c.MaxLogLimit, 1, engine.LogLimitMax), Default: strconv.Itoa(engine.LogLimitDefault),
+			Usage: "highest limit of a sliding_window_log, which keeps every admitted request"},
+		{Name: "maxmemory", Field: maxMemory(&c.MaxMemory), Default: "0", Live: true,
+			Usage: "memory for keys and logs; at the bound idle keys are reclaimed, then those nearest to idle are evicted"},
+	})...)
+	rows = append(rows, In(Logging, []Setting{
+		{Name: "slowlog-log-slower-than", Field: Int(&c.SlowlogThreshold, -1, 3_600_000_000).In("microseconds"), Default: "10000",
+			Note: "0 logs every command, -1 none", Live: true, Usage: "log commands that take longer than this"},
+		{Name: "slowlog-max-len", Field: Int(&c.SlowlogMaxLen, 0, 100_000), Default: "128", Live: true,
+			Usage: "slow commands to remember"},
+		{Name: "log-level", Default: "info", Live: true,
+			Field: OneOf(&c.LogLevel, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError),
+			Usage: "the least important log lines to write"},
+		{Name: "log-format", Field: OneOf(&c.LogFormat, "auto", "text", "json"), Default: "auto",
+			Note: "auto is text on a terminal and json elsewhere", Usage: "form of the log"},
+	})...)
+	rows = append(rows, In(Replication, []Setting{
+		{Name: NameReplicaOf, Field: HostPort(&c.Primary, "host port, or nothing for a primary"),
+			Usage: "the primary that this server is a replica of; REPLICAOF changes it"},
+	})...)
+	return append(rows, In(Backend, []Setting{
+		{Name: "backend", Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
+			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
+	})...)
+}
+
+// maxMemory is Bytes with 0 for no bound, and says what the units are.
+func maxMemory(to *int64) Field {
+	var n int64
+	bytes := Bytes(&n, 0)
+	f := Bytes(to, MaxMemoryMin)
+	f.Accepts = "0 for no bound, or bytes from " + sizeText(MaxMemoryMin) + " on, with k, m and g for thousands and kb, mb and gb for 1024s"
+	f.Set = func(text string) bool {
+		return bytes.Set(text) && (n == 0 || n >= MaxMemoryMin) && put(to, n)
+	}
+	return f
+}
+
+func isBindHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "localhost"
+}

@@ -1,0 +1,15 @@
+// Package bench holds what the benchmarks below this folder share: load by redis-benchmark, rounds
+// that alternate, figures of processes, and tables.
+//
+// A benchmark compares contestants in rounds that alternate, so that a slow minute of the machine
+// hits all of them. It prints medians, and medians of the ratios of single rounds. A target that
+// is missed is printed as missed and fails nothing: a slow machine is not a broken program. So
+// each is one Benchmark function that runs once (-benchtime 1x), and no test.
+//
+//   - wire: rlserver beside a real Redis (make bench)
+//   - backend: decisions in Redis, through rlserver and straight (make bench-redis)
+//   - durability: what the append-only file and a replica cost (make bench-durability)
+//   - engine: the engine in process beside its peers (make bench-engine)
+//
+// With -short a benchmark does a small part of its work, which shows only that it runs.
+package bench

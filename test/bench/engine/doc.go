@@ -1,0 +1,32 @@
+// Package engine measures rlserver's engine in process, next to what a Go program would use
+// instead. It holds only benchmarks, and uses nothing of the engine but what any program can.
+// `make bench-engine` runs all of them; one part alone is run so:
+//
+//	go test ./test/bench/engine -run '^$' -bench Check -cpu 1,2
+//	go test ./test/bench/engine -run '^$' -bench Log -cpu 1
+//	go test ./test/bench/engine -run '^$' -bench Compare -benchtime 1x
+//	go test ./test/bench/engine -run '^$' -bench Memory -benchtime 1x
+//	go test ./test/bench/engine -run '^$' -bench TenMillion -benchtime 1x -timeout 20m
+//
+// # What is compared
+//
+// BenchmarkCheck and BenchmarkLog run one contestant after the other, as Go's tools expect. BenchmarkCompare runs
+// the same loops in short rounds that alternate (see package bench), and prints medians and
+// ratios: those are the figures to quote.
+//
+// The contestants (contestants_test.go) are the store, a mutex around a map of
+// golang.org/x/time/rate limiters, and sync.Map and xsync.Map of the same state as the
+// store's, with the same arithmetic and the same answers. A test that always runs checks
+// that they do answer the same.
+//
+// Keys come in two ways (keys_test.go): received, which is written to memory just before it
+// is asked for, as by a server that has read it from a socket; and held, a string that has
+// lain somewhere in memory since long ago. The first is what the server does.
+//
+// # What is measured alone
+//
+// Memory is what the kernel says a process holds, before and after it filled a store; each
+// figure has a process of its own. Ten million keys are kept under a steady load, on a
+// schedule, while every check is timed; the same loop is timed doing nothing, because the
+// machine has pauses of its own.
+package engine
