@@ -6,8 +6,8 @@ package engine
 type Change struct {
 	Key       string    // "": every key was forgotten
 	Algorithm Algorithm // 0: the key has no state any more
-	Rest      int64     // ns since the Unix epoch, when the key is at rest, which is all the state of token_bucket and leaky_bucket
-	Log       LogChange // of algorithms that keep a log
+	Word      int64     // of algorithms whose state is one word: that word
+	Log       LogChange // of algorithms whose state is a log
 }
 
 // A LogChange is what a log has become, given what it was before.

@@ -8,8 +8,8 @@ import (
 // Track begins or ends noting which keys change, for Drain to tell. Whatever was changed before
 // it returns is not told: whoever begins to follow changes reads all keys with Dump behind it.
 func (s *Store) Track(on bool) {
-	s.whole.Lock()
-	defer s.whole.Unlock()
+	s.following.Lock()
+	defer s.following.Unlock()
 	s.drained = s.space.Load()
 	s.drained.track(on)
 }
@@ -21,8 +21,8 @@ func (s *Store) Track(on bool) {
 //
 // visit gets the same Change each time, and must not call the store.
 func (s *Store) Drain(visit func(*Change)) (n int) {
-	s.whole.Lock()
-	defer s.whole.Unlock()
+	s.following.Lock()
+	defer s.following.Unlock()
 	sp := s.space.Load()
 	d := &s.drain
 	d.sp, d.visit, d.n = sp, visit, 0
@@ -132,7 +132,7 @@ func (s *Store) Dump(cursor uint64, count int, now int64, visit func(*Change)) u
 	var reader changeReader
 	var c Change
 	return sp.walk(cursor, count, now, func(_ *table, slot *slot, st int64) {
-		if rest, ok := sp.rest(slot, st); !ok || rest <= now*1000 {
+		if at, ok := sp.idleAt(slot, st); !ok || at <= now*1000 {
 			return
 		}
 		if reader.read(sp, slot, st, false, &c); c.Algorithm != 0 {
@@ -157,17 +157,7 @@ func (r *changeReader) read(sp *space, s *slot, st int64, following bool, c *Cha
 	if !held(st) {
 		return
 	}
-	kind := Algorithm(meta & metaKind)
-	if !algorithms[kind].keepsLog {
-		c.Algorithm, c.Rest = kind, st
-		return
-	}
-	ring := sp.logs.load(st)
-	if ring == nil {
-		return // it has come to its end
-	}
-	c.Algorithm = kind
-	for !r.log(ring, following, &c.Log) {
-		// written once round meanwhile
+	if a := Algorithm(meta & metaKind); a.shape().read(sp, st, r, following, c) {
+		c.Algorithm = a
 	}
 }

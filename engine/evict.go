@@ -32,7 +32,7 @@ const (
 
 // admit gets a slot for the key that settle did not find, beginning with the slot that it
 // found instead. It may fail; the caller looks again either way.
-func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
+func (s *Store) claim(sp *space, p *probe, t *table, slot *slot, q *query) {
 	if t.next.Load() == nil {
 		slots := s.roomForKey(sp, p, t, q.now)
 		if t.used.Load() < t.limit && (slots == fitting || slots == t.n) {
@@ -132,8 +132,8 @@ type victims struct {
 // slots it looked at and how many keys it forgot.
 func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64, forgot int) {
 	type key struct {
-		slot     *slot
-		st, rest int64
+		slot       *slot
+		st, idleAt int64
 	}
 	var sample [evictSample]key
 	keys := 0
@@ -141,32 +141,32 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 	for ; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
 		slot := t.slot((i + slots) % t.n)
 		st := slot.state.Load()
-		if !held(st) || from.logs && (st == from.keep || !slot.kind().row().keepsLog) {
+		if !held(st) || from.logs && (st == from.keep || slot.kind().row().shape != ShapeLog) {
 			continue
 		}
-		rest, ok := sp.rest(slot, st)
+		at, ok := sp.idleAt(slot, st)
 		switch {
 		case !ok:
-		case rest <= from.now-restLag:
-			if _, ok := sp.forget(t, slot, st, stateDead, rest); ok {
+		case at <= from.now-idleLag:
+			if _, ok := sp.end(t, slot, st, stateDead, at); ok {
 				s.reclaimed.Add(1)
 				forgot++
 			}
 		default:
-			sample[keys] = key{slot, st, rest}
+			sample[keys] = key{slot, st, at}
 			keys++
 		}
 	}
 	if forgot > 0 && from.most == 1 {
 		return slots, forgot
 	}
-	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.rest, b.rest) })
+	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.idleAt, b.idleAt) })
 	for _, k := range sample[:min(keys, from.most)] {
-		if _, ok := sp.forget(t, k.slot, k.st, stateDead, k.rest); !ok {
+		if _, ok := sp.end(t, k.slot, k.st, stateDead, k.idleAt); !ok {
 			continue
 		}
 		forgot++
-		if k.rest <= from.now {
+		if k.idleAt <= from.now {
 			s.reclaimed.Add(1)
 		} else {
 			s.evicted.Add(1)

@@ -47,7 +47,8 @@ func drawLimit(t *rapid.T, a Algorithm) Limit {
 			limit = min(limit, LogLimitMax)
 		}
 		// What is left out: more than a unit a nanosecond, more than 100 years to fill.
-		if l, err := NewLimit(limit, period, burst); err == nil {
+		// A limit that the algorithm does not accept.
+		if l, err := NewLimit(limit, period, burst); err == nil && a.CheckLimit(&l, LogLimitMax) == nil {
 			return l
 		}
 	}

@@ -129,11 +129,11 @@ type content struct {
 func contents(s *Store, now int64) map[string]content {
 	all := map[string]content{}
 	eachHeld(s, func(_ *table, slot *slot, st int64) {
-		if rest, ok := s.space.Load().rest(slot, st); !ok || rest <= now*1000 {
+		if rest, ok := s.space.Load().idleAt(slot, st); !ok || rest <= now*1000 {
 			return
 		}
 		c := content{owner: slot.kind(), state: st}
-		if c.owner.row().keepsLog {
+		if c.owner.Shape() == ShapeLog {
 			r := s.space.Load().logs.load(st)
 			c.log = fmt.Sprint(r.period, entriesOf(r))
 		}
@@ -219,6 +219,9 @@ func slotsOf(s *Store) map[string]int {
 	eachHeld(s, func(_ *table, slot *slot, _ int64) { slots[keyOf(slot, slot.meta.Load())]++ })
 	return slots
 }
+
+// another is the algorithm after this one, round again.
+func another(a Algorithm) Algorithm { return Algorithms()[int(a)%len(Algorithms())] }
 
 // fewer is how many times to do what is to be done n times: the run with the race detector
 // takes ten times as long, and a tenth is enough for it.

@@ -77,8 +77,8 @@ func metaOf(hash uint64, key string) uint64 {
 	return hash<<shardBits>>placeShift<<placeShift | uint64(len(key))<<lengthAt
 }
 
-// isShort says whether the key has the length of most: 8 to 16 bytes.
-func isShort(key string) bool { return uint(len(key)-8) <= 8 }
+// isShortKey says whether the key has the length of most: 8 to 16 bytes.
+func isShortKey(key string) bool { return uint(len(key)-8) <= 8 }
 
 // shortWords is the two words of a short key. One is 0 if the key has to be spread.
 func shortWords(key string) (first, second uint64) {
@@ -107,7 +107,7 @@ func newHasher() hasher {
 }
 
 func (h *hasher) hash(key string) uint64 {
-	if isShort(key) {
+	if isShortKey(key) {
 		return h.short(shortWords(key))
 	}
 	return h.other(key)

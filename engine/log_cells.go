@@ -57,7 +57,7 @@ func (c *logCells) load(ref int64) *ring {
 }
 
 // take gives out a cell: the reference to it.
-func (c *logCells) take() int64 {
+func (c *logCells) alloc() int64 {
 	for {
 		head := c.free.Load()
 		number := uint32(head)
@@ -79,7 +79,7 @@ func (c *logCells) refer(number uint32) int64 {
 }
 
 // give takes a cell back. Only who took it, or swapped its reference out of a slot, may.
-func (c *logCells) give(ref int64) {
+func (c *logCells) giveBack(ref int64) {
 	number := uint32(ref)
 	for {
 		head := c.free.Load()
@@ -103,7 +103,7 @@ func (c *logCells) grow(number uint32) {
 }
 
 // hang puts the first ring into a cell just taken.
-func (c *logCells) hang(r *ring) {
+func (c *logCells) put(r *ring) {
 	c.of(r.ref).ring.Store(r)
 	c.bytes.Add(r.bytes())
 }

@@ -169,7 +169,7 @@ func (v *logView) units(from, to int) int64 {
 }
 
 // restAt is the instant (ns) at which the newest unit has left.
-func (v *logView) restAt() int64 { return v.newestAt()*1000 + v.period }
+func (v *logView) idleAt() int64 { return v.newestAt()*1000 + v.period }
 
 // newestAt is the instant (µs) of the newest entry.
 func (v *logView) newestAt() int64 { return v.base + int64(v.newest>>logUnitsBits) }

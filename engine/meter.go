@@ -7,6 +7,9 @@ import "time"
 // theoretical arrival time: the bucket is full from T on, and T − now is the time that
 // the bucket still needs to fill, its debt.
 
+// meterIdleAt is the instant (ns) from which on the bucket is full: the state itself.
+func meterIdleAt(t int64) int64 { return t }
+
 // meterStep takes one step on the state T at instant now (ns):
 //
 //	base = max(T, now), next = base + cost·E

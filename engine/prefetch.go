@@ -6,7 +6,7 @@ import "unsafe"
 // nothing. It changes no answer: a caller who knows of the next question while it asks the
 // present one saves itself the wait. Keys of other lengths than 8 to 16 bytes it ignores.
 func (s *Store) Prefetch(key string) {
-	if !isShort(key) {
+	if !isShortKey(key) {
 		return
 	}
 	hash := s.hasher.short(shortWords(key))

@@ -28,13 +28,6 @@ type Batch struct {
 	Done func()
 }
 
-// ExplainDebt computes the answer of a token_bucket or leaky_bucket whose step was taken
-// elsewhere: its debt before the step, which is the time (ns) that the bucket still needed to
-// fill, is all that the answer depends on.
-func (a Algorithm) ExplainDebt(o Op, l *Limit, debt, cost int64, d *Decision) {
-	a.explain(l, a.step(o, debt, l, 0, cost), d)
-}
-
 // Price and Slack are what a step on a meter compares, for who takes it elsewhere: it is
 // admitted iff the debt is at most Slack, and then the debt grows by Price. Both are in ns.
 // Slack is −1 for a cost that is never admitted, whose Price means nothing.

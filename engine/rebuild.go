@@ -32,9 +32,9 @@ import "sync/atomic"
 // microsecond's work. A successor has room for far more keys than n/moveStep.
 const moveStep = 64
 
-// restLag is how long (ns) a key must have been at rest for one who moves its slot to drop
+// idleLag is how long (ns) a key must have been at rest for one who moves its slot to drop
 // it: longer than any caller holds a reading of the clock.
-const restLag = 2_000_000_000
+const idleLag = 2_000_000_000
 
 // slotsFor is how many slots a table for so many live keys gets: between 13/8 and 2 for
 // each. The factor differs from shard to shard, so that not all are rebuilt, or as empty
@@ -133,7 +133,7 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 	if meta == metaClosed {
 		return
 	}
-	for {
+	for algorithm := Algorithm(meta & metaKind); ; {
 		st := s.state.Load()
 		switch {
 		case st < 0:
@@ -143,9 +143,9 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 				sp.carryMark(t, s, nil, nil)
 			}
 			return
-		case st == 0 || st == stateRested:
+		case st == 0 || st == stateIdle:
 			t.kill(s, st)
-		case !algorithms[meta&metaKind].keepsLog && st <= now-restLag:
+		case algorithm.shape().slotIdleAt(algorithm, st) <= now-idleLag:
 			if t.kill(s, st) {
 				sp.reclaimed.Add(1)
 			}

@@ -8,9 +8,9 @@ import (
 type KeyInfo struct {
 	Key       string
 	Algorithm Algorithm
-	// RestMicros is when the key will be at rest, in microseconds since the Unix epoch,
+	// IdleMicros is when the key will be at rest, in microseconds since the Unix epoch,
 	// rounded up.
-	RestMicros int64
+	IdleMicros int64
 	// Bytes estimates the memory that the key takes.
 	Bytes int64
 }
@@ -25,7 +25,7 @@ func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	if t == nil {
 		return KeyInfo{}, false
 	}
-	t, slot, st, what := sp.settle(&p, t, now*1000)
+	t, slot, st, what := sp.locate(&p, t, now*1000)
 	if what == absent {
 		return KeyInfo{}, false
 	}
@@ -34,31 +34,21 @@ func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 
 // describe tells of the key of a slot that holds st, unless it is at rest.
 func (sp *space) describe(t *table, s *slot, st, now int64) (KeyInfo, bool) {
-	if !held(st) {
-		return KeyInfo{}, false
-	}
-	rest, bytes := st, int64(t.stride)*8*3/2 // a slot, and its share of those that are free
-	if s.kind().row().keepsLog {
-		r := sp.logs.load(st)
-		if r == nil {
-			return KeyInfo{}, false
-		}
-		v := r.view()
-		rest, bytes = v.restAt(), bytes+r.bytes()+cellBytes
-	}
-	if rest <= now*1000 {
+	at, ok := sp.idleAt(s, st)
+	if !ok || at <= now*1000 {
 		return KeyInfo{}, false
 	}
 	return KeyInfo{
 		Key:        keyOf(s, s.meta.Load()),
 		Algorithm:  s.kind(),
-		RestMicros: restMicros(rest),
-		Bytes:      bytes,
+		IdleMicros: idleMicros(at),
+		// A slot, its share of those that are free, and the memory beside it.
+		Bytes: int64(t.stride)*8*3/2 + s.kind().shape().bytes(sp, st),
 	}, true
 }
 
-// restMicros rounds an instant up to whole microseconds, up to the last one in int64.
-func restMicros(ns int64) int64 {
+// idleMicros rounds an instant up to whole microseconds, up to the last one in int64.
+func idleMicros(ns int64) int64 {
 	if ns%1000 != 0 {
 		return ns/1000 + 1
 	}
@@ -203,9 +193,9 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 	if t.next.Load() != nil {
 		for w.budget > 0 {
 			w.budget -= moveStep
-			if !w.sp.moveSome(t, shard, w.now+restLag) {
+			if !w.sp.moveSome(t, shard, w.now+idleLag) {
 				if !t.done.Load() { // somebody stalls with a part of it
-					w.sp.moveAll(t, shard, w.now+restLag)
+					w.sp.moveAll(t, shard, w.now+idleLag)
 				}
 				return t.n
 			}
@@ -231,7 +221,7 @@ func (w *sweep) slot(t *table, s *slot) int {
 		t.kill(s, st)
 		return 1
 	}
-	if _, ok := w.sp.forget(t, s, st, stateDead, w.now); ok {
+	if _, ok := w.sp.end(t, s, st, stateDead, w.now); ok {
 		w.forgot++
 	}
 	return sweepSlotsPerKey

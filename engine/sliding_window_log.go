@@ -6,11 +6,11 @@ import "time"
 // it is one period old, so no window of one period, wherever it begins, holds more than
 // limit units.
 var slidingWindowLog = algorithm{
-	name:    "sliding_window_log",
-	summary: "exact over every window, for audits and hard quotas",
-	state:   "8 bytes for each admitted request, plus room to grow",
-
-	keepsLog: true,
+	name:     "sliding_window_log",
+	summary:  "exact over every window, for audits and hard quotas",
+	state:    "8 bytes for each admitted request, plus room to grow",
+	shape:    ShapeLog,
+	limitMax: func(_, logLimitMax int64) int64 { return logLimitMax },
 }
 
 // A logChange is what a step does to a log. States of one word are small enough to be
@@ -44,7 +44,7 @@ const (
 // with a longer period does not find them.
 func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
-	if log == nil || log.restAt() <= q.now {
+	if log == nil || log.idleAt() <= q.now {
 		return slidingWindowLogFirst(q, log, d)
 	}
 	newest := log.newestAt()
@@ -55,7 +55,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	if first < log.size() {
 		used = log.units(first, log.size()-1)
 	}
-	seen := LogSeen{Now: micros, Newest: newest, Used: used, Rest: log.restAt()}
+	seen := LogSeen{Now: micros, Newest: newest, Used: used, IdleAt: log.idleAt()}
 	switch {
 	case q.op == OpRefund:
 		back := min(cost, used)
@@ -69,7 +69,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 			return logChange{kind: logEnd}
 		}
 		seen.Newest = log.at(log.firstHolding(first, seen.Used))
-		seen.Rest = seen.Newest*1000 + l.period
+		seen.IdleAt = seen.Newest*1000 + l.period
 		seen.Explain(l, true, d)
 		return logChange{logGiveBack, first, micros, back}
 	case used+cost > l.limit:
@@ -83,7 +83,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.Used, seen.Newest, seen.Rest = used+cost, micros, micros*1000+l.period
+	seen.Used, seen.Newest, seen.IdleAt = used+cost, micros, micros*1000+l.period
 	seen.Explain(l, true, d)
 	return logChange{logAppend, first, micros, cost}
 }
@@ -107,7 +107,7 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.Used, seen.Newest, seen.Rest = cost, micros, micros*1000+l.period
+	seen.Used, seen.Newest, seen.IdleAt = cost, micros, micros*1000+l.period
 	first := 0
 	if log != nil {
 		first = log.size()
@@ -124,7 +124,7 @@ func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 type LogSeen struct {
 	Now      int64 // µs
 	Newest   int64 // µs, of the newest unit after the step; no meaning when Used is 0
-	Rest     int64 // ns, when the log after the step is empty whatever the period asked for
+	IdleAt   int64 // ns, from when on the log after the step is empty, whatever the period asked for
 	Used     int64 // units in the window after the step
 	Blocking int64 // µs, on a denial, of the youngest unit that stands in the way
 	Never    bool  // the cost is more than the limit
@@ -149,5 +149,5 @@ func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
 // period old, or when the log is at rest, should that come first because the period was
 // shorter when the log was written.
 func (s *LogSeen) until(admitted int64, l *Limit) time.Duration {
-	return time.Duration(min(admitted*1000+l.period, s.Rest) - s.Now*1000)
+	return time.Duration(min(admitted*1000+l.period, s.IdleAt) - s.Now*1000)
 }

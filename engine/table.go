@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"math"
 	"sync/atomic"
 	"unsafe"
@@ -21,8 +22,8 @@ import (
 //     step; everybody else starts theirs over. It says what the slot is:
 //
 //     0                nothing was ever written
-//     1 … stateRested−1 the algorithm's state
-//     stateRested      at rest; the key's slot all the same
+//     1 … stateIdle−1 the algorithm's state
+//     stateIdle      at rest; the key's slot all the same
 //     negative         closed in this table for ever: stateUnborn if nothing was ever
 //     written, stateDead if the key was forgotten, else, less the sign,
 //     the state that moved on to the next table
@@ -40,10 +41,10 @@ type slot struct {
 const slotBytes = uint64(unsafe.Sizeof(slot{}))
 
 const (
-	stateRested = math.MaxInt64 // no instant: NowMicrosMax leaves the last microsecond free
+	stateIdle   = math.MaxInt64 // no instant: NowMicrosMax leaves the last microsecond free
 	stateSign   = math.MinInt64
 	stateUnborn = stateSign // and nothing
-	stateDead   = stateSign | stateRested
+	stateDead   = stateSign | stateIdle
 )
 
 // word is word i of the key. The caller knows that the class has so many.
@@ -52,11 +53,11 @@ func (s *slot) word(i int) *atomic.Uint64 {
 }
 
 // held says whether a state is one of an algorithm.
-func held(st int64) bool { return st > 0 && st != stateRested }
+func held(st int64) bool { return st > 0 && st != stateIdle }
 
 // carried is the state that a closed slot handed on to the next table, or 0.
 func carried(st int64) int64 {
-	if st &^= stateSign; st != stateRested {
+	if st &^= stateSign; st != stateIdle {
 		return st
 	}
 	return 0
@@ -195,7 +196,7 @@ func (t *table) nearOther(meta uint64, key string) *slot {
 	for i := home(meta, t.n); i < t.n; i++ {
 		switch s := t.slot(i); s.meta.Load() {
 		case meta:
-			if s.holdsBytes(key) && s.state.Load() >= 0 {
+			if s.holdsBytes(key) {
 				return s
 			}
 			return nil
@@ -206,15 +207,21 @@ func (t *table) nearOther(meta uint64, key string) *slot {
 	return nil
 }
 
-// holdsBytes is holds for a key that is not short and not spread.
+// holdsBytes is holds for a key that is its own bytes.
 func (s *slot) holdsBytes(key string) bool {
-	p := probe{key: key}
-	for i := range plainWords(key) {
-		if s.word(i).Load() != p.plain(i) {
+	if len(key) < 16 {
+		p := probe{key: key}
+		return s.first.Load() == p.plain(0) && s.second.Load() == p.plain(1)
+	}
+	b := unsafe.Slice(unsafe.StringData(key), len(key))
+	for i := range len(b) / 8 {
+		if s.word(i).Load() != binary.LittleEndian.Uint64(b[8*i:]) {
 			return false
 		}
 	}
-	return true
+	// The last bytes, filled up with ones.
+	rest := len(b) % 8
+	return rest == 0 || s.word(len(b)/8).Load() == ^(^binary.LittleEndian.Uint64(b[len(b)-8:])>>(64-8*rest))
 }
 
 // holds says whether the slot has all words of the key; if not, whether that is because a

@@ -9,8 +9,11 @@
 -- ARGV[1]  the letter of the algorithm asked for; empty: whichever it is
 -- ARGV[2]  the operation: c (check), p (peek), r (refund) or x (reset)
 -- ARGV[9]  in tests only, the instant in microseconds; keys then do not expire
+--
+-- Before this stand two locals, which scripts.go makes of its table: known_letters, a pattern
+-- of the letters of all algorithms, and head_bytes, how much of the key the script reads at once.
 local key, letter, op, clock = KEYS[1], ARGV[1], ARGV[2], ARGV[9]
-local head = redis.call('GETRANGE', key, 0, letter == 'w' and 2047 or 19)
+local head = redis.call('GETRANGE', key, 0, head_bytes - 1)
 local now_s, now_us
 if clock then
   now_us = math.fmod(clock, 1000000) -- exact, which a quotient is not
@@ -26,7 +29,7 @@ local rest_s, rest_ns = 0, 0
 local live = false -- there is such a key, and it is not at rest
 if exists then
   local owner
-  owner, rest_s, rest_ns = string.match(head, '^([tlw])(%d%d%d%d%d%d%d%d%d%d)(%d%d%d%d%d%d%d%d%d)')
+  owner, rest_s, rest_ns = string.match(head, '^(' .. known_letters .. ')(%d%d%d%d%d%d%d%d%d%d)(%d%d%d%d%d%d%d%d%d)')
   if not owner then
     return redis.error_reply('WRONGTYPE foreign')
   end

@@ -14,7 +14,7 @@ import (
 const degradedRetry = time.Second
 
 // degrade answers questions by the policy. why is what went wrong.
-func (l *Limiter) degrade(list []inquiry, why string) {
+func (l *Limiter) degrade(list []inFlight, why string) {
 	t := l.tuning.Load()
 	for _, i := range list {
 		l.decideWithout(i.Question, t, why)

@@ -38,7 +38,7 @@ func newPacker(kind frameKind, offset int64, emit func(frames []byte, end int64)
 // add packs a change. A log of many entries becomes several records, each of which is right
 // after those before it. An error is emit's.
 func (p *packer) add(c *engine.Change) error {
-	if c.Key == "" || !c.Algorithm.KeepsLog() || len(c.Log.Entries) <= entriesPerRecord {
+	if len(c.Log.Entries) <= entriesPerRecord {
 		p.begin()
 		p.buf = appendChange(p.buf, c)
 		return p.finish()

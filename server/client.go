@@ -256,5 +256,5 @@ func isLoopback(addr net.Addr) bool {
 
 // restIn is the span until a key is at rest.
 func restIn(info engine.KeyInfo, now int64) time.Duration {
-	return time.Duration(info.RestMicros-now) * time.Microsecond
+	return time.Duration(info.IdleMicros-now) * time.Microsecond
 }

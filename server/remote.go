@@ -116,7 +116,7 @@ func (c *client) writeAnswer(questions []engine.Question, reset bool) {
 // askElsewhere asks the request's question of the remote.
 func (r *request) askElsewhere(o engine.Op) {
 	q := &r.question
-	if err := q.algorithm.CheckLogLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
+	if err := q.algorithm.CheckLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
 		r.fail(errDecision(err))
 		return
 	}
