@@ -3,7 +3,7 @@ package engine
 import "math"
 
 // Apply makes a key's state what a change says, whatever it was. It may be done twice, and is
-// not told by Drain. A key whose state is at rest at instant now (µs) is forgotten, so now
+// not told by Drain. A key whose state is idle at instant now (µs) is dropped, so now
 // should lie a little in the past, as for Sweep. Changes of one key are applied by one caller
 // at a time; others may ask and sweep meanwhile.
 //
@@ -35,7 +35,7 @@ func (l *Loader) Apply(c *Change, now int64) error {
 	return l.store.apply(l.space, c, now*1000)
 }
 
-// Done makes what was loaded the store's. Drain tells of it as a Flush only, so whoever follows
+// Done makes what was loaded the store's. Drain tells of it as a Flush only, so a follower of
 // changes reads all keys anew.
 func (l *Loader) Done() { l.store.put(l.space) }
 
@@ -66,7 +66,7 @@ func (s *Store) apply(sp *space, c *Change, now int64) error {
 	}
 }
 
-// check finds what is wrong with a change, so that what came from a damaged disk or a strange
+// check finds what is wrong with a change, so that a damaged disk or a strange
 // network breaks nothing.
 func (c *Change) check() error {
 	if err := CheckKey(c.Key); err != nil {

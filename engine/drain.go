@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// Track begins or ends noting which keys change, for Drain to tell. Whatever was changed before
-// it returns is not told: whoever begins to follow changes reads all keys with Dump behind it.
+// Track begins or ends noting which keys change, for Drain to tell. Changes made before
+// it returns are not told: a follower reads all keys with Dump behind it.
 func (s *Store) Track(on bool) {
 	s.following.Lock()
 	defer s.following.Unlock()
@@ -123,7 +123,7 @@ func (d *drain) find(p *probe, t *table, named *slot) {
 	d.tell(&d.change)
 }
 
-// Dump tells the state of keys that are not at rest, from cursor on, and returns the cursor to
+// Dump tells the state of keys that are not idle, from cursor on, and returns the cursor to
 // go on from, or 0 at the end; it keeps what Scan keeps. While changes are noted, what it
 // tells of a key is what the key was some time before, and whatever has changed since is told
 // by Drain. visit gets the same Change each time.
@@ -148,8 +148,8 @@ type changeReader struct {
 	entries []LogEntry
 }
 
-// read reads the state of a slot whose state word is st, which is not negative. For who
-// follows changes it reads what they have not been told of a log, and counts it as told.
+// read reads the state of a slot whose state word is st, which is not negative.
+// following is as in shape.
 func (r *changeReader) read(sp *space, s *slot, st int64, following bool, c *Change) {
 	meta := s.meta.Load()
 	r.key = appendKey(r.key[:0], s, meta)

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// A key is kept whole in its slot, as words of 64 bits none of which is zero, so that a
-// slot can be claimed word by word: zero means that nobody has written there yet.
+// A key is kept in its slot, as words of 64 bits none of which is zero, so that a
+// slot can be claimed word by word: zero means that nothing is written there yet.
 //
 // Most keys are their own bytes, eight to a word, the last word filled up with ones. A key
 // that has eight zero bytes where a word would be is spread instead, seven bytes to a
@@ -39,7 +39,7 @@ var classOf = func() (class [151]uint8) {
 	return class
 }()
 
-// The parts of a slot's meta word. A meta of 0 is a slot that nobody has claimed.
+// The parts of a slot's meta word. A meta of 0 is a slot that is not claimed.
 //
 //	| place: 40 bits of the hash | key length: 11 | spread: 1 | free: 6 | algorithm: 6 |
 const (
@@ -50,7 +50,7 @@ const (
 	metaKind   = 1<<6 - 1
 	// metaIdentity is what two keys are compared by, before their words.
 	metaIdentity = ^uint64(metaSpread - 1)
-	// metaClosed is a slot that nobody may claim any more; no key has length 0.
+	// metaClosed is a slot that cannot be claimed any more; no key has length 0.
 	metaClosed = 1
 )
 
@@ -88,7 +88,7 @@ func shortWords(key string) (first, second uint64) {
 	return binary.LittleEndian.Uint64(b), ^(^last >> (8 * uint(16-len(b))))
 }
 
-// A hasher maps keys to 64 bits by secrets of its own, so that nobody can choose keys that
+// A hasher maps keys to 64 bits by secrets of its own, so that no client can choose keys that
 // collide. Short keys are multiplied with two of the secrets and then with the others, high
 // and low halves of the product folded: the construction of wyhash (Wang Yi), which Go's
 // own maps use where the processor has no AES. It takes half the time of hash/maphash, a

@@ -54,7 +54,7 @@ func (sp *space) stepped(t *table, slot *slot, done bool, err error) (bool, erro
 	return done, err
 }
 
-// start puts a log's first ring, which is nobody else's yet, into a slot with state st, unless
+// start puts a log's first ring, which only this caller has, into a slot with state st, unless
 // that is no longer its state.
 func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
 	r.ref = sp.logs.alloc()
@@ -70,7 +70,7 @@ func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
 func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *query) (bool, error) {
 	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
-	if more > 0 && c.kind == logAppend { // who gives back takes no more than before
+	if more > 0 && c.kind == logAppend { // giving back takes no more than before
 		if err := s.roomForLog(sp, seed, v.ref, more, q.now); err != nil {
 			return true, err
 		}

@@ -157,7 +157,7 @@ func (v *logView) older(c *LogChange) []LogEntry {
 	return kept
 }
 
-// ringWith makes a ring of entries and those of a change behind them. It is nobody else's yet.
+// ringWith makes a ring of entries and those of a change behind them. Only this caller has it.
 func ringWith(ref int64, older []LogEntry, c *LogChange) *ring {
 	live := len(older) + len(c.Entries)
 	base := c.Entries[0].At

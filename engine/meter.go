@@ -40,7 +40,7 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 }
 
 // meterRefund lowers the debt by cost·E, never below none. The product could overflow, so
-// the comparison is by division. No debt left is the state at rest.
+// the comparison is by division. Without a debt the key is idle.
 func meterRefund(before int64, l *Limit, now, cost int64) outcome {
 	if before == 0 || cost > before/l.unit || cost*l.unit == before {
 		return outcome{0, 0, 0, 0}

@@ -163,9 +163,9 @@ func TestDenialChangesNothing(t *testing.T) {
 	})
 }
 
-// A key at rest answers every question, of every algorithm, as an absent key does, whether
+// An idle key answers every question, of every algorithm, as an absent key does, whether
 // or not its memory has been reclaimed (invariant 4).
-func TestAtRestIsAbsent(t *testing.T) {
+func TestIdleIsAbsent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLife(t)
 		rest := f.now

@@ -4,18 +4,18 @@ import (
 	"math/bits"
 )
 
-// A KeyInfo describes one key that is not at rest.
+// A KeyInfo describes one key that is not idle.
 type KeyInfo struct {
 	Key       string
 	Algorithm Algorithm
-	// IdleMicros is when the key will be at rest, in microseconds since the Unix epoch,
+	// IdleMicros is when the key will be idle, in microseconds since the Unix epoch,
 	// rounded up.
 	IdleMicros int64
 	// Bytes estimates the memory that the key takes.
 	Bytes int64
 }
 
-// Lookup describes key, unless it is absent or at rest.
+// Lookup describes key, unless it is absent or idle.
 func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	if len(key) < 1 || len(key) > KeyBytesMax {
 		return KeyInfo{}, false
@@ -32,7 +32,7 @@ func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	return sp.describe(t, slot, st, now)
 }
 
-// describe tells of the key of a slot that holds st, unless it is at rest.
+// describe tells of the key of a slot that holds st, unless it is idle.
 func (sp *space) describe(t *table, s *slot, st, now int64) (KeyInfo, bool) {
 	at, ok := sp.idleAt(s, st)
 	if !ok || at <= now*1000 {
@@ -68,7 +68,7 @@ func (sp *space) shelf(number uint64) (t *table, shard uint16) {
 	return sp.shelves[number>>shardBits][number&(shardCount-1)].Load(), uint16(number & (shardCount - 1))
 }
 
-// Scan calls visit for keys that are not at rest, from cursor on, and returns the cursor to
+// Scan calls visit for keys that are not idle, from cursor on, and returns the cursor to
 // go on from, or 0 at the end. A key that is there from the first call of a scan to its
 // last is visited; one that comes or goes meanwhile may be. No key is visited twice unless
 // it was removed and made again.
@@ -153,9 +153,9 @@ func scanTable(t *table, from, slots uint64, visit func(*table, *slot, int64)) (
 const sweepSlotsPerKey = 8
 
 // Sweep looks at up to count keys, going round the store from where the last call stopped,
-// and forgets those at rest at instant now, which should lie a little in the past, before
+// and reclaims those that are idle at instant now, which should lie a little in the past, before
 // any reading that a decision still under way may hold. It also moves keys out of tables
-// that are too large or being replaced. It returns how many keys it forgot. It looks at no
+// that are too large or being replaced. It returns how many keys it reclaimed. It looks at no
 // more than sweepSlotsPerKey·count slots, so the caller bounds its cost.
 func (s *Store) Sweep(count int, now int64) int {
 	sp := s.space.Load()
@@ -178,14 +178,14 @@ func (s *Store) Sweep(count int, now int64) int {
 		cursor = number<<32 | slot
 	}
 	s.sweepCursor.Store(cursor)
-	s.reclaimed.Add(uint64(w.forgot))
-	return w.forgot
+	s.reclaimed.Add(uint64(w.reclaimed))
+	return w.reclaimed
 }
 
 type sweep struct {
-	sp             *space
-	now            int64 // ns
-	budget, forgot int
+	sp                *space
+	now               int64 // ns
+	budget, reclaimed int
 }
 
 // table sweeps from slot on while the budget lasts, and returns where it stopped.
@@ -194,7 +194,7 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 		for w.budget > 0 {
 			w.budget -= moveStep
 			if !w.sp.moveSome(t, shard, w.now+idleLag) {
-				if !t.done.Load() { // somebody stalls with a part of it
+				if !t.done.Load() { // a caller stalls with a part of it
 					w.sp.moveAll(t, shard, w.now+idleLag)
 				}
 				return t.n
@@ -211,7 +211,7 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 	return slot
 }
 
-// slot forgets the key of a slot if it is at rest, and returns what the look cost.
+// slot reclaims the key of a slot if it is idle, and returns what the look cost.
 func (w *sweep) slot(t *table, s *slot) int {
 	st := s.state.Load()
 	if st <= 0 {
@@ -222,7 +222,7 @@ func (w *sweep) slot(t *table, s *slot) int {
 		return 1
 	}
 	if _, ok := w.sp.end(t, s, st, stateDead, w.now); ok {
-		w.forgot++
+		w.reclaimed++
 	}
 	return sweepSlotsPerKey
 }

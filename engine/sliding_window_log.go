@@ -31,7 +31,7 @@ const (
 	logKeep     logChangeKind = iota // nothing is written
 	logAppend                        // units were admitted
 	logGiveBack                      // units leave, and some stay
-	logEnd                           // the log is at rest
+	logEnd                           // the log is empty
 )
 
 // slidingWindowLogStep takes one step on a log, nil for an empty one, and explains it. A
@@ -39,8 +39,8 @@ const (
 // cost ≤ limit.
 //
 // Two rules make the answer independent of when memory is reclaimed. A log is empty from
-// its rest on: when its newest unit is as old as the period of the call that wrote it.
-// And a call that writes forgets the units outside its own period, so that a later call
+// its idle instant on: when its newest unit is as old as the period of the call that wrote it.
+// And a call that writes drops the units outside its own period, so that a later call
 // with a longer period does not find them.
 func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
@@ -119,7 +119,7 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 // wholeMicros is a span (ns) in µs, rounded up.
 func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 
-// LogSeen is what a step on a log saw, here or elsewhere: the instants and counts from which
+// LogSeen is what a step on a log saw, in a store or a backend: the instants and counts from which
 // its answer follows. The instants may be counted from anywhere.
 type LogSeen struct {
 	Now      int64 // µs
@@ -146,7 +146,7 @@ func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
 }
 
 // until is the span until the unit admitted at an instant (µs) has left: when it is one
-// period old, or when the log is at rest, should that come first because the period was
+// period old, or when the log is idle, should that come first because the period was
 // shorter when the log was written.
 func (s *LogSeen) until(admitted int64, l *Limit) time.Duration {
 	return time.Duration(min(admitted*1000+l.period, s.IdleAt) - s.Now*1000)

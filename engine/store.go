@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// ErrWrongType is the answer when a key belongs to another algorithm and is not at rest.
+// ErrWrongType is the answer when a key belongs to another algorithm and is not idle.
 // The error returned wraps it in a *WrongTypeError that names both.
 var ErrWrongType = errors.New("engine: the key belongs to another algorithm")
 
@@ -24,14 +24,14 @@ func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 
 // A Store keeps the state of any number of keys and decides on them. All methods may be
 // called from any number of goroutines. None reads a clock, and none takes a lock or waits
-// for another goroutine but those that look at all keys or forget them: Flush, Track, Drain
+// for another goroutine but those that look at all keys or drop them: Flush, Track, Drain
 // and Loader.Done.
 //
 // now is the caller's clock, in microseconds since the Unix epoch (time.Time.UnixMicro),
 // 0 … NowMicrosMax. Where it runs backwards from call to call, decisions on a key that is
-// kept are stricter and never looser; but a key that was at rest by a later reading may
-// have been forgotten. So whoever sweeps does it with a reading that is older than any
-// that a decision still under way may hold.
+// kept are stricter and never looser; but a key that was idle by a later reading may
+// have been reclaimed. So a sweep has a reading that is older than any that a decision still
+// under way may hold.
 type Store struct {
 	hasher      hasher
 	logLimitMax int64
@@ -42,8 +42,8 @@ type Store struct {
 	reclaimed   atomic.Uint64
 	evicted     atomic.Uint64
 
-	following sync.Mutex // who holds it may put another space in place, or follow changes
-	drained   *space     // which whoever follows changes knows of
+	following sync.Mutex // held to put another space in place, and to follow changes
+	drained   *space     // that the follower of changes knows of
 	drain     drain
 }
 
@@ -71,7 +71,7 @@ func NewStore(o Options) (*Store, error) {
 const unbounded = math.MaxInt64
 
 // SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
-// Where it is below what is in use, keys are forgotten as others come, those at rest first.
+// Where it is below what is in use, keys are dropped as others come, idle ones first.
 func (s *Store) SetMaxMemory(bytes int64) {
 	if bytes <= 0 {
 		bytes = unbounded
@@ -109,9 +109,9 @@ type query struct {
 	now       int64 // ns
 }
 
-// Ask is Check, Peek and Refund for callers to whom a fifth of the time matters: the limit
-// is read and the decision written where the caller has them, for to hand both from
-// function to function by value costs that much. cost is 1 … UnitsMax units; now is 0 …
+// Ask is Check, Peek and Refund where a fifth of the time matters: the limit is read and
+// the decision written where the caller has them, because to hand both from function to function
+// by value costs that much. cost is 1 … UnitsMax units; now is 0 …
 // NowMicrosMax microseconds since the Unix epoch.
 //
 // An error changes nothing and leaves d empty: an *ArgumentError for an argument outside its
@@ -261,19 +261,19 @@ func (s *Store) Reset(key string, now int64) bool {
 		return false
 	}
 	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()
-	t, slot, rest, ok := sp.drop(&p, stateIdle, now*1000)
+	t, slot, idleAt, ok := sp.drop(&p, stateIdle, now*1000)
 	if ok {
 		sp.mark(t, slot)
 	}
-	return ok && rest > now*1000
+	return ok && idleAt > now*1000
 }
 
-// Flush forgets every key. A decision that is under way meanwhile counts as made before.
+// Flush drops every key. A decision that is under way meanwhile counts as made before.
 func (s *Store) Flush() { s.put(s.newSpace()) }
 
 func (s *Store) newSpace() *space { return newSpace(&s.reclaimed, &s.evicted) }
 
-// put puts another space in the place of the store's. Whoever follows changes goes on to.
+// put puts another space in the place of the store's. A follower of changes goes on.
 func (s *Store) put(sp *space) {
 	s.following.Lock()
 	defer s.following.Unlock()
@@ -283,7 +283,7 @@ func (s *Store) put(sp *space) {
 	s.space.Store(sp)
 }
 
-// Len is the number of keys in memory, those at rest that are not reclaimed yet included.
+// Len is the number of keys in memory, idle ones that are not reclaimed yet included.
 func (s *Store) Len() int64 { return s.space.Load().live() }
 
 // LogLimitMax is the highest limit of a sliding_window_log here.

@@ -13,19 +13,19 @@ import (
 // Who owns what, at each atomic step:
 //
 //   - meta, then the words of the key in order, go from 0 to their values by
-//     compare-and-swap, once. Until the last is there the slot belongs to whichever key
-//     gets its next word in; whoever finds a claim of their own key half done goes on with
-//     it, so that a caller who stalls in the middle holds nobody up. A word that is not the
+//     compare-and-swap, once. Until the last is there the slot belongs to the key that gets
+//     its next word in. A caller that finds a claim of its own key half done goes on with it,
+//     so that a caller that stalls in the middle holds no other up. A word that is not the
 //     key's own is a refusal for ever.
 //
-//   - state belongs to nobody. Whoever swaps it from what their step saw has made that
-//     step; everybody else starts theirs over. It says what the slot is:
+//   - state belongs to no caller. One that swaps it from what its step saw has made that
+//     step; all others start theirs over. It says what the slot is:
 //
 //     0                nothing was ever written
 //     1 … stateIdle−1 the algorithm's state
-//     stateIdle      at rest; the key's slot all the same
+//     stateIdle        idle; the key's slot all the same
 //     negative         closed in this table for ever: stateUnborn if nothing was ever
-//     written, stateDead if the key was forgotten, else, less the sign,
+//     written, stateDead if the key was dropped, else, less the sign,
 //     the state that moved on to the next table
 //
 // ABA: a slot never changes its key or its algorithm, and the word is all there is to a
@@ -72,12 +72,12 @@ type table struct {
 	stride uint64 // words of a slot
 	limit  int64  // claimed slots from which on a successor is needed
 	next   atomic.Pointer[table]
-	marks  atomic.Pointer[marks]  // of slots that have changed; nil if none has while somebody followed changes
+	marks  atomic.Pointer[marks]  // of slots that have changed; nil if none has while changes were followed
 	shelf  *atomic.Pointer[table] // where the shard's first table is found
 
 	used atomic.Int64 // claimed slots
 	live atomic.Int64 // slots that hold a state
-	// cursor is the first slot that nobody has undertaken to move; moved counts those that
+	// cursor is the first slot that no caller has undertaken to move; moved counts those that
 	// are done, and done says that all are.
 	cursor atomic.Int64
 	moved  atomic.Int64
@@ -242,7 +242,7 @@ func (s *slot) holds(p *probe) (whole, missing bool) {
 }
 
 // claim makes the slot that seek found the key's, and says whether it is. The algorithm is
-// that of whoever was first.
+// that of the first claim.
 func (t *table) claim(s *slot, p *probe, kind uint8) bool {
 	if s.meta.CompareAndSwap(0, p.meta|uint64(kind)) {
 		t.used.Add(1)
@@ -258,7 +258,7 @@ func (t *table) claim(s *slot, p *probe, kind uint8) bool {
 }
 
 // shut makes sure that the slot that seek found to be claimable is not: it belongs to
-// somebody afterwards, or to nobody for ever.
+// a key afterwards, or to none for ever.
 func (s *slot) shut() {
 	if !s.meta.CompareAndSwap(0, metaClosed) {
 		s.state.CompareAndSwap(0, stateUnborn)

@@ -63,8 +63,8 @@ const (
 	retryPauseMax = 50 * time.Millisecond
 )
 
-// retry asks questions that were not decided again, where their keys are then, until the
-// callers have waited long enough. It returns at once. from is who could not decide.
+// retry sends questions that were not decided again, to where their keys are then, until the
+// callers have waited long enough. It returns at once. from is the node that could not decide.
 func (l *Limiter) retry(from *node, list []inFlight) {
 	if l.life.Err() != nil {
 		l.degrade(list, "the server is stopping")
@@ -179,7 +179,7 @@ const (
 	probeTimeout = time.Second
 )
 
-// trip opens the circuit: until a probe is answered, nobody waits for this Redis.
+// trip opens the circuit: until a probe is answered, no caller waits for this Redis.
 func (n *node) trip(why string) {
 	l := n.limiter
 	if l.life.Err() != nil || !n.outage.CompareAndSwap(nil, &outage{why, time.Now()}) {

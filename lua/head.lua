@@ -1,12 +1,12 @@
--- What every script begins with: it reads the clock and the key, and finds out whose it is.
+-- What every script begins with: it reads the clock and the key, and finds out which algorithm's it is.
 --
--- A key is one string: a letter for the algorithm that owns it, the instant at which it is at
--- rest as ten digits of seconds and nine of nanoseconds since the Unix epoch, and what else
+-- A key is one string: a letter for the algorithm that owns it, the instant from which on it
+-- is idle as ten digits of seconds and nine of nanoseconds since the Unix epoch, and what else
 -- the algorithm keeps. Instants are carried as (seconds, nanoseconds), because a number here
 -- is exact to 2^53 only. Nothing is multiplied that could go beyond.
 --
 -- KEYS[1]  the key
--- ARGV[1]  the letter of the algorithm asked for; empty: whichever it is
+-- ARGV[1]  the letter of the algorithm in question; empty: any
 -- ARGV[2]  the operation: c (check), p (peek), r (refund) or x (reset)
 -- ARGV[9]  in tests only, the instant in microseconds; keys then do not expire
 --
@@ -26,7 +26,7 @@ local now_ns = now_us * 1000
 
 local exists = head ~= ''
 local rest_s, rest_ns = 0, 0
-local live = false -- there is such a key, and it is not at rest
+local live = false -- there is such a key, and it is not idle
 if exists then
   local owner
   owner, rest_s, rest_ns = string.match(head, '^(' .. known_letters .. ')(%d%d%d%d%d%d%d%d%d%d)(%d%d%d%d%d%d%d%d%d)')
@@ -39,7 +39,7 @@ if exists then
     if live then
       return redis.error_reply('WRONGTYPE ' .. owner)
     end
-    -- Another algorithm's key at rest is no key.
+    -- Another algorithm's idle key is no key.
     redis.call('DEL', key)
     exists = false
   end

@@ -87,20 +87,20 @@ type ticket struct {
 type inFlight struct {
 	*engine.Question
 	ticket  *ticket
-	problem error // why it is asked again
+	problem error // why it is sent again
 }
 
 // done says that a question has its answer.
 func (l *Limiter) done(i inFlight) {
 	if i.Reset || i.Op == engine.OpRefund {
-		l.denials.drop(i.Key, l.now()) // what was denied before may pass now
+		l.denials.drop(i.Key, l.now()) // a question that was denied before may pass now
 	}
 	if i.ticket.left.Add(-1) == 0 {
 		i.ticket.batch.Done()
 	}
 }
 
-// Ask has batches answered, within Timeout. Known must have been asked about each question
+// Ask has batches answered, within Timeout. Known must have seen each question
 // before, in the order of each client's questions.
 func (l *Limiter) Ask(batches ...*engine.Batch) {
 	deadline := time.Now().Add(l.tuning.Load().Timeout)
@@ -156,8 +156,8 @@ func (l *Limiter) hand(to *node, list []inFlight, give func(*node, []inFlight)) 
 	l.degrade(list, "no node of the cluster is known for the key")
 }
 
-// Known answers a question at once if that needs no asking, and is told of every question
-// before it is asked: after a refund or a reset nothing is known of a key.
+// Known answers a question at once if that needs no Redis, and is told of every question before
+// it is sent: after a refund or a reset nothing is known of a key.
 func (l *Limiter) Known(q *engine.Question) bool {
 	if q.Reset || q.Op == engine.OpRefund {
 		l.denials.drop(q.Key, l.now())

@@ -295,7 +295,7 @@ func (n *node) answer(i inFlight, reply any, sent, answered time.Duration) {
 }
 
 // lose sees to questions that got no answer: it is not known whether they were decided, so
-// they are not asked again. The circuit opens when Redis has said nothing for half of the time
+// they are not sent again. The circuit opens when Redis has said nothing for half of the time
 // that callers wait (one that was given less than that may merely have too much to do), or when
 // pipelines have been lost for as long as they wait, and none decided. One that is lost may be of
 // a primary that has died, whose replica is about to take over; a Redis that loads may say so in

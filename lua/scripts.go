@@ -60,14 +60,14 @@ func compose() []*script {
 	return all
 }
 
-// A row is how one algorithm is asked in Redis.
+// A row is how Redis decides for one algorithm.
 type row struct {
 	letter string // that its keys begin with
 	script *script
 	// arguments appends the script's ARGV[3] and following.
 	arguments func(to []any, q *engine.Question) []any
 	// explain computes the answer from the script's reply. holds is how long a denial has the
-	// same Remaining if nothing else is asked about the key.
+	// same Remaining if there is no other question about the key.
 	explain func(q *engine.Question, reply any) (holds time.Duration, err error)
 	// byDebt says that the ResetAfter of a denial is a debt, which is all that any answer about
 	// the key depends on. Else a denial tells of the same question only. See denyCache.
@@ -84,7 +84,7 @@ var rows = [...]row{
 // always is how long a denial holds whose Remaining does not change.
 const always = time.Duration(math.MaxInt64)
 
-// Algorithms are those that can be asked in Redis.
+// Algorithms are those that Redis can decide for.
 func Algorithms() (known []engine.Algorithm) {
 	for a := range rows {
 		if rows[a].letter != "" {
