@@ -267,9 +267,10 @@ func TestDrainReadsBusyLogs(t *testing.T) {
 			m.follow(clock.Load())
 			m.dump(mustStore().Apply, clock.Load())
 		})
-		together(3, func(int) {
+		together(3, func(worker int) {
+			random := rand.New(rand.NewPCG(uint64(limit), uint64(worker)))
 			for range fewer(40_000) {
-				mustCheck(s, "log", SlidingWindowLog, l, 1, clock.Add(1+rand.Int64N(3)))
+				mustCheck(s, "log", SlidingWindowLog, l, 1, clock.Add(1+random.Int64N(3)))
 			}
 		})
 		stop()

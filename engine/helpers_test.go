@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"testing"
 	"time"
 )
@@ -29,11 +30,18 @@ func mustLimit(limit int64, period time.Duration, burst int64) Limit {
 	return l
 }
 
-// mustStore makes a store that accepts every limit that a log can have.
+// mustStore makes a store that accepts every limit that a log can have. It hashes keys alike in
+// every run, so that which keys share a table is decided by the code alone.
 func mustStore() *Store {
 	s, err := NewStore(Options{LogLimitMax: LogLimitMax})
 	if err != nil {
 		panic(err)
+	}
+	s.hasher = hasher{secrets: [4]uint64{spread(1), spread(2), spread(3), spread(4)}}
+	s.hasher.other = func(key string) uint64 {
+		fnv := fnv.New64a()
+		_, _ = fnv.Write([]byte(key))
+		return s.hasher.short(fnv.Sum64(), uint64(len(key)))
 	}
 	return s
 }
