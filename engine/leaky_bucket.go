@@ -11,6 +11,8 @@ var leakyBucket = algorithm{
 	summary:  "a steady drain: each admitted request is told how long to wait",
 	state:    "one instant",
 	hasBurst: true,
+	shape:    ShapeWord,
+	idleAt:   meterIdleAt,
 }
 
 // leakyBucketExplain adds to the meter's answer how long to hold the request.
