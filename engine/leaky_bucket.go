@@ -19,6 +19,6 @@ var leakyBucket = algorithm{
 func leakyBucketExplain(l *Limit, x outcome, d *Decision) {
 	meterExplain(l, x, d)
 	if d.Allowed {
-		d.Delay = time.Duration(x.before)
+		d.Delay = time.Duration(x.extra)
 	}
 }

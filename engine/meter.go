@@ -15,6 +15,8 @@ func meterIdleAt(t int64) int64 { return t }
 //	base = max(T, now), next = base + cost·E
 //	admitted iff next − now ≤ burst·E, and then T = next
 //
+// The outcome's extra is the debt before the step; of a refund, 0.
+//
 // It is written with differences: cost·E is formed only when cost ≤ burst, so it is at
 // most FillMax, and next is formed only when admitted, so it is at most now + FillMax.
 func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {

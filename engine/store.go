@@ -118,8 +118,8 @@ type query struct {
 // range, a *WrongTypeError for a key that belongs to another algorithm, ErrNoMemory.
 //
 // Most calls end in here: a short key that has a slot in its shard's first table, and a state
-// of one word. What is done for these is what search does for all, without a call: a check takes
-// 24 ns, through step 36.
+// of one word. Such a check takes the step here and not through Store.step, which makes it 25 ns
+// instead of 36 (BenchmarkCheck, hot key).
 func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
 	if !isShortKey(key) || !s.accepts(a, l, cost, now) {
 		return d.unless(s.askOther(o, key, a, l, cost, now, d))

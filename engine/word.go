@@ -6,10 +6,10 @@ type wordShape struct{}
 
 // An outcome is what a step on a word did: all that the answer depends on. Spans are in ns.
 type outcome struct {
-	next   int64 // the word after the step, 0 for an idle key; the one before if nothing is to be written
-	before int64 // from now until the key was idle before the step; of a refund, 0
-	after  int64 // from now until it is idle after the step
-	wait   int64 // 0 if admitted, else the span until this request would be, or Never
+	next  int64 // the word after the step, 0 for an idle key; the one before if nothing is to be written
+	extra int64 // what else the algorithm's own explanation needs
+	after int64 // from now until the key is idle after the step
+	wait  int64 // 0 if admitted, else the span until this request would be, or Never
 }
 
 // stepWord takes one step on the word in a slot, and explains it. It returns false when the
