@@ -31,15 +31,22 @@ const (
 	OpRefund           // give back: never beyond full, and of a log the newest units
 )
 
-// An algorithm is what the store needs to know of one. Its functions are pure.
+// An algorithm is what the rest of the system must know of one, besides its step and its
+// explanation. Its functions are pure.
 type algorithm struct {
 	name    string
 	summary string // one line, for the reference page
 	state   string // what it keeps for a key, for the reference page
 	// hasBurst says whether a burst other than the limit means something.
 	hasBurst bool
-	// keepsLog says that the state is a log (log_ring.go) and not a word.
-	keepsLog bool
+	// shape is the kind of its states.
+	shape Shape
+	// idleAt is, of ShapeWord, the instant (ns) from which on a key with this word is idle. It
+	// accepts every word from 1 to 2^63 − 2.
+	idleAt func(word int64) int64
+	// limitMax is the highest limit for a period (ns), given the highest limit that the store
+	// accepts of a log; nil: UnitsMax. For the period 0 it is the lowest of all.
+	limitMax func(period, logLimitMax int64) int64
 }
 
 // algorithms is the one table of algorithms, indexed by Algorithm. To add one: its
@@ -108,36 +115,55 @@ func (a Algorithm) State() string { return a.row().state }
 // HasBurst says whether a burst other than the limit can be asked for.
 func (a Algorithm) HasBurst() bool { return a.row().hasBurst }
 
-// KeepsLog says whether the algorithm's state is a log of admitted units and not one instant.
-func (a Algorithm) KeepsLog() bool { return a.row().keepsLog }
+// Shape is the kind of the algorithm's states.
+func (a Algorithm) Shape() Shape { return a.row().shape }
 
-// An outcome is what a step on a state of one word did: all that the answer depends on.
-// Instants and spans are in ns.
-type outcome struct {
-	next   int64 // the state after the step; the one before if nothing is to be written
-	before int64 // from now until the key was at rest before the step; of a refund, 0
-	after  int64 // from now until it is at rest after the step
-	wait   int64 // 0 if admitted, else the span until this request would be, or Never
-}
-
-// step takes one step at instant now (ns) from a state of one word, which is the instant
-// (ns) from which on the key is at rest, or 0 for a key at rest. It and explain are
-// switches and not functions in the table because through a function value the limit and
-// the decision would escape to the heap, and copying them costs a quarter of a check.
-func (a Algorithm) step(o Op, st int64, l *Limit, now, cost int64) outcome {
-	if a != TokenBucket && a != LeakyBucket {
-		panic("engine: an algorithm without a state of one word")
+// limitMax is the highest limit of an algorithm for a period: see algorithm.
+func (a Algorithm) limitMax(period, logLimitMax int64) int64 {
+	if most := a.row().limitMax; most != nil {
+		return most(period, logLimitMax)
 	}
-	return meterStep(o, st, l, now, cost)
+	return UnitsMax
 }
 
-// explain computes the answer from what a step did.
+// CheckLimit reports whether a limit is within the algorithm's own range, where the highest
+// limit of a log is logLimitMax units. The error is an *ArgumentError.
+func (a Algorithm) CheckLimit(l *Limit, logLimitMax int64) error {
+	switch {
+	case l.burst != l.limit && !a.HasBurst():
+		return &ArgumentError{"burst", "is not accepted by " + a.String() + ": the limit is the most that it admits at once"}
+	case l.limit > a.limitMax(l.period, logLimitMax):
+		return outOfRange("limit of "+a.String(), l.limit, 1, a.limitMax(l.period, logLimitMax))
+	}
+	return nil
+}
+
+// step takes one step at instant now (ns) from a word, which is 0 for a key that is absent. It
+// and explain are switches and not functions in the table because through a function value the
+// limit and the decision would escape to the heap, and copying them costs a quarter of a check.
+func (a Algorithm) step(o Op, word int64, l *Limit, now, cost int64) outcome {
+	switch a {
+	case TokenBucket, LeakyBucket:
+		return meterStep(o, word, l, now, cost)
+	case SlidingWindowLog, algorithmEnd: // not of one word
+	}
+	panic("engine: a step on a word, of an algorithm without one")
+}
+
+// explain computes the answer from what a step on a word did.
 func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
 	switch a {
 	case TokenBucket:
 		meterExplain(l, x, d)
 	case LeakyBucket:
 		leakyBucketExplain(l, x, d)
-	case SlidingWindowLog, algorithmEnd: // explains itself, from what its step saw
+	case SlidingWindowLog, algorithmEnd: // explains itself
 	}
+}
+
+// ExplainWord computes the answer of an algorithm of ShapeWord whose step was taken by a
+// backend, from the word before the step and the instant (ns) of the step. That is all that
+// the answer depends on.
+func (a Algorithm) ExplainWord(o Op, l *Limit, word, now, cost int64, d *Decision) {
+	a.explain(l, a.step(o, word, l, now, cost), d)
 }

@@ -1,13 +1,13 @@
 package engine
 
-// A Change is what a key's state has become: all that has to be told elsewhere for the key to
-// be the same there. It is state and not a request, and its instants are absolute, so it can
+// A Change is what a key's state has become: all that another store has to be told for the key
+// to be the same there. It is state and not a request, and its instants are absolute, so it can
 // be applied late, and twice.
 type Change struct {
-	Key       string    // "": every key was forgotten
+	Key       string    // "": every key was dropped
 	Algorithm Algorithm // 0: the key has no state any more
-	Rest      int64     // ns since the Unix epoch, when the key is at rest, which is all the state of token_bucket and leaky_bucket
-	Log       LogChange // of algorithms that keep a log
+	Word      int64     // of algorithms whose state is one word: that word
+	Log       LogChange // of algorithms whose state is a log
 }
 
 // A LogChange is what a log has become, given what it was before.

@@ -17,9 +17,9 @@ type Decision struct {
 	// Remaining is how many units are left after this call, 0 … Limit.
 	Remaining int64
 	// RetryAfter is 0 when allowed; on a denial the span after which this very request
-	// would pass if nothing else came between, or Never.
+	// would pass if nothing else is asked meanwhile, or Never.
 	RetryAfter time.Duration
-	// ResetAfter is the span until the key is back at rest: bucket full, log empty.
+	// ResetAfter is the span until the key is idle: bucket full, log empty.
 	ResetAfter time.Duration
 	// Delay is, for leaky_bucket, how long to hold an admitted request so that output
 	// leaves at the drain rate; 0 for every other algorithm and on a denial.

@@ -11,9 +11,12 @@
 //
 // and the [Store] runs it in one compare-and-swap loop: read the key's state, take the
 // step, swap the new state in if the old one is still there, else take the step again.
-// A step that changes nothing (a denial, a peek) writes nothing. Because the step is
-// pure, the same arithmetic can be run elsewhere, inside Redis for one, and the two can
-// be proven equal.
+// A step that changes nothing (a denial, a peek) writes nothing. Because the step is pure, a
+// backend can take the same step, Redis for one, and the two can be proven equal.
+//
+// States differ in their shape: a word, or a log. An algorithm is one row of the table in
+// algorithm.go, which says the shape of its states and all else that the store must know of it.
+// No other place asks which algorithm a key has.
 //
 // # Numbers
 //
@@ -32,25 +35,27 @@
 //	decision.go            what a caller learns
 //	algorithm.go           the table of algorithms
 //	meter.go               the arithmetic that token_bucket and leaky_bucket share
-//	token_bucket.go        one row of the table
-//	leaky_bucket.go        one row of the table
-//	sliding_window_log.go  one row of the table
+//	token_bucket.go, …     one algorithm each: its row, its step and its explanation
+//	shape.go               what the store does with states of a shape
+//	word.go                states of one word
+//	log.go                 states that are logs
+//	log_ring.go            the units of one log
+//	log_cells.go           where the rings of logs are found
+//	log_change.go          a log as a change, told and applied
 //	store.go               everything a caller calls, and the compare-and-swap loop
-//	store_log.go           the same for algorithms that keep a log
 //	key.go                 a key as words, and its hash
-//	table.go               one shard's keys: slots, and who owns them at each atomic step
+//	table.go               one shard's keys: slots, and what owns them at each atomic step
 //	rebuild.go             how a table hands its keys on to a larger or smaller one
 //	space.go               all tables of a store, and the way through them
 //	evict.go               the bound on memory
-//	log_ring.go            the units of one log
-//	log_cells.go           where logs hang
 //	scan.go                iteration and reclaiming
 //	stats.go               what is counted
-//	change.go              what a key's state has become, for who follows changes
+//	change.go              what a key's state has become, for followers of changes
 //	marks.go               which keys have changed
-//	drain.go, drain_log.go what has become of them
-//	apply.go               taking states from elsewhere
-//	question.go            for limiters that keep their keys elsewhere
+//	drain.go               the changes of those keys
+//	apply.go               changes of another store, applied to this one
+//	question.go            questions to limiters that keep their keys in another process
+//	prefetch.go            memory asked for in advance
 //
 // # Invariants
 //
@@ -62,17 +67,17 @@
 //  2. A state changes only by compare-and-swap from the state that the step saw: the
 //     slot's word, or the gap of the log's ring. (table.go, log_ring.go;
 //     TestStoreAdmitsExactly)
-//  3. A closed slot never opens again, so an update that raced with forgetting the key or
-//     with moving it fails, and starts over where the key is now. (table.go, rebuild.go;
+//  3. A closed slot never opens again, so an update that raced with the end of the key's state,
+//     or with a move of the key, fails and starts over where the key is now. (table.go, rebuild.go;
 //     TestReclaimLosesNoUpdate)
-//  4. A key at rest is the same as no key: every question about it is answered as if it
-//     were absent, whether or not its memory has been reclaimed. (TestAtRestIsAbsent)
+//  4. An idle key is the same as no key: every question about it is answered as if it were
+//     absent, whether or not its memory has been reclaimed. (TestIdleIsAbsent)
 //  5. A denial, a peek and an error change nothing. (TestDenialChangesNothing)
-//  6. A key comes into a table from the one before at most once, however late whoever
-//     moves it: in the later table its state leaves 0 once, and a slot that died after it
+//  6. A key comes into a table from the one before at most once, however late
+//     it is moved: in the later table its state leaves 0 once, and a slot that died after it
 //     held a state stays there to tell. (rebuild.go; TestStaleMoverBringsNothingBack)
 //  7. No caller waits for another. A claim, a move or the end of a log that was begun is
-//     finished by whoever meets it. (TestStalledClaim, TestStalledMover)
+//     finished by the caller that meets it. (TestStalledClaim, TestStalledMover)
 //  8. A ring changes only at its gap, and a sealed ring not at all, so what was read
 //     between two equal readings of the gap was so at one instant. (log_ring.go;
 //     TestViewsThatHoldAreWhole)
@@ -89,9 +94,9 @@
 //
 // # Room for more
 //
-// A state of two or three words goes where a log's does, into a cell that the state word
-// refers to, but into one of a pool without pointers: a cell is not changed while a slot
-// refers to it, a step writes a fresh one and swaps the reference, which counts how often
-// the cell was given out, and a reader who finds the reference unchanged after reading has
-// read one state. So the slot stays as wide as it is, and a step is still one swap.
+// A state of two or three words is a shape of its own. It goes where a log does, into a cell to
+// which the slot refers, but into one of a pool without pointers. A cell is not changed while a
+// slot refers to it: a step writes a fresh one and swaps the reference, which counts how often
+// the cell was given out. A reader that finds the reference unchanged after reading has read one
+// state. So the slot stays as wide as it is, and a step is still one swap.
 package engine

@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// Track begins or ends noting which keys change, for Drain to tell. Whatever was changed before
-// it returns is not told: whoever begins to follow changes reads all keys with Dump behind it.
+// Track begins or ends noting which keys change, for Drain to tell. Changes made before
+// it returns are not told: a follower reads all keys with Dump behind it.
 func (s *Store) Track(on bool) {
-	s.whole.Lock()
-	defer s.whole.Unlock()
+	s.following.Lock()
+	defer s.following.Unlock()
 	s.drained = s.space.Load()
 	s.drained.track(on)
 }
@@ -21,8 +21,8 @@ func (s *Store) Track(on bool) {
 //
 // visit gets the same Change each time, and must not call the store.
 func (s *Store) Drain(visit func(*Change)) (n int) {
-	s.whole.Lock()
-	defer s.whole.Unlock()
+	s.following.Lock()
+	defer s.following.Unlock()
 	sp := s.space.Load()
 	d := &s.drain
 	d.sp, d.visit, d.n = sp, visit, 0
@@ -123,7 +123,7 @@ func (d *drain) find(p *probe, t *table, named *slot) {
 	d.tell(&d.change)
 }
 
-// Dump tells the state of keys that are not at rest, from cursor on, and returns the cursor to
+// Dump tells the state of keys that are not idle, from cursor on, and returns the cursor to
 // go on from, or 0 at the end; it keeps what Scan keeps. While changes are noted, what it
 // tells of a key is what the key was some time before, and whatever has changed since is told
 // by Drain. visit gets the same Change each time.
@@ -132,7 +132,7 @@ func (s *Store) Dump(cursor uint64, count int, now int64, visit func(*Change)) u
 	var reader changeReader
 	var c Change
 	return sp.walk(cursor, count, now, func(_ *table, slot *slot, st int64) {
-		if rest, ok := sp.rest(slot, st); !ok || rest <= now*1000 {
+		if at, ok := sp.idleAt(slot, st); !ok || at <= now*1000 {
 			return
 		}
 		if reader.read(sp, slot, st, false, &c); c.Algorithm != 0 {
@@ -148,8 +148,8 @@ type changeReader struct {
 	entries []LogEntry
 }
 
-// read reads the state of a slot whose state word is st, which is not negative. For who
-// follows changes it reads what they have not been told of a log, and counts it as told.
+// read reads the state of a slot whose state word is st, which is not negative.
+// following is as in shape.
 func (r *changeReader) read(sp *space, s *slot, st int64, following bool, c *Change) {
 	meta := s.meta.Load()
 	r.key = appendKey(r.key[:0], s, meta)
@@ -157,17 +157,7 @@ func (r *changeReader) read(sp *space, s *slot, st int64, following bool, c *Cha
 	if !held(st) {
 		return
 	}
-	kind := Algorithm(meta & metaKind)
-	if !algorithms[kind].keepsLog {
-		c.Algorithm, c.Rest = kind, st
-		return
-	}
-	ring := sp.logs.load(st)
-	if ring == nil {
-		return // it has come to its end
-	}
-	c.Algorithm = kind
-	for !r.log(ring, following, &c.Log) {
-		// written once round meanwhile
+	if a := Algorithm(meta & metaKind); a.shape().read(sp, st, r, following, c) {
+		c.Algorithm = a
 	}
 }

@@ -233,8 +233,8 @@ func drainMissesNothing(t *testing.T, seed uint64) {
 				want, _ := s.Lookup(key, now)
 				got, _ := m.to.Lookup(key, now)
 				// Eviction by another worker may come between the two.
-				if want.RestMicros > got.RestMicros && !tight {
-					t.Errorf("%.40q rests at %d, and the mirror was told of %d", key, want.RestMicros, got.RestMicros)
+				if want.IdleMicros > got.IdleMicros && !tight {
+					t.Errorf("%.40q rests at %d, and the mirror was told of %d", key, want.IdleMicros, got.IdleMicros)
 				}
 			}
 		}
@@ -267,9 +267,10 @@ func TestDrainReadsBusyLogs(t *testing.T) {
 			m.follow(clock.Load())
 			m.dump(mustStore().Apply, clock.Load())
 		})
-		together(3, func(int) {
+		together(3, func(worker int) {
+			random := rand.New(rand.NewPCG(uint64(limit), uint64(worker)))
 			for range fewer(40_000) {
-				mustCheck(s, "log", SlidingWindowLog, l, 1, clock.Add(1+rand.Int64N(3)))
+				mustCheck(s, "log", SlidingWindowLog, l, 1, clock.Add(1+random.Int64N(3)))
 			}
 		})
 		stop()
@@ -294,7 +295,7 @@ func TestMarksMoveWithTheirSlots(t *testing.T) {
 	other, _, _ := first.seek(&marked, false)
 
 	before := stalls.state.Load()
-	if !first.swap(stalls, before, before+int64(time.Second)) || !first.swap(other, other.state.Load(), stateRested) {
+	if !first.swap(stalls, before, before+int64(time.Second)) || !first.swap(other, other.state.Load(), stateIdle) {
 		t.Fatal("not changed")
 	}
 	sp.mark(first, other)
@@ -305,7 +306,7 @@ func TestMarksMoveWithTheirSlots(t *testing.T) {
 	sp.mark(first, stalls)
 	told := map[string]int64{}
 	for o := sp.orphans.Swap(nil); o != nil; o = o.next { // the keys' hashes are the test's own
-		s.drain.sp, s.drain.visit = sp, func(c *Change) { told[strings.Clone(c.Key)] = c.Rest }
+		s.drain.sp, s.drain.visit = sp, func(c *Change) { told[strings.Clone(c.Key)] = c.Word }
 		s.drain.orphan(0, o.key)
 	}
 	if want := map[string]int64{"stalls": before + int64(time.Second), "marked": 0}; fmt.Sprint(told) != fmt.Sprint(want) {
@@ -318,7 +319,7 @@ func TestLoader(t *testing.T) {
 	s, l := mustStore(), mustLimit(10, time.Hour, 0)
 	mustCheck(s, "old", TokenBucket, l, 1, noon)
 	load := s.Load()
-	for _, c := range []Change{{Key: "gone", Algorithm: TokenBucket, Rest: (noon + sec) * 1000}, {}, {Key: "new", Algorithm: LeakyBucket, Rest: (noon + sec) * 1000}, {Key: "rests", Algorithm: TokenBucket, Rest: 1}} {
+	for _, c := range []Change{{Key: "gone", Algorithm: TokenBucket, Word: (noon + sec) * 1000}, {}, {Key: "new", Algorithm: LeakyBucket, Word: (noon + sec) * 1000}, {Key: "rests", Algorithm: TokenBucket, Word: 1}} {
 		if err := load.Apply(&c, noon); err != nil {
 			t.Fatal(err)
 		}
@@ -340,8 +341,8 @@ func TestApplyRefuses(t *testing.T) {
 		{Key: strings.Repeat("k", KeyBytesMax+1)},
 		{Key: "k", Algorithm: algorithmEnd},
 		{Key: "k", Algorithm: TokenBucket},
-		{Key: "k", Algorithm: LeakyBucket, Rest: -1},
-		{Key: "k", Algorithm: TokenBucket, Rest: math.MaxInt64},
+		{Key: "k", Algorithm: LeakyBucket, Word: -1},
+		{Key: "k", Algorithm: TokenBucket, Word: math.MaxInt64},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: 1, Entries: one}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Oldest: noon + 1, Entries: one}},

@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// The bound on memory. Tables and rings report what they take (Stats.Bytes), and whoever
-// needs more than is left first makes others forget: of a sample of keys those at rest,
-// else the one that is nearest to it. Forgetting a live key forgives what it owed, so these
+// The bound on memory. Tables and rings report their memory (Stats.Bytes). A caller who needs
+// more than is left first drops keys: of a sample of keys the idle ones are reclaimed, else
+// the one that is idle soonest is evicted. To evict a live key forgives what it owed, so these
 // are counted apart.
 //
-// A key forgotten in a table leaves a dead slot, and its memory comes back when the table
-// is replaced. So at the bound tables do not grow: each new key's shard forgets one, and
+// A key that is dropped leaves a dead slot in its table, and the memory is free when the table
+// is replaced. So at the bound tables do not grow: for each new key its shard drops one, and
 // when the table is used up it is replaced by one of its own size.
 
 const (
-	// evictSample is how many keys of a table are looked at to find the one to forget.
+	// evictSample is how many keys of a table are looked at to find the one to drop.
 	evictSample = 16
 	// evictSlots bounds how many of its slots are looked at to find them.
 	evictSlots = 4 * evictSample
@@ -30,9 +30,9 @@ const (
 	spareShare = 8
 )
 
-// admit gets a slot for the key that settle did not find, beginning with the slot that it
-// found instead. It may fail; the caller looks again either way.
-func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
+// claim gets a slot for the key that locate did not find. slot is the one that it found to claim.
+// It may fail; the caller looks again either way.
+func (s *Store) claim(sp *space, p *probe, t *table, slot *slot, q *query) {
 	if t.next.Load() == nil {
 		slots := s.roomForKey(sp, p, t, q.now)
 		if t.used.Load() < t.limit && (slots == fitting || slots == t.n) {
@@ -46,8 +46,7 @@ func (s *Store) admit(sp *space, p *probe, t *table, slot *slot, q *query) {
 	sp.moveSome(t, p.shard, q.now)
 }
 
-// roomForKey forgets keys of the table if the key about to come would make it grow beyond
-// the bound. It returns how many slots the table should have: fitting, as many as before,
+// roomForKey drops keys of the table if the new key would make it grow beyond the bound. It returns how many slots the table should have: fitting, as many as before,
 // or fewer.
 func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint64) {
 	most := s.maxMemory.Load()
@@ -65,9 +64,9 @@ func (s *Store) roomForKey(sp *space, p *probe, t *table, now int64) (slots uint
 	// Two for one, so that tables that are too large when the bound is lowered get fewer
 	// keys, and a smaller successor.
 	seed := p.meta ^ uint64(t.used.Load())*0x9e37_79b9_7f4a_7c15
-	for i, forgot := uint64(0), 0; i < 2 && forgot < 2; i++ {
+	for i, dropped := uint64(0), 0; i < 2 && dropped < 2; i++ {
 		_, n := s.evict(sp, t, victims{now: now, most: 1}, seed+i<<32)
-		forgot += n
+		dropped += n
 	}
 	if smaller := slotsFor(t.live.Load(), p.shard); bytes > most && smaller < t.n*3/4 {
 		return smaller
@@ -82,9 +81,9 @@ func (t *table) evictFrom(shard uint16) int64 {
 	return min(int64(t.n*128/factorOf(shard))+3, t.limit-1)
 }
 
-// roomForLog shrinks tables and forgets logs, but not the one with the reference keep, until there is room for
-// so many bytes more, or at least twice as much has become free as will be taken. It returns
-// ErrNoMemory when there is nothing left to forget, or not within the bound on looking.
+// roomForLog shrinks tables and drops logs, but not the one with the reference keep, until there
+// is room for so many bytes more, or twice as much has become free. It returns ErrNoMemory when
+// there is nothing left to drop, or not within the bound on looking.
 func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error {
 	most := s.maxMemory.Load()
 	if most == unbounded || sp.bytes()+more <= most {
@@ -118,7 +117,7 @@ func (s *Store) roomForLog(sp *space, seed uint64, keep, more, now int64) error 
 	return ErrNoMemory
 }
 
-// victims says which keys may be forgotten, at instant now (ns): all, or logs only, but not
+// victims says which keys may be dropped, at instant now (ns): all, or logs only, but not
 // the log with the reference keep.
 type victims struct {
 	now  int64
@@ -127,13 +126,13 @@ type victims struct {
 	most int // how many of one sample
 }
 
-// evict looks at a sample of the table's keys, from a place on that seed tells, and forgets
-// those at rest, or else so many of the others, nearest to rest first. It returns how many
-// slots it looked at and how many keys it forgot.
-func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64, forgot int) {
+// evict looks at a sample of the table's keys, from a place on that seed tells. It
+// reclaims the idle ones, or else evicts so many of the others, those first that are idle
+// soonest. It returns how many slots it looked at and how many keys it dropped.
+func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uint64, dropped int) {
 	type key struct {
-		slot     *slot
-		st, rest int64
+		slot       *slot
+		st, idleAt int64
 	}
 	var sample [evictSample]key
 	keys := 0
@@ -141,37 +140,37 @@ func (s *Store) evict(sp *space, t *table, from victims, seed uint64) (slots uin
 	for ; slots < min(t.n, evictSlots) && keys < evictSample; slots++ {
 		slot := t.slot((i + slots) % t.n)
 		st := slot.state.Load()
-		if !held(st) || from.logs && (st == from.keep || !slot.kind().row().keepsLog) {
+		if !held(st) || from.logs && (st == from.keep || slot.kind().row().shape != ShapeLog) {
 			continue
 		}
-		rest, ok := sp.rest(slot, st)
+		at, ok := sp.idleAt(slot, st)
 		switch {
 		case !ok:
-		case rest <= from.now-restLag:
-			if _, ok := sp.forget(t, slot, st, stateDead, rest); ok {
+		case at <= from.now-idleLag:
+			if _, ok := sp.end(t, slot, st, stateDead, at); ok {
 				s.reclaimed.Add(1)
-				forgot++
+				dropped++
 			}
 		default:
-			sample[keys] = key{slot, st, rest}
+			sample[keys] = key{slot, st, at}
 			keys++
 		}
 	}
-	if forgot > 0 && from.most == 1 {
-		return slots, forgot
+	if dropped > 0 && from.most == 1 {
+		return slots, dropped
 	}
-	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.rest, b.rest) })
+	slices.SortFunc(sample[:keys], func(a, b key) int { return cmp.Compare(a.idleAt, b.idleAt) })
 	for _, k := range sample[:min(keys, from.most)] {
-		if _, ok := sp.forget(t, k.slot, k.st, stateDead, k.rest); !ok {
+		if _, ok := sp.end(t, k.slot, k.st, stateDead, k.idleAt); !ok {
 			continue
 		}
-		forgot++
-		if k.rest <= from.now {
+		dropped++
+		if k.idleAt <= from.now {
 			s.reclaimed.Add(1)
 		} else {
 			s.evicted.Add(1)
 			sp.mark(t, k.slot)
 		}
 	}
-	return slots, forgot
+	return slots, dropped
 }

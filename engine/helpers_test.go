@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"testing"
 	"time"
 )
@@ -29,11 +30,18 @@ func mustLimit(limit int64, period time.Duration, burst int64) Limit {
 	return l
 }
 
-// mustStore makes a store that accepts every limit that a log can have.
+// mustStore makes a store that accepts every limit that a log can have. It hashes keys alike in
+// every run, so that which keys share a table is decided by the code alone.
 func mustStore() *Store {
 	s, err := NewStore(Options{LogLimitMax: LogLimitMax})
 	if err != nil {
 		panic(err)
+	}
+	s.hasher = hasher{secrets: [4]uint64{spread(1), spread(2), spread(3), spread(4)}}
+	s.hasher.other = func(key string) uint64 {
+		fnv := fnv.New64a()
+		_, _ = fnv.Write([]byte(key))
+		return s.hasher.short(fnv.Sum64(), uint64(len(key)))
 	}
 	return s
 }
@@ -129,11 +137,11 @@ type content struct {
 func contents(s *Store, now int64) map[string]content {
 	all := map[string]content{}
 	eachHeld(s, func(_ *table, slot *slot, st int64) {
-		if rest, ok := s.space.Load().rest(slot, st); !ok || rest <= now*1000 {
+		if rest, ok := s.space.Load().idleAt(slot, st); !ok || rest <= now*1000 {
 			return
 		}
 		c := content{owner: slot.kind(), state: st}
-		if c.owner.row().keepsLog {
+		if c.owner.Shape() == ShapeLog {
 			r := s.space.Load().logs.load(st)
 			c.log = fmt.Sprint(r.period, entriesOf(r))
 		}
@@ -219,6 +227,9 @@ func slotsOf(s *Store) map[string]int {
 	eachHeld(s, func(_ *table, slot *slot, _ int64) { slots[keyOf(slot, slot.meta.Load())]++ })
 	return slots
 }
+
+// another is the algorithm after this one, round again.
+func another(a Algorithm) Algorithm { return Algorithms()[int(a)%len(Algorithms())] }
 
 // fewer is how many times to do what is to be done n times: the run with the race detector
 // takes ten times as long, and a tenth is enough for it.

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// A key is kept whole in its slot, as words of 64 bits none of which is zero, so that a
-// slot can be claimed word by word: zero means that nobody has written there yet.
+// A key is kept in its slot, as words of 64 bits none of which is zero, so that a
+// slot can be claimed word by word: zero means that nothing is written there yet.
 //
 // Most keys are their own bytes, eight to a word, the last word filled up with ones. A key
 // that has eight zero bytes where a word would be is spread instead, seven bytes to a
@@ -39,7 +39,7 @@ var classOf = func() (class [151]uint8) {
 	return class
 }()
 
-// The parts of a slot's meta word. A meta of 0 is a slot that nobody has claimed.
+// The parts of a slot's meta word. A meta of 0 is a slot that is not claimed.
 //
 //	| place: 40 bits of the hash | key length: 11 | spread: 1 | free: 6 | algorithm: 6 |
 const (
@@ -50,7 +50,7 @@ const (
 	metaKind   = 1<<6 - 1
 	// metaIdentity is what two keys are compared by, before their words.
 	metaIdentity = ^uint64(metaSpread - 1)
-	// metaClosed is a slot that nobody may claim any more; no key has length 0.
+	// metaClosed is a slot that cannot be claimed any more; no key has length 0.
 	metaClosed = 1
 )
 
@@ -77,8 +77,8 @@ func metaOf(hash uint64, key string) uint64 {
 	return hash<<shardBits>>placeShift<<placeShift | uint64(len(key))<<lengthAt
 }
 
-// isShort says whether the key has the length of most: 8 to 16 bytes.
-func isShort(key string) bool { return uint(len(key)-8) <= 8 }
+// isShortKey says whether the key has the length of most: 8 to 16 bytes.
+func isShortKey(key string) bool { return uint(len(key)-8) <= 8 }
 
 // shortWords is the two words of a short key. One is 0 if the key has to be spread.
 func shortWords(key string) (first, second uint64) {
@@ -88,7 +88,7 @@ func shortWords(key string) (first, second uint64) {
 	return binary.LittleEndian.Uint64(b), ^(^last >> (8 * uint(16-len(b))))
 }
 
-// A hasher maps keys to 64 bits by secrets of its own, so that nobody can choose keys that
+// A hasher maps keys to 64 bits by secrets of its own, so that no client can choose keys that
 // collide. Short keys are multiplied with two of the secrets and then with the others, high
 // and low halves of the product folded: the construction of wyhash (Wang Yi), which Go's
 // own maps use where the processor has no AES. It takes half the time of hash/maphash, a
@@ -96,6 +96,7 @@ func shortWords(key string) (first, second uint64) {
 type hasher struct {
 	secrets [4]uint64
 	seed    maphash.Seed
+	other   func(key string) uint64 // in tests only: the hash of keys that are not short
 }
 
 func newHasher() hasher {
@@ -107,14 +108,14 @@ func newHasher() hasher {
 }
 
 func (h *hasher) hash(key string) uint64 {
-	if isShort(key) {
+	if isShortKey(key) {
 		return h.short(shortWords(key))
 	}
-	return h.other(key)
+	if h.other != nil {
+		return h.other(key)
+	}
+	return maphash.String(h.seed, key)
 }
-
-// other is the hash of a key that is not short.
-func (h *hasher) other(key string) uint64 { return maphash.String(h.seed, key) }
 
 // short is the hash of a short key with these words.
 func (h *hasher) short(first, second uint64) uint64 {

@@ -97,10 +97,10 @@ func TestShortWords(t *testing.T) {
 	h := newHasher()
 	rapid.Check(t, func(t *rapid.T) {
 		key := drawKey(t)
-		if isShort(key) != (len(key) >= 8 && len(key) <= 16) {
-			t.Fatalf("short: %v", isShort(key))
+		if isShortKey(key) != (len(key) >= 8 && len(key) <= 16) {
+			t.Fatalf("short: %v", isShortKey(key))
 		}
-		if !isShort(key) {
+		if !isShortKey(key) {
 			return
 		}
 		first, second := shortWords(key)

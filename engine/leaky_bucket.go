@@ -11,12 +11,14 @@ var leakyBucket = algorithm{
 	summary:  "a steady drain: each admitted request is told how long to wait",
 	state:    "one instant",
 	hasBurst: true,
+	shape:    ShapeWord,
+	idleAt:   meterIdleAt,
 }
 
 // leakyBucketExplain adds to the meter's answer how long to hold the request.
 func leakyBucketExplain(l *Limit, x outcome, d *Decision) {
 	meterExplain(l, x, d)
 	if d.Allowed {
-		d.Delay = time.Duration(x.before)
+		d.Delay = time.Duration(x.extra)
 	}
 }

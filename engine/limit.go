@@ -20,7 +20,7 @@ const (
 	// since the Unix epoch: int64 nanoseconds less FillMax, in the year 2162.
 	NowMicrosMax = (math.MaxInt64 - int64(FillMax)) / 1000
 	// LogLimitMax is the highest limit that a sliding_window_log can be allowed: it must
-	// fit in the bits that a logged entry spends on counting (log_state.go).
+	// fit in the bits that a logged entry spends on counting (log_ring.go).
 	LogLimitMax = 500_000
 	// LogLimitDefault is the highest limit of a sliding_window_log unless a store is
 	// told otherwise. A log keeps every admitted unit, so its limit bounds its memory.
@@ -100,15 +100,6 @@ func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 			"%d takes more than 100 years to fill at this rate: accepted is 1 to %d for this limit and period", burst, int64(FillMax)/unit)}
 	}
 	return Limit{limit: limit, period: int64(period), burst: burst, unit: unit, capacity: burst * unit}, nil
-}
-
-// CheckLogLimit reports whether the limit of an algorithm that keeps a log is at most most;
-// of others always. The error is an *ArgumentError.
-func (a Algorithm) CheckLogLimit(l *Limit, most int64) error {
-	if a.KeepsLog() && l.limit > most {
-		return outOfRange("limit of "+a.String(), l.limit, 1, most)
-	}
-	return nil
 }
 
 // Limit is the number of units per period.

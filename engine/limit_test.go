@@ -205,16 +205,10 @@ func TestWrongType(t *testing.T) {
 	for _, owner := range Algorithms() {
 		for _, asked := range Algorithms() {
 			s := mustStore()
-			if _, err := s.Check("key", owner, l, 1, noon); err != nil {
-				t.Fatal(err)
-			}
-			rest := noon + sec/10 // one unit of a meter takes 100 ms
-			if owner == SlidingWindowLog {
-				rest = noon + sec
-			}
+			idleAt := noon + ceilMicros(mustCheck(s, "key", owner, l, 1, noon).ResetAfter)
 			before := contents(s, noon)
 			for o, name := range opNames {
-				for _, now := range []int64{noon, rest - 1} {
+				for _, now := range []int64{noon, idleAt - 1} {
 					_, err := ask(s, o, "key", asked, l, 1, now)
 					var wrong *WrongTypeError
 					switch {
@@ -235,8 +229,8 @@ func TestWrongType(t *testing.T) {
 			if after := contents(s, noon); !maps.Equal(before, after) {
 				t.Errorf("%v on a key of %v: %v became %v", asked, owner, before, after)
 			}
-			if d, err := s.Check("key", asked, l, 10, rest); err != nil || !d.Allowed {
-				t.Errorf("%v on a key of %v at rest: %+v, %v", asked, owner, d, err)
+			if d, err := s.Check("key", asked, l, 10, idleAt); err != nil || !d.Allowed {
+				t.Errorf("%v on an idle key of %v: %+v, %v", asked, owner, d, err)
 			}
 		}
 	}

@@ -6,16 +6,17 @@ import (
 )
 
 // A log does not fit in its slot's state word, so the word is a reference to a cell where
-// the log's ring hangs. Cells are the only pointers that grow in number with the keys: one
+// the log's ring is. Cells are the only pointers that grow in number with the keys: one
 // for each log, to memory that has none itself.
 //
 // A reference is the cell's number with the number of times the cell was given out, so
 // that no two logs ever have the same one, and each ring knows the reference that it
-// belongs to. Whoever finds another's ring in the cell knows that theirs is gone.
+// belongs to. A caller that finds another log's ring in the cell knows that its own is
+// gone.
 //
 // A log's life ends in steps that anyone can finish: its ring is sealed, the cell is
 // swapped from the ring to nil, which is the end; the slot's state is swapped from the
-// reference to what follows, and whoever succeeds gives the cell back.
+// reference to what follows, and the caller that succeeds gives the cell back.
 type logCells struct {
 	// Chunk i holds the cells whose numbers have bit length i.
 	chunks [cellChunks]atomic.Pointer[[]logCell]
@@ -56,8 +57,8 @@ func (c *logCells) load(ref int64) *ring {
 	return nil
 }
 
-// take gives out a cell: the reference to it.
-func (c *logCells) take() int64 {
+// alloc gives out a cell: the reference to it.
+func (c *logCells) alloc() int64 {
 	for {
 		head := c.free.Load()
 		number := uint32(head)
@@ -78,8 +79,9 @@ func (c *logCells) refer(number uint32) int64 {
 	return int64(times)<<32 | int64(number)
 }
 
-// give takes a cell back. Only who took it, or swapped its reference out of a slot, may.
-func (c *logCells) give(ref int64) {
+// giveBack frees a cell. Only the caller that got it, or that swapped its reference out of a slot,
+// may.
+func (c *logCells) giveBack(ref int64) {
 	number := uint32(ref)
 	for {
 		head := c.free.Load()
@@ -102,8 +104,8 @@ func (c *logCells) grow(number uint32) {
 	}
 }
 
-// hang puts the first ring into a cell just taken.
-func (c *logCells) hang(r *ring) {
+// put puts the first ring into a new cell.
+func (c *logCells) put(r *ring) {
 	c.of(r.ref).ring.Store(r)
 	c.bytes.Add(r.bytes())
 }

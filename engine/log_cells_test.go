@@ -27,7 +27,7 @@ func auditCells(t *testing.T, s *Store) {
 		}
 	}
 	eachHeld(s, func(_ *table, slot *slot, st int64) {
-		if !slot.kind().row().keepsLog {
+		if slot.kind().Shape() != ShapeLog {
 			return
 		}
 		own(uint32(st), "a slot's")
@@ -64,7 +64,7 @@ func TestCells(t *testing.T) {
 		var mine []int64
 		giveBack := func(at int) {
 			owners[uint32(mine[at])].Store(0)
-			c.give(mine[at])
+			c.giveBack(mine[at])
 			mine = slices.Delete(mine, at, at+1)
 		}
 		for i := range turns {
@@ -72,7 +72,7 @@ func TestCells(t *testing.T) {
 				giveBack(i * 7 % len(mine))
 				continue
 			}
-			ref := c.take()
+			ref := c.alloc()
 			number := uint32(ref)
 			if number > workers*most {
 				t.Errorf("cell %d, though only %d can be taken at a time", number, workers*most)
@@ -115,12 +115,12 @@ func TestCells(t *testing.T) {
 func TestStaleReference(t *testing.T) {
 	var c logCells
 	l := mustLimit(5, time.Second, 0)
-	one := c.take()
+	one := c.alloc()
 	if c.load(one) != nil {
 		t.Error("an empty cell has a log")
 	}
 	r := firstRing(one, logChange{at: noon, units: 1}, &l)
-	c.hang(r)
+	c.put(r)
 	if c.load(one) != r {
 		t.Error("a log is not found")
 	}
@@ -128,13 +128,13 @@ func TestStaleReference(t *testing.T) {
 	if !v.seal() || !c.swap(r, nil) || c.swap(r, nil) || c.load(one) != nil {
 		t.Error("a log ends once")
 	}
-	c.give(one)
-	two := c.take()
+	c.giveBack(one)
+	two := c.alloc()
 	if uint32(two) != uint32(one) || two == one {
 		t.Fatalf("references %x and %x: this run proves nothing", one, two)
 	}
 	hung := firstRing(two, logChange{at: noon, units: 1}, &l)
-	c.hang(hung)
+	c.put(hung)
 	if c.load(one) != nil || c.load(two) != hung {
 		t.Error("a stale reference finds another's log")
 	}
@@ -151,7 +151,7 @@ func TestCellNumbers(t *testing.T) {
 	var c logCells
 	seen, bytes := map[*logCell]bool{}, int64(0)
 	for number := uint32(1); number <= 1<<10; number++ {
-		if ref := c.take(); uint32(ref) != number || ref>>32 != 1 {
+		if ref := c.alloc(); uint32(ref) != number || ref>>32 != 1 {
 			t.Fatalf("take gives %x, want cell %d the first time", ref, number)
 		}
 		cell := c.cell(number)
@@ -172,11 +172,11 @@ func TestCellNumbers(t *testing.T) {
 // also when the count of the times starts over.
 func TestReferencesAreStates(t *testing.T) {
 	var c logCells
-	ref := c.take()
+	ref := c.alloc()
 	for _, times := range []uint32{0, 1, 1<<refTimesBits - 2, 1<<refTimesBits - 1, 1 << refTimesBits, math.MaxUint32 - 1, math.MaxUint32} {
-		c.give(ref)
+		c.giveBack(ref)
 		c.of(ref).given.Store(times)
-		if ref = c.take(); !held(ref) || carried(ref|stateSign) != ref {
+		if ref = c.alloc(); !held(ref) || carried(ref|stateSign) != ref {
 			t.Errorf("%d times: %x is no state", times, ref)
 		}
 	}

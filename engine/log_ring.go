@@ -11,7 +11,7 @@ import (
 // A ring is one piece of memory without pointers: a head, and n words of entries. The
 // entries stand in the order of time, one behind the other and round again. Between the
 // newest and the oldest stands the gap: a word that is blank, or an entry that has left.
-// Whoever admits puts their entry into the gap by compare-and-swap from the word they saw
+// A caller that admits puts its entry into the gap by compare-and-swap from the word they saw
 // there, and that is the admission: one step, all of the cost or nothing. The word behind
 // becomes the gap, so it must be blank or have left by then; otherwise the ring is full.
 //
@@ -23,8 +23,8 @@ import (
 //
 // A ring that is full, too large, written for another period, too old for its base, or
 // that has units to give back is sealed: the gap is swapped to a word that says so, after
-// which nothing in the ring ever changes. What follows it is made from it by whoever comes
-// first, and swapped in where the ring hangs (log_cells.go).
+// which nothing in the ring ever changes. The next ring is made from it by the first caller
+// that needs one, and put into the cell in its place (log_cells.go).
 //
 // A word is
 //
@@ -38,13 +38,13 @@ import (
 type ring struct {
 	ref    int64  // the state word of the slot that the ring belongs to
 	base   int64  // µs since the Unix epoch
-	period int64  // ns, of the calls that wrote here: at rest when the newest is that old
+	period int64  // ns, of the calls that wrote here: idle when the newest is that old
 	n      uint32 // words
-	// end and oldest are hints, checked by whoever uses them: places where the gap and the
+	// end and oldest are hints, and checked when they are used: places where the gap and the
 	// oldest entry that counts were not long ago.
 	end    atomic.Uint32
 	oldest atomic.Uint32
-	// told says how much whoever follows changes has been told: all entries of less than
+	// told says how much the followers of changes have been told: all entries of less than
 	// told·toldMicros after the base. Only they raise it.
 	told atomic.Uint32
 }
@@ -111,7 +111,7 @@ func (r *ring) before(i uint32) uint32 {
 func (r *ring) view() logView {
 	i := r.end.Load()
 	newest := r.word(r.before(i)).Load()
-	if newest >= logSeal { // the hint came late: it is a place behind
+	if newest >= logSeal { // the hint is late: it is a place behind
 		return r.sealedAt(r.before(i))
 	}
 	for {
@@ -169,7 +169,7 @@ func (v *logView) units(from, to int) int64 {
 }
 
 // restAt is the instant (ns) at which the newest unit has left.
-func (v *logView) restAt() int64 { return v.newestAt()*1000 + v.period }
+func (v *logView) idleAt() int64 { return v.newestAt()*1000 + v.period }
 
 // newestAt is the instant (µs) of the newest entry.
 func (v *logView) newestAt() int64 { return v.base + int64(v.newest>>logUnitsBits) }
@@ -262,7 +262,7 @@ func (v *logView) seal() bool {
 
 // kept makes a ring of what of a sealed one a change keeps, with room for more: the entries
 // from its first on, of which there may be none, less some of their newest units, but not
-// all. The ring is nobody else's yet.
+// all. Only this caller has the ring.
 func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
 	first, last := c.first, v.size()-1
 	if less > 0 {
@@ -292,7 +292,7 @@ func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
 	if l.period <= v.period {
 		to.told.Store(v.toldAfter(base, to))
 	}
-	// Else all is told again: a late reader, for whom the log was at rest by the period that it
+	// Else all is told again: a late reader, for which the log was idle by the period that it
 	// had, has dropped what was told of it, and now it counts for longer.
 	return to
 }
@@ -308,7 +308,7 @@ func (v *logView) toldAfter(base int64, to *ring) uint32 {
 	return uint32(max(until-base, 0) / toldMicros)
 }
 
-// push logs the change's units in a ring that is nobody else's yet and has room.
+// push logs the change's units in a ring that only this caller has and that has room.
 func (r *ring) push(c logChange) {
 	end, count := r.end.Load(), uint64(0)
 	if end > 0 {

@@ -83,8 +83,8 @@ type reporter interface {
 // checkView compares what a view says with the entries that count.
 func checkView(t reporter, v *logView, want [][2]int64) {
 	size, old := v.size(), v.size()-len(want)
-	if old < 0 || v.newestAt() != want[len(want)-1][0] || v.restAt() != v.newestAt()*1000+v.period {
-		t.Fatalf("%d entries of %d, newest at %d, at rest at %d; want %v", len(want), size, v.newestAt(), v.restAt(), want)
+	if old < 0 || v.newestAt() != want[len(want)-1][0] || v.idleAt() != v.newestAt()*1000+v.period {
+		t.Fatalf("%d entries of %d, newest at %d, at rest at %d; want %v", len(want), size, v.newestAt(), v.idleAt(), want)
 	}
 	if got := v.firstAfter(want[0][0] - 1); got != old {
 		t.Fatalf("the oldest that counts is %d of %d, want %d", got, size, old)

@@ -5,17 +5,16 @@ import (
 	"unsafe"
 )
 
-// Whoever follows changes (to disk, to replicas) needs to know which keys have changed since
-// they looked. Each table has a bit for each of its slots beside it. Whoever has changed a
-// key's state sets the slot's bit, unless it is set, as it mostly is for a busy key; whoever
-// follows takes the bits away and then reads the states. So a key that has changed a million
-// times is read once, and what is not read yet takes no memory, however long nobody reads.
+// A follower of changes (to disk, to replicas) needs to know which keys have changed since it
+// looked. Each table has a bit for each of its slots beside it. A caller that has changed
+// a key's state sets the slot's bit, unless it is set, as it mostly is for a busy key. The
+// follower clears the bits and then reads the states. So a key that has changed a million
+// times is read once, and what is not read yet takes no memory, however long that lasts.
 //
-// No change is missed. The bit is set after the change and taken away before the state is
-// read, so a state that is read too early has its bit set after that. A slot that moves to
-// another table takes its bit along: whoever moves it looks at the bit when the slot is
-// closed, and whoever changed it looks when the bit is set whether it is closed by then. One
-// of them sees the other; then the key is noted in the new table, or as an orphan, by name.
+// No change is missed. The bit is set after the change and cleared before the state is read, so a state that is read too early has its bit set after that. A slot that moves to
+// another table takes its bit along: its mover looks at the bit when the slot is closed, and the
+// caller that changed it looks, when the bit is set, whether the slot is closed by then. One of
+// them sees the other; then the key is noted in the new table, or as an orphan, by name.
 type marks struct {
 	// some is whether bits may be set, so that tables in which nothing changes need not be
 	// looked through. It is set after a bit and taken away before the bits.
@@ -69,27 +68,27 @@ func (m *marks) set(bit uintptr) {
 
 func (m *marks) has(bit uintptr) bool { return m.bits[bit/64].Load()>>(bit%64)&1 != 0 }
 
-// mark notes that the key of a slot has changed, if somebody follows changes. It comes after
+// mark notes that the key of a slot has changed, if changes are followed. It comes after
 // the change, and before the caller is told of it.
 func (sp *space) mark(t *table, s *slot) {
 	if !sp.tracking.Load() {
 		return
 	}
 	t.marked().set(t.markOf(s))
-	if s.state.Load() < 0 { // whoever closed it may have looked at the bit before
+	if s.state.Load() < 0 { // its mover may have looked at the bit before
 		sp.orphan(s)
 	}
 }
 
-// carryMark is for who moves a slot, after it is closed: to is where its key is now, if it
+// carryMark is for the mover of a slot, after it is closed: to is where its key is now, if it
 // has a state.
 func (sp *space) carryMark(t *table, s *slot, next *table, to *slot) {
 	m := t.marks.Load()
 	if m == nil || !m.has(t.markOf(s)) {
 		return
 	}
-	// The bit stays, for others who move the slot at the same time: only whoever has seen to
-	// it may say that the table is moved.
+	// The bit stays, for others that move the slot at the same time: only a mover that has
+	// seen to it may say that the table is moved.
 	if to == nil {
 		sp.orphan(s)
 	} else {
@@ -108,8 +107,8 @@ func (sp *space) orphan(s *slot) {
 	}
 }
 
-// track begins or ends marking changes. What is marked late, by who was under way when it
-// ended, is told should it begin again, and does no harm.
+// track begins or ends marking changes. A mark that is set late, by a call that was under
+// way at the end, is told should it begin again, and does no harm.
 func (sp *space) track(on bool) {
 	sp.tracking.Store(on)
 	if on {

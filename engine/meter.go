@@ -7,10 +7,15 @@ import "time"
 // theoretical arrival time: the bucket is full from T on, and T − now is the time that
 // the bucket still needs to fill, its debt.
 
+// meterIdleAt is the instant (ns) from which on the bucket is full: the state itself.
+func meterIdleAt(t int64) int64 { return t }
+
 // meterStep takes one step on the state T at instant now (ns):
 //
 //	base = max(T, now), next = base + cost·E
 //	admitted iff next − now ≤ burst·E, and then T = next
+//
+// The outcome's extra is the debt before the step; of a refund, 0.
 //
 // It is written with differences: cost·E is formed only when cost ≤ burst, so it is at
 // most FillMax, and next is formed only when admitted, so it is at most now + FillMax.
@@ -37,7 +42,7 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 }
 
 // meterRefund lowers the debt by cost·E, never below none. The product could overflow, so
-// the comparison is by division. No debt left is the state at rest.
+// the comparison is by division. Without a debt the key is idle.
 func meterRefund(before int64, l *Limit, now, cost int64) outcome {
 	if before == 0 || cost > before/l.unit || cost*l.unit == before {
 		return outcome{0, 0, 0, 0}

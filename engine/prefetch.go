@@ -3,10 +3,10 @@ package engine
 import "unsafe"
 
 // Prefetch asks the processor for the memory in which a key most likely is, and waits for
-// nothing. It changes no answer: a caller who knows of the next question while it asks the
+// nothing. It changes no answer: a caller that knows the next question while it asks the
 // present one saves itself the wait. Keys of other lengths than 8 to 16 bytes it ignores.
 func (s *Store) Prefetch(key string) {
-	if !isShort(key) {
+	if !isShortKey(key) {
 		return
 	}
 	hash := s.hasher.short(shortWords(key))

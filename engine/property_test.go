@@ -163,14 +163,14 @@ func TestDenialChangesNothing(t *testing.T) {
 	})
 }
 
-// A key at rest answers every question, of every algorithm, as an absent key does, whether
+// An idle key answers every question, of every algorithm, as an absent key does, whether
 // or not its memory has been reclaimed (invariant 4).
-func TestAtRestIsAbsent(t *testing.T) {
+func TestIdleIsAbsent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLife(t)
 		rest := f.now
 		if info, found := f.replay().Lookup("key", f.now); found {
-			rest = info.RestMicros
+			rest = info.IdleMicros
 		}
 		if rest > NowMicrosMax {
 			return
@@ -258,7 +258,7 @@ func TestResetAfterIsWhenLookupStopsFinding(t *testing.T) {
 		reset := f.now + ceilMicros(f.last.ResetAfter)
 		if reset > f.now {
 			info, found := s.Lookup("key", reset-1)
-			if !found || info.RestMicros != reset || info.Algorithm != f.algorithm {
+			if !found || info.IdleMicros != reset || info.Algorithm != f.algorithm {
 				t.Fatalf("1 µs before reset_after %v: %+v, %v", f.last.ResetAfter, info, found)
 			}
 		}
@@ -267,3 +267,9 @@ func TestResetAfterIsWhenLookupStopsFinding(t *testing.T) {
 		}
 	})
 }
+
+// logged is units that were admitted at one instant (µs).
+type logged struct{ at, units int64 }
+
+func product(a, b int64) *big.Int { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
+func sum(a, b *big.Int) *big.Int  { return new(big.Int).Add(a, b) }

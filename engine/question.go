@@ -2,11 +2,11 @@ package engine
 
 import "math"
 
-// A Question is what is asked of a limiter that answers later, with room for its answer: one
-// that keeps its keys in another process. A Store answers at once and needs none.
+// A Question is what a limiter is asked that answers later, because it keeps its keys in another
+// process. It has room for the answer. A Store answers at once and needs none.
 type Question struct {
 	Key string
-	// Reset asks to forget the key; then Op, Algorithm, Limit and Cost mean nothing.
+	// Reset is RL.RESET: then Op, Algorithm, Limit and Cost mean nothing.
 	Reset     bool
 	Op        Op
 	Algorithm Algorithm
@@ -14,7 +14,7 @@ type Question struct {
 	Cost      int64 // units, 1 … UnitsMax
 
 	// The answer: Err, or else the Decision, or of a Reset whether there was such a key. A
-	// decision that nobody counted has Remaining −1.
+	// decision that was not counted has Remaining −1.
 	Decision Decision
 	Existed  bool
 	Err      error
@@ -28,14 +28,7 @@ type Batch struct {
 	Done func()
 }
 
-// ExplainDebt computes the answer of a token_bucket or leaky_bucket whose step was taken
-// elsewhere: its debt before the step, which is the time (ns) that the bucket still needed to
-// fill, is all that the answer depends on.
-func (a Algorithm) ExplainDebt(o Op, l *Limit, debt, cost int64, d *Decision) {
-	a.explain(l, a.step(o, debt, l, 0, cost), d)
-}
-
-// Price and Slack are what a step on a meter compares, for who takes it elsewhere: it is
+// Price and Slack are what a step on a meter compares, for a backend that takes it: it is
 // admitted iff the debt is at most Slack, and then the debt grows by Price. Both are in ns.
 // Slack is −1 for a cost that is never admitted, whose Price means nothing.
 func (l *Limit) Price(cost int64) int64 { return cost * l.unit }

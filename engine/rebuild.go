@@ -7,34 +7,34 @@ import "sync/atomic"
 //
 //	never claimed     meta 0 → metaClosed
 //	claimed, unborn   state 0 → stateUnborn
-//	at rest           state → stateDead
+//	idle              state → stateDead
 //	alive             state → state with the sign, and then the key and the state are
 //	                  written to the successor
 //
 // From the first of these steps on the slot takes no update; from the last on the key is
-// the successor's. A caller who finds a slot between the two does the second step
-// themselves before they go on to the successor, so nobody waits for whoever began. Any
-// number of callers may move the same slot at any time, however late: in the successor a
-// key's state goes from 0 to a value once, and whoever finds the key there with a state,
+// the successor's. A caller that finds a slot between the two takes the second step
+// itself before it goes on to the successor, so no caller waits for another. Any number of
+// callers may move the same slot at any time, however late: in the successor a
+// key's state goes from 0 to a value once, and a mover that finds the key there with a state,
 // or dead after one, knows that it was moved.
 //
 // Keys that are not in the table go to the successor as soon as there is one, after the
 // slot that they would have claimed is closed. So each table's claims come to an end.
 //
-// Who inserts in a table that has a successor moves moveStep slots of it. When all are
-// moved the shard's shelf gets the successor. Should one of those who undertook to move
-// some stall, then a successor that is full itself before all are moved makes its
+// A caller that inserts in a table that has a successor moves moveStep slots of it. When all are
+// moved the shard's shelf gets the successor. Should a caller stall that undertook to move
+// some, then a successor that is full itself before all are moved makes its
 // inserters move them all again.
 //
-// Old tables are garbage, and whoever still holds one finds the way on from it.
+// Old tables are garbage, and a caller that still holds one finds the way on from it.
 
 // moveStep is how many slots are moved for each key that is inserted meanwhile: about a
 // microsecond's work. A successor has room for far more keys than n/moveStep.
 const moveStep = 64
 
-// restLag is how long (ns) a key must have been at rest for one who moves its slot to drop
-// it: longer than any caller holds a reading of the clock.
-const restLag = 2_000_000_000
+// idleLag is how long (ns) a key must have been idle for the mover of its slot to drop it:
+// longer than any caller holds a reading of the clock.
+const idleLag = 2_000_000_000
 
 // slotsFor is how many slots a table for so many live keys gets: between 13/8 and 2 for
 // each. The factor differs from shard to shard, so that not all are rebuilt, or as empty
@@ -77,7 +77,7 @@ func (sp *space) successor(t *table, shard uint16, slots uint64) *table {
 }
 
 // moveSome moves the next moveStep slots of a table that has a successor. It returns false
-// when all are undertaken by somebody.
+// when all are undertaken.
 func (sp *space) moveSome(t *table, shard uint16, now int64) bool {
 	from := t.cursor.Load()
 	if from < int64(t.n) {
@@ -97,8 +97,8 @@ func (sp *space) moveSome(t *table, shard uint16, now int64) bool {
 	return true
 }
 
-// moveAll moves all slots of a table that has a successor, even those that somebody
-// undertook to move. It takes time in proportion to the table.
+// moveAll moves all slots of a table that has a successor, even those that other
+// callers undertook to move. It takes time in proportion to the table.
 func (sp *space) moveAll(t *table, shard uint16, now int64) {
 	for i := range t.n {
 		sp.moveSlot(t, t.slot(i), shard, now)
@@ -133,7 +133,7 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 	if meta == metaClosed {
 		return
 	}
-	for {
+	for algorithm := Algorithm(meta & metaKind); ; {
 		st := s.state.Load()
 		switch {
 		case st < 0:
@@ -143,9 +143,9 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 				sp.carryMark(t, s, nil, nil)
 			}
 			return
-		case st == 0 || st == stateRested:
+		case st == 0 || st == stateIdle:
 			t.kill(s, st)
-		case !algorithms[meta&metaKind].keepsLog && st <= now-restLag:
+		case algorithm.shape().slotIdleAt(algorithm, st) <= now-idleLag:
 			if t.kill(s, st) {
 				sp.reclaimed.Add(1)
 			}
@@ -156,7 +156,7 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 }
 
 // hand writes the key and the state of a closed slot of t to the tables after t, unless
-// somebody has.
+// that is done.
 func (sp *space) hand(t *table, s *slot, meta uint64, st int64, shard uint16) {
 	p, kind := probeOf(s, meta, t.class), Algorithm(meta&metaKind)
 	to := sp.successor(t, shard, fitting)

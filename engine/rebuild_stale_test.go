@@ -38,7 +38,7 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 		touch(s, OpCheck, a, noon)
 	},
 	"another algorithm": func(s *Store, _ *table, a Algorithm) {
-		touch(s, OpCheck, a%3+1, noon+60*sec) // at rest by now
+		touch(s, OpCheck, another(a), noon+60*sec) // at rest by now
 	},
 	"moved twice": func(s *Store, first *table, _ Algorithm) { moveOn(s, moveOn(s, first)) },
 	"given back and moved": func(s *Store, first *table, a Algorithm) {
@@ -53,7 +53,7 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 		second := moveOn(s, first)
 		s.Sweep(10_000, noon+60*sec)
 		third := moveOn(s, second)
-		touch(s, OpCheck, a%3+1, noon+60*sec)
+		touch(s, OpCheck, another(a), noon+60*sec)
 		moveOn(s, third)
 	},
 	"another log in the cell": func(s *Store, _ *table, a Algorithm) {
@@ -148,7 +148,7 @@ func TestHandToASlotOfAnotherAlgorithm(t *testing.T) {
 			s, first, slot, st := staleStore(a)
 			p, second := probeOf(slot, slot.meta.Load(), 0), first.next.Load()
 			begun, _, _ := second.seek(&p, true)
-			beginClaim(second, begun, &p, a%3+1, words)
+			beginClaim(second, begun, &p, another(a), words)
 			s.space.Load().hand(first, slot, slot.meta.Load(), st, 0)
 			there, got, what := second.seek(&p, false)
 			if what != found || got != st || !there.is(a) || begun.state.Load() != stateUnborn {

@@ -103,14 +103,14 @@ func TestGrowthKeepsKeys(t *testing.T) {
 	units := func(i int) int64 { return 1 + int64(i%limit) }
 	for class := range classCount {
 		for i := range keys {
-			if d, err := askAt(s, OpCheck, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, units(i), noon); err != nil || !d.Allowed {
+			if d, err := askAt(s, OpCheck, oneShard(i), keyAt(class, i), Algorithms()[i%len(Algorithms())], l, units(i), noon); err != nil || !d.Allowed {
 				t.Fatalf("class %d, key %d: %+v, %v", class, i, d, err)
 			}
 		}
 	}
 	for class := range classCount {
 		for i := range keys {
-			d, err := askAt(s, OpPeek, oneShard(i), keyAt(class, i), Algorithms()[i%3], l, 1, noon)
+			d, err := askAt(s, OpPeek, oneShard(i), keyAt(class, i), Algorithms()[i%len(Algorithms())], l, 1, noon)
 			if err != nil || d.Remaining != limit-units(i) {
 				t.Fatalf("class %d, key %d: %+v, %v", class, i, d, err)
 			}
@@ -127,7 +127,7 @@ func TestGrowthKeepsKeys(t *testing.T) {
 // that hold a state.
 func slotStates(s *Store) (first *table, kept []string) {
 	const times = 20
-	states := []int64{0, stateRested, noon * 1000, noon*1000 + 1, (noon + sec) * 1000, stateDead, stateUnborn, (noon - 60*sec) * 1000}
+	states := []int64{0, stateIdle, noon * 1000, noon*1000 + 1, (noon + sec) * 1000, stateDead, stateUnborn, (noon - 60*sec) * 1000}
 	sp := s.space.Load()
 	first = newTable(&sp.shelves[0][0], 0, times*12)
 	sp.shelves[0][0].Store(first)
@@ -137,7 +137,7 @@ func slotStates(s *Store) (first *table, kept []string) {
 		slot, _, _ := first.seek(&p, false)
 		first.claim(slot, &p, uint8(TokenBucket))
 		first.swap(slot, 0, st)
-		if held(st) && st > noon*1000-restLag {
+		if held(st) && st > noon*1000-idleLag {
 			kept = append(kept, p.key)
 		}
 	}
@@ -260,7 +260,7 @@ func TestInsertsDuringMoves(t *testing.T) {
 		if round == roundsMax {
 			t.Fatal("no two inserts ever collided: this run proves nothing")
 		}
-		s, a := mustStore(), Algorithms()[round%3]
+		s, a := mustStore(), Algorithms()[round%len(Algorithms())]
 		var admitted [keys]atomic.Int32
 		together(workers, func(worker int) {
 			for i := range keys {
@@ -291,7 +291,7 @@ func TestTablesShrink(t *testing.T) {
 	const keys = 20_000
 	s, l := mustStore(), mustLimit(1, time.Second, 0)
 	for i := range keys {
-		mustCheck(s, fmt.Sprint("user:", i), Algorithms()[i%3], l, 1, noon)
+		mustCheck(s, fmt.Sprint("user:", i), Algorithms()[i%len(Algorithms())], l, 1, noon)
 	}
 	full := s.Stats()
 	for range 4 { // forget, make small successors, move, and once more to be sure

@@ -4,18 +4,18 @@ import (
 	"math/bits"
 )
 
-// A KeyInfo describes one key that is not at rest.
+// A KeyInfo describes one key that is not idle.
 type KeyInfo struct {
 	Key       string
 	Algorithm Algorithm
-	// RestMicros is when the key will be at rest, in microseconds since the Unix epoch,
+	// IdleMicros is when the key will be idle, in microseconds since the Unix epoch,
 	// rounded up.
-	RestMicros int64
+	IdleMicros int64
 	// Bytes estimates the memory that the key takes.
 	Bytes int64
 }
 
-// Lookup describes key, unless it is absent or at rest.
+// Lookup describes key, unless it is absent or idle.
 func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	if len(key) < 1 || len(key) > KeyBytesMax {
 		return KeyInfo{}, false
@@ -25,40 +25,30 @@ func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
 	if t == nil {
 		return KeyInfo{}, false
 	}
-	t, slot, st, what := sp.settle(&p, t, now*1000)
+	t, slot, st, what := sp.locate(&p, t, now*1000)
 	if what == absent {
 		return KeyInfo{}, false
 	}
 	return sp.describe(t, slot, st, now)
 }
 
-// describe tells of the key of a slot that holds st, unless it is at rest.
+// describe tells of the key of a slot that holds st, unless it is idle.
 func (sp *space) describe(t *table, s *slot, st, now int64) (KeyInfo, bool) {
-	if !held(st) {
-		return KeyInfo{}, false
-	}
-	rest, bytes := st, int64(t.stride)*8*3/2 // a slot, and its share of those that are free
-	if s.kind().row().keepsLog {
-		r := sp.logs.load(st)
-		if r == nil {
-			return KeyInfo{}, false
-		}
-		v := r.view()
-		rest, bytes = v.restAt(), bytes+r.bytes()+cellBytes
-	}
-	if rest <= now*1000 {
+	at, ok := sp.idleAt(s, st)
+	if !ok || at <= now*1000 {
 		return KeyInfo{}, false
 	}
 	return KeyInfo{
 		Key:        keyOf(s, s.meta.Load()),
 		Algorithm:  s.kind(),
-		RestMicros: restMicros(rest),
-		Bytes:      bytes,
+		IdleMicros: idleMicros(at),
+		// A slot, its share of those that are free, and the memory beside it.
+		Bytes: int64(t.stride)*8*3/2 + s.kind().shape().bytes(sp, st),
 	}, true
 }
 
-// restMicros rounds an instant up to whole microseconds, up to the last one in int64.
-func restMicros(ns int64) int64 {
+// idleMicros rounds an instant up to whole microseconds, up to the last one in int64.
+func idleMicros(ns int64) int64 {
 	if ns%1000 != 0 {
 		return ns/1000 + 1
 	}
@@ -78,7 +68,7 @@ func (sp *space) shelf(number uint64) (t *table, shard uint16) {
 	return sp.shelves[number>>shardBits][number&(shardCount-1)].Load(), uint16(number & (shardCount - 1))
 }
 
-// Scan calls visit for keys that are not at rest, from cursor on, and returns the cursor to
+// Scan calls visit for keys that are not idle, from cursor on, and returns the cursor to
 // go on from, or 0 at the end. A key that is there from the first call of a scan to its
 // last is visited; one that comes or goes meanwhile may be. No key is visited twice unless
 // it was removed and made again.
@@ -163,9 +153,9 @@ func scanTable(t *table, from, slots uint64, visit func(*table, *slot, int64)) (
 const sweepSlotsPerKey = 8
 
 // Sweep looks at up to count keys, going round the store from where the last call stopped,
-// and forgets those at rest at instant now, which should lie a little in the past, before
+// and reclaims those that are idle at instant now, which should lie a little in the past, before
 // any reading that a decision still under way may hold. It also moves keys out of tables
-// that are too large or being replaced. It returns how many keys it forgot. It looks at no
+// that are too large or being replaced. It returns how many keys it reclaimed. It looks at no
 // more than sweepSlotsPerKey·count slots, so the caller bounds its cost.
 func (s *Store) Sweep(count int, now int64) int {
 	sp := s.space.Load()
@@ -188,14 +178,14 @@ func (s *Store) Sweep(count int, now int64) int {
 		cursor = number<<32 | slot
 	}
 	s.sweepCursor.Store(cursor)
-	s.reclaimed.Add(uint64(w.forgot))
-	return w.forgot
+	s.reclaimed.Add(uint64(w.reclaimed))
+	return w.reclaimed
 }
 
 type sweep struct {
-	sp             *space
-	now            int64 // ns
-	budget, forgot int
+	sp                *space
+	now               int64 // ns
+	budget, reclaimed int
 }
 
 // table sweeps from slot on while the budget lasts, and returns where it stopped.
@@ -203,9 +193,9 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 	if t.next.Load() != nil {
 		for w.budget > 0 {
 			w.budget -= moveStep
-			if !w.sp.moveSome(t, shard, w.now+restLag) {
-				if !t.done.Load() { // somebody stalls with a part of it
-					w.sp.moveAll(t, shard, w.now+restLag)
+			if !w.sp.moveSome(t, shard, w.now+idleLag) {
+				if !t.done.Load() { // a caller stalls with a part of it
+					w.sp.moveAll(t, shard, w.now+idleLag)
 				}
 				return t.n
 			}
@@ -221,7 +211,7 @@ func (w *sweep) table(t *table, shard uint16, slot uint64) uint64 {
 	return slot
 }
 
-// slot forgets the key of a slot if it is at rest, and returns what the look cost.
+// slot reclaims the key of a slot if it is idle, and returns what the look cost.
 func (w *sweep) slot(t *table, s *slot) int {
 	st := s.state.Load()
 	if st <= 0 {
@@ -231,8 +221,8 @@ func (w *sweep) slot(t *table, s *slot) int {
 		t.kill(s, st)
 		return 1
 	}
-	if _, ok := w.sp.forget(t, s, st, stateDead, w.now); ok {
-		w.forgot++
+	if _, ok := w.sp.end(t, s, st, stateDead, w.now); ok {
+		w.reclaimed++
 	}
 	return sweepSlotsPerKey
 }

@@ -38,7 +38,7 @@ func populated(t *testing.T, live, rest int) *Store {
 	t.Helper()
 	s, l := mustStore(), mustLimit(1, time.Second, 0)
 	for i := range max(live, rest) {
-		a := Algorithms()[i%3]
+		a := Algorithms()[i%len(Algorithms())]
 		if i < live {
 			mustCheck(s, fmt.Sprint("live", i), a, l, 1, noon)
 		}
@@ -214,19 +214,19 @@ func TestLookup(t *testing.T) {
 	if info, found := s.Lookup("key", noon); found {
 		t.Errorf("an absent key is %+v", info)
 	}
-	l := mustLimit(1, time.Millisecond+1, 0) // rest is 1 ns behind a whole µs
+	l := mustLimit(1, time.Millisecond+1, 0) // idle 1 ns behind a whole µs, most of them
 	for _, a := range Algorithms() {
 		key := "a key of " + a.String() // longer than a slot of class 0 holds
-		mustCheck(s, key, a, l, 1, noon)
-		info, found := s.Lookup(key, noon+1000)
-		if !found || info.Key != key || info.Algorithm != a || info.RestMicros != noon+1001 || info.Bytes < int64(len(key)) {
+		idleAt := noon + ceilMicros(mustCheck(s, key, a, l, 1, noon).ResetAfter)
+		info, found := s.Lookup(key, idleAt-1)
+		if !found || info.Key != key || info.Algorithm != a || info.IdleMicros != idleAt || info.Bytes < int64(len(key)) {
 			t.Errorf("%+v, %v", info, found)
 		}
-		if info, found = s.Lookup(key, noon+1001); found {
-			t.Errorf("at rest: %+v", info)
+		if info, found = s.Lookup(key, idleAt); found {
+			t.Errorf("idle: %+v", info)
 		}
-		if s.Reset(key, noon+1001) {
-			t.Error("a reset at rest says that there was a key")
+		if s.Reset(key, idleAt) {
+			t.Error("a reset of an idle key says that there was a key")
 		}
 	}
 	if s.Len() != 0 {
@@ -239,8 +239,8 @@ func TestLookupAtTheLastInstant(t *testing.T) {
 	s := mustStore()
 	mustCheck(s, "key", TokenBucket, mustLimit(1, FillMax/100, 100), 100, NowMicrosMax)
 	want := NowMicrosMax + int64(FillMax/time.Microsecond)
-	if info, found := s.Lookup("key", NowMicrosMax); !found || info.RestMicros != want {
-		t.Errorf("rest at %d µs, want %d", info.RestMicros, want)
+	if info, found := s.Lookup("key", NowMicrosMax); !found || info.IdleMicros != want {
+		t.Errorf("rest at %d µs, want %d", info.IdleMicros, want)
 	}
 }
 

@@ -6,11 +6,11 @@ import "time"
 // it is one period old, so no window of one period, wherever it begins, holds more than
 // limit units.
 var slidingWindowLog = algorithm{
-	name:    "sliding_window_log",
-	summary: "exact over every window, for audits and hard quotas",
-	state:   "8 bytes for each admitted request, plus room to grow",
-
-	keepsLog: true,
+	name:     "sliding_window_log",
+	summary:  "exact over every window, for audits and hard quotas",
+	state:    "8 bytes for each admitted request, plus room to grow",
+	shape:    ShapeLog,
+	limitMax: func(_, logLimitMax int64) int64 { return logLimitMax },
 }
 
 // A logChange is what a step does to a log. States of one word are small enough to be
@@ -31,7 +31,7 @@ const (
 	logKeep     logChangeKind = iota // nothing is written
 	logAppend                        // units were admitted
 	logGiveBack                      // units leave, and some stay
-	logEnd                           // the log is at rest
+	logEnd                           // the log is empty
 )
 
 // slidingWindowLogStep takes one step on a log, nil for an empty one, and explains it. A
@@ -39,12 +39,12 @@ const (
 // cost ≤ limit.
 //
 // Two rules make the answer independent of when memory is reclaimed. A log is empty from
-// its rest on: when its newest unit is as old as the period of the call that wrote it.
-// And a call that writes forgets the units outside its own period, so that a later call
+// its idle instant on: when its newest unit is as old as the period of the call that wrote it.
+// And a call that writes drops the units outside its own period, so that a later call
 // with a longer period does not find them.
 func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
-	if log == nil || log.restAt() <= q.now {
+	if log == nil || log.idleAt() <= q.now {
 		return slidingWindowLogFirst(q, log, d)
 	}
 	newest := log.newestAt()
@@ -55,7 +55,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	if first < log.size() {
 		used = log.units(first, log.size()-1)
 	}
-	seen := LogSeen{Now: micros, Newest: newest, Used: used, Rest: log.restAt()}
+	seen := LogSeen{Now: micros, Newest: newest, Used: used, IdleAt: log.idleAt()}
 	switch {
 	case q.op == OpRefund:
 		back := min(cost, used)
@@ -69,7 +69,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 			return logChange{kind: logEnd}
 		}
 		seen.Newest = log.at(log.firstHolding(first, seen.Used))
-		seen.Rest = seen.Newest*1000 + l.period
+		seen.IdleAt = seen.Newest*1000 + l.period
 		seen.Explain(l, true, d)
 		return logChange{logGiveBack, first, micros, back}
 	case used+cost > l.limit:
@@ -83,7 +83,7 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.Used, seen.Newest, seen.Rest = used+cost, micros, micros*1000+l.period
+	seen.Used, seen.Newest, seen.IdleAt = used+cost, micros, micros*1000+l.period
 	seen.Explain(l, true, d)
 	return logChange{logAppend, first, micros, cost}
 }
@@ -107,7 +107,7 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.Used, seen.Newest, seen.Rest = cost, micros, micros*1000+l.period
+	seen.Used, seen.Newest, seen.IdleAt = cost, micros, micros*1000+l.period
 	first := 0
 	if log != nil {
 		first = log.size()
@@ -119,12 +119,12 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
 // wholeMicros is a span (ns) in µs, rounded up.
 func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 
-// LogSeen is what a step on a log saw, here or elsewhere: the instants and counts from which
+// LogSeen is what a step on a log saw, in a store or a backend: the instants and counts from which
 // its answer follows. The instants may be counted from anywhere.
 type LogSeen struct {
 	Now      int64 // µs
 	Newest   int64 // µs, of the newest unit after the step; no meaning when Used is 0
-	Rest     int64 // ns, when the log after the step is empty whatever the period asked for
+	IdleAt   int64 // ns, from when on the log after the step is empty, whatever the period asked for
 	Used     int64 // units in the window after the step
 	Blocking int64 // µs, on a denial, of the youngest unit that stands in the way
 	Never    bool  // the cost is more than the limit
@@ -146,8 +146,8 @@ func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
 }
 
 // until is the span until the unit admitted at an instant (µs) has left: when it is one
-// period old, or when the log is at rest, should that come first because the period was
+// period old, or when the log is idle, should that come first because the period was
 // shorter when the log was written.
 func (s *LogSeen) until(admitted int64, l *Limit) time.Duration {
-	return time.Duration(min(admitted*1000+l.period, s.Rest) - s.Now*1000)
+	return time.Duration(min(admitted*1000+l.period, s.IdleAt) - s.Now*1000)
 }

@@ -77,10 +77,10 @@ func (sp *space) live() int64 {
 	return total
 }
 
-// settle finds the slot where the key's state is, following it through tables that hand
-// their keys on and moving some of those on the way. It returns found, or absent with the slot to claim; a nil table is one
-// that was never made. closed is never returned.
-func (sp *space) settle(p *probe, t *table, now int64) (*table, *slot, int64, finding) {
+// locate finds the slot where the key's state is. It follows the key through tables that hand
+// their keys on, and moves some of those on the way. It returns found, or absent with the slot
+// to claim, and never closed.
+func (sp *space) locate(p *probe, t *table, now int64) (*table, *slot, int64, finding) {
 	for {
 		s, st, what := t.seek(p, false)
 		switch {
@@ -98,81 +98,54 @@ func (sp *space) settle(p *probe, t *table, now int64) (*table, *slot, int64, fi
 	}
 }
 
-// own makes sure that a slot is the algorithm's that is asked for, or may become so: a slot of
-// another algorithm is closed if it is at rest, and its key gets another.
+// own makes sure that the slot of a key is of the algorithm in question, or that the key can get
+// another slot: a slot of another algorithm is closed if its key is idle.
 func (sp *space) own(t *table, s *slot, st int64, q *query) error {
 	if s.is(q.algorithm) {
 		return nil
 	}
-	if rest, ok := sp.rest(s, st); ok && rest > q.now {
+	if at, ok := sp.idleAt(s, st); ok && at > q.now {
 		return &WrongTypeError{Owner: s.kind(), Asked: q.algorithm}
 	}
-	sp.forget(t, s, st, stateDead, q.now)
+	sp.end(t, s, st, stateDead, q.now)
 	return nil
 }
 
-// rest is the instant (ns) at which the state of a slot is at rest. ok is false where none
-// is held, be it a log that has come to its end.
-func (sp *space) rest(s *slot, st int64) (rest int64, ok bool) {
+// idleAt is the instant (ns) from which on the key of a slot with state st is idle. ok is false
+// where no state is held, or one that has come to its end.
+func (sp *space) idleAt(s *slot, st int64) (at int64, ok bool) {
 	if !held(st) {
 		return 0, false
 	}
-	if !s.kind().row().keepsLog {
-		return st, true
-	}
-	r := sp.logs.load(st)
-	if r == nil {
-		return 0, false
-	}
-	v := r.view()
-	return v.restAt(), true
+	a := s.kind()
+	return a.shape().idleAt(sp, a, st)
 }
 
-// forget ends the state of a slot, unless it is no longer st or is at rest only after the
-// instant by (ns): to becomes its state, which is stateRested or stateDead. It returns when
-// the key would have been at rest, and whether this call ended it.
-func (sp *space) forget(t *table, s *slot, st, to, by int64) (rest int64, ok bool) {
-	switch {
-	case !held(st):
+// end ends the state of a slot, unless it is no longer st or is idle only after the instant by
+// (ns): to becomes its state, which is stateIdle or stateDead. It returns when the key would
+// have been idle, and whether this call ended it.
+func (sp *space) end(t *table, s *slot, st, to, by int64) (idleAt int64, ok bool) {
+	if !held(st) {
 		return 0, t.kill(s, st)
-	case !s.kind().row().keepsLog:
-		return st, st <= by && t.swap(s, st, to)
 	}
-	if r := sp.logs.load(st); r != nil {
-		// The state word does not change with the log, so that the log is still at rest has
-		// to be seen in what is sealed.
-		v := r.view()
-		if rest = v.restAt(); rest > by || !v.seal() || !sp.logs.swap(r, nil) {
-			return 0, false
-		}
-		ok = true
-	}
-	sp.release(t, s, st, to)
-	return rest, ok
+	return s.kind().shape().end(sp, t, s, st, to, by)
 }
 
 // drop ends the state of a key, whatever it is, at instant now (ns): to becomes its slot's, as in
-// forget. It returns the slot and when the key would have been at rest; ok is false if there
-// was no state.
-func (sp *space) drop(p *probe, to, now int64) (t *table, s *slot, rest int64, ok bool) {
+// end. It returns the slot and when the key would have been idle; ok is false if there was no
+// state.
+func (sp *space) drop(p *probe, to, now int64) (t *table, s *slot, idleAt int64, ok bool) {
 	for t = sp.first(p); t != nil; {
 		var st int64
 		var what finding
-		if t, s, st, what = sp.settle(p, t, now); what == absent || !held(st) {
+		if t, s, st, what = sp.locate(p, t, now); what == absent || !held(st) {
 			return t, s, 0, false
 		}
-		if rest, ok = sp.forget(t, s, st, to, math.MaxInt64); ok {
-			return t, s, rest, true
+		if idleAt, ok = sp.end(t, s, st, to, math.MaxInt64); ok {
+			return t, s, idleAt, true
 		}
 	}
 	return nil, nil, 0, false
-}
-
-// release takes back the cell of a log that has ended.
-func (sp *space) release(t *table, s *slot, ref, to int64) {
-	if t.swap(s, ref, to) {
-		sp.logs.give(ref)
-	}
 }
 
 // catchUp moves all that is left in the tables before t, which is full itself.

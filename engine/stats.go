@@ -3,7 +3,7 @@ package engine
 import "errors"
 
 // ErrNoMemory is the answer when a log would have to grow beyond Options.MaxMemory and
-// nothing else is left to forget. It changes nothing.
+// no other log is left to drop. It changes nothing.
 var ErrNoMemory = errors.New("engine: the log needs more memory than the bound on it leaves")
 
 // Options are what a store is made with. The zero value is a store without a bound on its
@@ -20,11 +20,11 @@ type Options struct {
 // Stats is what a store counts. Counts are since the last Flush, but for Reclaimed and
 // Evicted, which are since the store was made.
 type Stats struct {
-	Keys       int64  // in memory, those at rest that are not reclaimed yet included
+	Keys       int64  // in memory, idle ones that are not reclaimed yet included
 	TableBytes int64  // the tables: keys, and the states of one word
 	LogBytes   int64  // the entries of logs, with room to grow
-	Reclaimed  uint64 // keys at rest that were forgotten
-	Evicted    uint64 // keys not at rest that were forgotten for want of memory
+	Reclaimed  uint64 // idle keys whose memory was taken back
+	Evicted    uint64 // live keys that were dropped for want of memory
 	Contended  uint64 // how often a swap lost to another caller's
 	Rebuilt    uint64 // tables that were replaced by a larger, smaller or cleaner one
 }

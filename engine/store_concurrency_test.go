@@ -145,7 +145,7 @@ func TestReclaimLosesNoUpdate(t *testing.T) {
 					}
 					before := s.Stats().Reclaimed
 					if mixed { // the first to come takes the key over, the others are refused
-						reclaimPhase(t, s, phase, func(worker int) Algorithm { return Algorithms()[(i+phase+worker)%3] })
+						reclaimPhase(t, s, phase, func(worker int) Algorithm { return Algorithms()[(i+phase+worker)%len(Algorithms())] })
 					} else {
 						reclaimPhase(t, s, phase, func(int) Algorithm { return a })
 					}
@@ -246,7 +246,7 @@ func TestOneSlotPerKey(t *testing.T) {
 		stop := besides(churn)
 		var admitted atomic.Int64
 		together(workers, func(_ int) {
-			a := Algorithms()[round%3]
+			a := Algorithms()[round%len(Algorithms())]
 			for key := range keys {
 				if mustCheck(s, fmt.Sprint(key), a, l, 1, now).Allowed {
 					admitted.Add(1)

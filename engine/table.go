@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"math"
 	"sync/atomic"
 	"unsafe"
@@ -12,19 +13,19 @@ import (
 // Who owns what, at each atomic step:
 //
 //   - meta, then the words of the key in order, go from 0 to their values by
-//     compare-and-swap, once. Until the last is there the slot belongs to whichever key
-//     gets its next word in; whoever finds a claim of their own key half done goes on with
-//     it, so that a caller who stalls in the middle holds nobody up. A word that is not the
+//     compare-and-swap, once. Until the last is there the slot belongs to the key that gets
+//     its next word in. A caller that finds a claim of its own key half done goes on with it,
+//     so that a caller that stalls in the middle holds no other up. A word that is not the
 //     key's own is a refusal for ever.
 //
-//   - state belongs to nobody. Whoever swaps it from what their step saw has made that
-//     step; everybody else starts theirs over. It says what the slot is:
+//   - state belongs to no caller. One that swaps it from what its step saw has made that
+//     step; all others start theirs over. It says what the slot is:
 //
 //     0                nothing was ever written
-//     1 … stateRested−1 the algorithm's state
-//     stateRested      at rest; the key's slot all the same
+//     1 … stateIdle−1 the algorithm's state
+//     stateIdle        idle; the key's slot all the same
 //     negative         closed in this table for ever: stateUnborn if nothing was ever
-//     written, stateDead if the key was forgotten, else, less the sign,
+//     written, stateDead if the key was dropped, else, less the sign,
 //     the state that moved on to the next table
 //
 // ABA: a slot never changes its key or its algorithm, and the word is all there is to a
@@ -40,10 +41,10 @@ type slot struct {
 const slotBytes = uint64(unsafe.Sizeof(slot{}))
 
 const (
-	stateRested = math.MaxInt64 // no instant: NowMicrosMax leaves the last microsecond free
+	stateIdle   = math.MaxInt64 // no instant: NowMicrosMax leaves the last microsecond free
 	stateSign   = math.MinInt64
 	stateUnborn = stateSign // and nothing
-	stateDead   = stateSign | stateRested
+	stateDead   = stateSign | stateIdle
 )
 
 // word is word i of the key. The caller knows that the class has so many.
@@ -52,11 +53,11 @@ func (s *slot) word(i int) *atomic.Uint64 {
 }
 
 // held says whether a state is one of an algorithm.
-func held(st int64) bool { return st > 0 && st != stateRested }
+func held(st int64) bool { return st > 0 && st != stateIdle }
 
 // carried is the state that a closed slot handed on to the next table, or 0.
 func carried(st int64) int64 {
-	if st &^= stateSign; st != stateRested {
+	if st &^= stateSign; st != stateIdle {
 		return st
 	}
 	return 0
@@ -71,12 +72,12 @@ type table struct {
 	stride uint64 // words of a slot
 	limit  int64  // claimed slots from which on a successor is needed
 	next   atomic.Pointer[table]
-	marks  atomic.Pointer[marks]  // of slots that have changed; nil if none has while somebody followed changes
+	marks  atomic.Pointer[marks]  // of slots that have changed; nil if none has while changes were followed
 	shelf  *atomic.Pointer[table] // where the shard's first table is found
 
 	used atomic.Int64 // claimed slots
 	live atomic.Int64 // slots that hold a state
-	// cursor is the first slot that nobody has undertaken to move; moved counts those that
+	// cursor is the first slot that no caller has undertaken to move; moved counts those that
 	// are done, and done says that all are.
 	cursor atomic.Int64
 	moved  atomic.Int64
@@ -195,7 +196,7 @@ func (t *table) nearOther(meta uint64, key string) *slot {
 	for i := home(meta, t.n); i < t.n; i++ {
 		switch s := t.slot(i); s.meta.Load() {
 		case meta:
-			if s.holdsBytes(key) && s.state.Load() >= 0 {
+			if s.holdsBytes(key) {
 				return s
 			}
 			return nil
@@ -206,15 +207,21 @@ func (t *table) nearOther(meta uint64, key string) *slot {
 	return nil
 }
 
-// holdsBytes is holds for a key that is not short and not spread.
+// holdsBytes is holds for a key that is its own bytes.
 func (s *slot) holdsBytes(key string) bool {
-	p := probe{key: key}
-	for i := range plainWords(key) {
-		if s.word(i).Load() != p.plain(i) {
+	if len(key) < 16 {
+		p := probe{key: key}
+		return s.first.Load() == p.plain(0) && s.second.Load() == p.plain(1)
+	}
+	b := unsafe.Slice(unsafe.StringData(key), len(key))
+	for i := range len(b) / 8 {
+		if s.word(i).Load() != binary.LittleEndian.Uint64(b[8*i:]) {
 			return false
 		}
 	}
-	return true
+	// The last bytes, filled up with ones.
+	rest := len(b) % 8
+	return rest == 0 || s.word(len(b)/8).Load() == ^(^binary.LittleEndian.Uint64(b[len(b)-8:])>>(64-8*rest))
 }
 
 // holds says whether the slot has all words of the key; if not, whether that is because a
@@ -235,7 +242,7 @@ func (s *slot) holds(p *probe) (whole, missing bool) {
 }
 
 // claim makes the slot that seek found the key's, and says whether it is. The algorithm is
-// that of whoever was first.
+// that of the first claim.
 func (t *table) claim(s *slot, p *probe, kind uint8) bool {
 	if s.meta.CompareAndSwap(0, p.meta|uint64(kind)) {
 		t.used.Add(1)
@@ -251,7 +258,7 @@ func (t *table) claim(s *slot, p *probe, kind uint8) bool {
 }
 
 // shut makes sure that the slot that seek found to be claimable is not: it belongs to
-// somebody afterwards, or to nobody for ever.
+// a key afterwards, or to none for ever.
 func (s *slot) shut() {
 	if !s.meta.CompareAndSwap(0, metaClosed) {
 		s.state.CompareAndSwap(0, stateUnborn)

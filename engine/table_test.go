@@ -149,7 +149,7 @@ func TestStates(t *testing.T) {
 	}{
 		{0, false, 0, stateUnborn, found, found},
 		{some, true, some, stateDead, found, found},
-		{stateRested, false, 0, stateDead, found, found},
+		{stateIdle, false, 0, stateDead, found, found},
 		{stateUnborn, false, 0, 0, absent, absent},
 		{stateDead, false, 0, 0, absent, found},
 		{some | stateSign, false, some, 0, found, found},
@@ -177,12 +177,12 @@ func TestStates(t *testing.T) {
 			t.Errorf("%x: killed it is %x, with %d live", c.st, slot.state.Load(), tab.live.Load())
 		}
 	}
-	if stateUnborn >= 0 || stateDead >= 0 || stateUnborn == stateDead || NowMicrosMax*1000+int64(FillMax) >= stateRested {
+	if stateUnborn >= 0 || stateDead >= 0 || stateUnborn == stateDead || NowMicrosMax*1000+int64(FillMax) >= stateIdle {
 		t.Error("states overlap")
 	}
 	tab := newTable(nil, 0, 4)
 	for _, step := range []struct{ from, to, live int64 }{
-		{0, some, 1}, {some, more, 1}, {more, stateRested, 0}, {stateRested, some, 1}, {some, some | stateSign, 0},
+		{0, some, 1}, {some, more, 1}, {more, stateIdle, 0}, {stateIdle, some, 1}, {some, some | stateSign, 0},
 	} {
 		if !tab.swap(tab.slot(0), step.from, step.to) || tab.live.Load() != step.live {
 			t.Errorf("from %x to %x: %d live", step.from, step.to, tab.live.Load())
@@ -213,7 +213,7 @@ func drawTable(t *rapid.T) (*table, []probe) {
 		case what == absent:
 			tab.claim(s, &p, uint8(a))
 		case what == found && st >= 0:
-			to := rapid.SampledFrom([]int64{7, 7, 8, stateRested, stateDead, st | stateSign}).Draw(t, "state")
+			to := rapid.SampledFrom([]int64{7, 7, 8, stateIdle, stateDead, st | stateSign}).Draw(t, "state")
 			if st == 0 && to < 0 {
 				to = stateUnborn
 			}

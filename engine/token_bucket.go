@@ -8,4 +8,6 @@ var tokenBucket = algorithm{
 	summary:  "bursts up to the limit, then the average rate",
 	state:    "one instant",
 	hasBurst: true,
+	shape:    ShapeWord,
+	idleAt:   meterIdleAt,
 }

@@ -11,17 +11,17 @@ import (
 
 const noon = int64(1_700_000_000_000_000) // µs, in November 2023
 
-// What the cache answers is what a limiter answers that was asked by nobody else meanwhile, or
-// a wait that is longer by what the question was on its way: it denies nothing that would pass,
-// it tells nobody to come too early, and where it says nothing though the request is the one
-// that was denied, that request passes.
+// What the cache answers is what a limiter answers that was asked nothing else meanwhile, or a
+// wait that is longer by the time that the question was on its way. It denies nothing that would
+// pass, and tells no caller to try too early. Where it says nothing, though the request is the
+// one that was denied, that request passes.
 func TestDenyCacheAnswersRight(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	answered, passed := 0, 0
 	for range 20_000 {
-		a := engine.Algorithms()[r.IntN(3)]
+		a := engine.Algorithms()[r.IntN(len(engine.Algorithms()))]
 		limit, err := engine.NewLimit(1+r.Int64N(8), time.Duration(1+r.IntN(60_000))*time.Millisecond, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func TestDenyCacheAnswersRight(t *testing.T) {
 		cache.learn(&q, sent, sent+way, limit.Period()-time.Duration(now-oldest)*time.Microsecond)
 		age := way + micros(r, q.Decision.RetryAfter*3/2)
 		same := engine.Question{Key: "k", Algorithm: a, Limit: limit, Cost: q.Cost}
-		if r.IntN(3) == 0 && !a.KeepsLog() {
+		if r.IntN(3) == 0 && rows[a].byDebt {
 			same.Cost = 1 + r.Int64N(limit.Limit())
 		}
 		want, err := store.Peek("k", a, limit, same.Cost, now+(age-there).Microseconds())
@@ -72,7 +72,7 @@ func TestDenyCacheAnswersRight(t *testing.T) {
 			}
 		case want.Allowed:
 			passed++
-		case !a.KeepsLog() && want.RetryAfter > there:
+		case rows[a].byDebt && want.RetryAfter > there:
 			t.Fatalf("%v %+v cost %d, %v after being sent and %v on the way: the cache does not know, right is %+v", a, limit, same.Cost, age, way, want)
 		}
 	}
@@ -105,21 +105,21 @@ func TestDenyCacheForgets(t *testing.T) {
 	limit, _ := engine.NewLimit(1, time.Hour, 0)
 	q := engine.Question{Key: "k", Algorithm: engine.TokenBucket, Limit: limit, Cost: 1}
 	q.Decision = engine.Decision{RetryAfter: time.Hour, ResetAfter: time.Hour}
-	asked := func(c *denyCache, now time.Duration) bool {
+	answers := func(c *denyCache, now time.Duration) bool {
 		again := q
 		return c.answer(&again, now, time.Hour)
 	}
 	c := newDenyCache(100)
-	if c.learn(&q, 10, 10, 0); !asked(c, 20) {
+	if c.learn(&q, 10, 10, 0); !answers(c, 20) {
 		t.Error("a denial was not learned")
 	}
-	if c.forget("k", 30); asked(c, 40) {
-		t.Error("a denial was not forgotten")
+	if c.drop("k", 30); answers(c, 40) {
+		t.Error("a denial was not dropped")
 	}
-	if c.learn(&q, 25, 25, 0); asked(c, 40) {
-		t.Error("a denial was learned that was asked for before the key was reset")
+	if c.learn(&q, 25, 25, 0); answers(c, 40) {
+		t.Error("a denial was learned that was sent before the key was reset")
 	}
-	if c.learn(&q, 35, 35, 0); !asked(c, 40) {
+	if c.learn(&q, 35, 35, 0); !answers(c, 40) {
 		t.Error("a denial after the reset was not learned")
 	}
 	if c.answer(&q, time.Hour+100, time.Minute) {

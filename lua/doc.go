@@ -1,6 +1,6 @@
-// Package lua has a real Redis decide, or a Redis Cluster, or the primary that Sentinels name:
-// the same limits as engine's, one atomic script a decision, so that any number of servers
-// share one limit.
+// Package lua is the limiter over a backend: a Redis, a Redis Cluster, or the primary that
+// Sentinels name. The limits are engine's, and each decision is one atomic script, so that any
+// number of servers share one limit.
 //
 // # The idea
 //
@@ -13,25 +13,25 @@
 //
 //	head.lua                 what every script begins with; how a key is kept
 //	meter.lua                token_bucket and leaky_bucket
-//	sliding_window_log.lua   the log
+//	sliding_window_log.lua   one algorithm a script, as in engine
 //	reset.lua                RL.RESET
 //	scripts.go               the table of algorithms: arguments and replies of the scripts
 //	options.go               what a Limiter is made from
 //	limiter.go               batches on their way to nodes and back
 //	node.go                  one Redis: its queue and its pipelines
-//	failure.go               kinds of failure, asking again, the circuit breaker
+//	failure.go               kinds of failure, retries, the circuit breaker
 //	route.go, slot.go        which node a key is on
-//	deny_cache.go            denials that need no asking
-//	policy.go                what is answered when no Redis has decided
+//	deny_cache.go            denials that need no Redis
+//	policy.go                the answers when no Redis has decided
 //	stats.go, errors.go      INFO; errors with a code
 //
 // # Invariants
 //
 //  1. A question that may have been decided is never sent again: a lost reply counts as lost.
 //     What Redis itself says was not decided (NOSCRIPT, MOVED, ASK, READONLY, LOADING …), and
-//     what could not be sent, is asked again until the caller's deadline. (failure.go)
+//     what could not be sent, is sent again until the caller's deadline. (failure.go)
 //  2. The questions of one batch about one key are decided in order. (node.go)
-//  3. Nobody waits longer than Timeout, and while a circuit is open nobody waits. (failure.go)
+//  3. No caller waits longer than Timeout, and while a circuit is open none waits. (failure.go)
 //  4. A denial is answered from the cache only if no question could pass: after a refund or a
 //     reset through this server nothing is known of the key. (deny_cache.go)
 //  5. What a script did not write it does not touch. (head.lua)

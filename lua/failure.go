@@ -15,13 +15,13 @@ import (
 type kind int
 
 const (
-	nobodyKnows kind = iota // no answer, and perhaps it was decided
-	foreignKey              // the key holds something else
-	noScript                // not decided: Redis does not have the script
-	notNow                  // not decided: Redis cannot at the moment, or cannot be reached
-	elsewhere               // not decided: the key is, or comes to be, on another node
-	refused                 // not decided, and asking again would not help
-	noEntry                 // not decided: the connection is not let in
+	unclear    kind = iota // no answer, and perhaps it was decided
+	foreignKey             // the key holds something else
+	noScript               // not decided: Redis does not have the script
+	notNow                 // not decided: Redis cannot at the moment, or cannot be reached
+	otherNode              // not decided: the key is, or comes to be, on another node
+	refused                // not decided, and asking again would not help
+	noEntry                // not decided: the connection is not let in
 )
 
 // kindOf sorts the errors of a command. Those of Redis itself, sent in place of the script's
@@ -33,7 +33,7 @@ func kindOf(err error, mode Mode) kind {
 		if errors.As(err, &op) && op.Op == "dial" && !op.Timeout() {
 			return notNow
 		}
-		return nobodyKnows
+		return unclear
 	}
 	text := err.Error()
 	_, moved := redis.IsMovedError(err)
@@ -45,7 +45,7 @@ func kindOf(err error, mode Mode) kind {
 		return noScript
 	case moved || ask:
 		if mode == Cluster {
-			return elsewhere
+			return otherNode
 		}
 		return refused
 	case redis.IsAuthError(err):
@@ -59,43 +59,43 @@ func kindOf(err error, mode Mode) kind {
 
 // The pauses between asking and asking again.
 const (
-	againPauseMin = 5 * time.Millisecond
-	againPauseMax = 50 * time.Millisecond
+	retryPauseMin = 5 * time.Millisecond
+	retryPauseMax = 50 * time.Millisecond
 )
 
-// askAgain asks questions that were not decided again, where their keys are then, until the
-// callers have waited long enough. It returns at once. from is who could not decide.
-func (l *Limiter) askAgain(from *node, list []inquiry) {
+// retry sends questions that were not decided again, to where their keys are then, until the
+// callers have waited long enough. It returns at once. from is the node that could not decide.
+func (l *Limiter) retry(from *node, list []inFlight) {
 	if l.life.Err() != nil {
 		l.degrade(list, "the server is stopping")
 		return
 	}
 	l.running.Go(func() {
-		pause := againPauseMin
-		if isElsewhere(list[0].problem) {
+		pause := retryPauseMin
+		if isOnOtherNode(list[0].problem) {
 			pause = 0
 		}
 		for len(list) > 0 {
 			l.router.refresh()
-			if !l.rest(pause, earliest(list)) {
+			if !l.wait(pause, earliest(list)) {
 				l.giveUp(from, list)
 				return
 			}
 			l.stats.retries.Add(uint64(len(list)))
-			var still []inquiry
-			l.redirect(list, func(n *node, part []inquiry, asking bool) {
+			var still []inFlight
+			l.redirect(list, func(n *node, part []inFlight, asking bool) {
 				if undecided := n.send(part, sending{asking: asking}); len(undecided) > 0 {
 					still, from = append(still, undecided...), n
 				}
 			})
 			list = still
-			pause = min(max(2*pause, againPauseMin), againPauseMax)
+			pause = min(max(2*pause, retryPauseMin), retryPauseMax)
 		}
 	})
 }
 
-// rest waits, and returns false when the callers cannot wait so long.
-func (l *Limiter) rest(pause time.Duration, deadline time.Time) bool {
+// wait waits, and returns false when the callers cannot wait so long.
+func (l *Limiter) wait(pause time.Duration, deadline time.Time) bool {
 	if time.Until(deadline) <= pause {
 		return false
 	}
@@ -112,7 +112,7 @@ func (l *Limiter) rest(pause time.Duration, deadline time.Time) bool {
 	}
 }
 
-func isElsewhere(err error) bool {
+func isOnOtherNode(err error) bool {
 	_, moved := redis.IsMovedError(err)
 	_, ask := redis.IsAskError(err)
 	return moved || ask || errors.Is(err, errClosed)
@@ -120,12 +120,12 @@ func isElsewhere(err error) bool {
 
 // redirect gives each question to the node that its last answer has named, or else to the one
 // that its key is known to be on.
-func (l *Limiter) redirect(list []inquiry, give func(n *node, part []inquiry, asking bool)) {
+func (l *Limiter) redirect(list []inFlight, give func(n *node, part []inFlight, asking bool)) {
 	for len(list) > 0 {
 		// Questions about a key that moves may have been answered ASK and then MOVED, to the
 		// same node. They stay in order, for ASKING does no harm where it is not needed.
 		addr, ask := named(list[0].problem)
-		var same, others []inquiry
+		var same, others []inFlight
 		for _, i := range list {
 			if other, askOther := named(i.problem); other == addr {
 				same, ask = append(same, i), ask || askOther
@@ -136,7 +136,7 @@ func (l *Limiter) redirect(list []inquiry, give func(n *node, part []inquiry, as
 		if n := l.router.at(addr); n != nil {
 			give(n, same, ask)
 		} else {
-			l.distribute(same, func(n *node, part []inquiry) { give(n, part, false) })
+			l.distribute(same, func(n *node, part []inFlight) { give(n, part, false) })
 		}
 		list = others
 	}
@@ -153,11 +153,11 @@ func named(err error) (addr string, ask bool) {
 
 // giveUp answers questions by the policy. Where a Redis could not decide for as long as
 // callers wait, the next ones need not wait for it as well.
-func (l *Limiter) giveUp(from *node, list []inquiry) {
+func (l *Limiter) giveUp(from *node, list []inFlight) {
 	problem := list[0].problem
 	why := "Redis at " + from.addr + " cannot decide: " + problem.Error()
 	l.stats.errors.Add(uint64(len(list)))
-	if !isElsewhere(problem) {
+	if !isOnOtherNode(problem) {
 		from.trip(why)
 	}
 	l.degrade(list, why)
@@ -179,7 +179,7 @@ const (
 	probeTimeout = time.Second
 )
 
-// trip opens the circuit: until a probe is answered, nobody waits for this Redis.
+// trip opens the circuit: until a probe is answered, no caller waits for this Redis.
 func (n *node) trip(why string) {
 	l := n.limiter
 	if l.life.Err() != nil || !n.outage.CompareAndSwap(nil, &outage{why, time.Now()}) {

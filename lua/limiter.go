@@ -83,24 +83,24 @@ type ticket struct {
 	deadline time.Time
 }
 
-// An inquiry is a question on its way.
-type inquiry struct {
+// An inFlight is a question on its way to a node and back.
+type inFlight struct {
 	*engine.Question
 	ticket  *ticket
-	problem error // why it is asked again
+	problem error // why it is sent again
 }
 
 // done says that a question has its answer.
-func (l *Limiter) done(i inquiry) {
+func (l *Limiter) done(i inFlight) {
 	if i.Reset || i.Op == engine.OpRefund {
-		l.denials.forget(i.Key, l.now()) // what was denied before may pass now
+		l.denials.drop(i.Key, l.now()) // a question that was denied before may pass now
 	}
 	if i.ticket.left.Add(-1) == 0 {
 		i.ticket.batch.Done()
 	}
 }
 
-// Ask has batches answered, within Timeout. Known must have been asked about each question
+// Ask has batches answered, within Timeout. Known must have seen each question
 // before, in the order of each client's questions.
 func (l *Limiter) Ask(batches ...*engine.Batch) {
 	deadline := time.Now().Add(l.tuning.Load().Timeout)
@@ -108,16 +108,16 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 		t := &ticket{batch: b, deadline: deadline}
 		t.left.Store(int32(len(b.Questions)))
 		l.stats.questions.Add(uint64(len(b.Questions)))
-		list := make([]inquiry, len(b.Questions))
+		list := make([]inFlight, len(b.Questions))
 		for i := range b.Questions {
-			list[i] = inquiry{Question: &b.Questions[i], ticket: t}
+			list[i] = inFlight{Question: &b.Questions[i], ticket: t}
 		}
 		l.distribute(list, (*node).put)
 	}
 }
 
 // distribute gives each node its part of a list, in order.
-func (l *Limiter) distribute(list []inquiry, give func(*node, []inquiry)) {
+func (l *Limiter) distribute(list []inFlight, give func(*node, []inFlight)) {
 	for len(list) > 0 {
 		first := l.router.route(list[0].Key)
 		n := 1
@@ -134,8 +134,8 @@ func (l *Limiter) distribute(list []inquiry, give func(*node, []inquiry)) {
 }
 
 // partition gives a node all of its questions, and returns those of others.
-func (l *Limiter) partition(list []inquiry, to *node, give func(*node, []inquiry)) (others []inquiry) {
-	var own []inquiry
+func (l *Limiter) partition(list []inFlight, to *node, give func(*node, []inFlight)) (others []inFlight) {
+	var own []inFlight
 	for _, i := range list {
 		if l.router.route(i.Key) == to {
 			own = append(own, i)
@@ -147,7 +147,7 @@ func (l *Limiter) partition(list []inquiry, to *node, give func(*node, []inquiry
 	return others
 }
 
-func (l *Limiter) hand(to *node, list []inquiry, give func(*node, []inquiry)) {
+func (l *Limiter) hand(to *node, list []inFlight, give func(*node, []inFlight)) {
 	if to != nil {
 		give(to, list)
 		return
@@ -156,11 +156,11 @@ func (l *Limiter) hand(to *node, list []inquiry, give func(*node, []inquiry)) {
 	l.degrade(list, "no node of the cluster is known for the key")
 }
 
-// Known answers a question at once if that needs no asking, and is told of every question
-// before it is asked: after a refund or a reset nothing is known of a key.
+// Known answers a question at once if that needs no Redis, and is told of every question before
+// it is sent: after a refund or a reset nothing is known of a key.
 func (l *Limiter) Known(q *engine.Question) bool {
 	if q.Reset || q.Op == engine.OpRefund {
-		l.denials.forget(q.Key, l.now())
+		l.denials.drop(q.Key, l.now())
 		return false
 	}
 	longest := l.tuning.Load().DenyCacheMax

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,8 +15,8 @@ import (
 
 // A node is one Redis, and what waits for it.
 //
-// Questions that have come while all pipelines were under way leave together in the next one.
-// So the busier it is, the more are in one, and the less each costs. A batch's questions stay
+// Questions that arrive while all pipelines are under way leave together in the next one. So
+// the busier the Redis is, the more are in one, and the less each costs. A batch's questions stay
 // in one pipeline, in order.
 type node struct {
 	limiter *Limiter
@@ -25,7 +24,7 @@ type node struct {
 	client  *redis.Client
 
 	mu     sync.Mutex
-	queue  [][]inquiry
+	queue  [][]inFlight
 	filled sync.Cond // the queue is, or the node is closed
 	closed bool
 
@@ -39,8 +38,8 @@ type node struct {
 
 // pipelineMax bounds the questions of one pipeline; a batch of more leaves in several. Redis
 // answers all that it has read before it writes the first reply: with long pipelines all of
-// them come back at once, and Redis has nothing to do until the next are there. With short
-// ones some wait here meanwhile. Measured with 50 connections of 16 commands: up to 1000 a
+// them return at once, and Redis has nothing to do until the next are there. With short ones
+// some wait here meanwhile. Measured with 50 connections of 16 commands: up to 1000 a
 // pipeline keeps Redis busy 86 % of the time, up to 100 98 %.
 const pipelineMax = 100
 
@@ -56,7 +55,7 @@ func (n *node) start() {
 	}
 }
 
-// close has questions that wait asked elsewhere, or answered by the policy.
+// close has questions that wait sent to other nodes, or answered by the policy.
 func (n *node) close() {
 	n.mu.Lock()
 	n.closed = true
@@ -69,18 +68,18 @@ func (n *node) close() {
 	}
 }
 
-// pass has questions asked where their keys are by now.
-func (n *node) pass(list []inquiry) {
+// pass has questions sent to where their keys are by now.
+func (n *node) pass(list []inFlight) {
 	for i := range list {
 		list[i].problem = errClosed
 	}
-	n.limiter.askAgain(n, list)
+	n.limiter.retry(n, list)
 }
 
 var errClosed = errors.New("the node is not used any more")
 
 // put has questions sent with the next pipeline, or answered at once while the circuit is open.
-func (n *node) put(list []inquiry) {
+func (n *node) put(list []inFlight) {
 	if out := n.outage.Load(); out != nil {
 		n.limiter.degrade(list, out.why())
 		return
@@ -96,8 +95,9 @@ func (n *node) put(list []inquiry) {
 	n.mu.Unlock()
 }
 
-// take waits for questions and takes whole batches of them; nil is the end.
-func (n *node) take() (list []inquiry) {
+// nextPipeline waits for questions and returns those of the next pipeline, of each batch all or
+// none; nil is the end.
+func (n *node) nextPipeline() (list []inFlight) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for len(n.queue) == 0 && !n.closed {
@@ -123,7 +123,7 @@ func (n *node) take() (list []inquiry) {
 // work sends one pipeline after the other.
 func (n *node) work() {
 	for {
-		list := n.take()
+		list := n.nextPipeline()
 		if list == nil {
 			return
 		}
@@ -131,29 +131,29 @@ func (n *node) work() {
 			now := list[:min(len(list), pipelineMax)]
 			list = list[len(now):]
 			if undecided := n.send(now, sending{}); len(undecided) > 0 {
-				// What comes behind must not overtake.
+				// The questions behind must not overtake.
 				for i := range list {
 					list[i].problem = errBehind
 				}
-				n.limiter.askAgain(n, append(undecided, list...))
+				n.limiter.retry(n, append(undecided, list...))
 				list = nil
 			}
 		}
 	}
 }
 
-var errBehind = errors.New("questions before this one have to be asked again")
+var errBehind = errors.New("questions before this one have to be sent again")
 
 // inTime answers questions for which there is no time left by the policy, and returns the
 // others. To send them as well would have Redis count what the caller is told was not counted.
-func (n *node) inTime(list []inquiry) []inquiry {
+func (n *node) inTime(list []inFlight) []inFlight {
 	l := n.limiter
 	timeout := l.tuning.Load().Timeout
 	last := time.Now().Add(min(time.Duration(l.stats.latency.Load())*time.Microsecond, timeout/4))
 	if !earliest(list).Before(last) {
 		return list
 	}
-	var late, others []inquiry
+	var late, others []inFlight
 	for _, i := range list {
 		if i.ticket.deadline.Before(last) {
 			late = append(late, i)
@@ -174,7 +174,7 @@ type sending struct {
 
 // send sends questions in one pipeline and sees to their answers. It returns, in order, those
 // that are known not to have been decided and may be yet.
-func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
+func (n *node) send(list []inFlight, how sending) (undecided []inFlight) {
 	l := n.limiter
 	if out := n.outage.Load(); out != nil {
 		l.degrade(list, out.why())
@@ -210,12 +210,12 @@ func (n *node) send(list []inquiry, how sending) (undecided []inquiry) {
 			c.SetErr(cmp.Or(err, errNoReply))
 		}
 	}
-	return n.settle(list, commands, sent, answered, how)
+	return n.readReplies(list, commands, sent, answered, how)
 }
 
 var errNoReply = errors.New("there was no reply")
 
-func earliest(list []inquiry) time.Time {
+func earliest(list []inFlight) time.Time {
 	deadline := list[0].ticket.deadline
 	for _, i := range list[1:] {
 		if i.ticket.deadline.Before(deadline) {
@@ -225,10 +225,10 @@ func earliest(list []inquiry) time.Time {
 	return deadline
 }
 
-// settle sees to the answers of a pipeline.
-func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent, answered time.Duration, how sending) (undecided []inquiry) {
+// readReplies sees to the answers of a pipeline.
+func (n *node) readReplies(list []inFlight, commands []*redis.Cmd, sent, answered time.Duration, how sending) (undecided []inFlight) {
 	l := n.limiter
-	var unscripted, lost []inquiry
+	var unscripted, lost []inFlight
 	var loss error
 	decides := false // or would, if it had the script, or the key
 	for at, i := range list {
@@ -247,17 +247,17 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent, answered time
 		case noScript:
 			i.problem = errNoScript
 			unscripted = append(unscripted, i)
-		case notNow, elsewhere:
+		case notNow, otherNode:
 			i.problem = err
 			undecided = append(undecided, i)
 		case refused:
 			l.stats.errors.Add(1)
 			n.complain(err)
-			l.degrade([]inquiry{i}, "Redis refuses: "+err.Error())
+			l.degrade([]inFlight{i}, "Redis refuses: "+err.Error())
 		case noEntry:
 			n.trip("Redis at " + n.addr + " does not let rlserver in: " + err.Error())
 			fallthrough
-		case nobodyKnows:
+		case unclear:
 			lost, loss = append(lost, i), err
 		}
 	}
@@ -278,33 +278,29 @@ func (n *node) settle(list []inquiry, commands []*redis.Cmd, sent, answered time
 var errNoScript = errors.New("it does not keep the scripts that it is given")
 
 // answer turns a script's reply into the question's answer.
-func (n *node) answer(i inquiry, reply any, sent, answered time.Duration) {
+func (n *node) answer(i inFlight, reply any, sent, answered time.Duration) {
 	l := n.limiter
 	i.Err = nil
-	if err := explain(i.Question, reply); err != nil {
+	holds, err := explain(i.Question, reply)
+	if err != nil {
 		l.stats.errors.Add(1)
 		n.complain(err)
-		l.degrade([]inquiry{i}, err.Error())
+		l.degrade([]inFlight{i}, err.Error())
 		return
 	}
 	if !i.Reset && !i.Decision.Allowed && l.tuning.Load().DenyCacheMax > 0 {
-		holds := time.Duration(math.MaxInt64)
-		if i.Algorithm.KeepsLog() {
-			_, _, oldest, _ := readLog(i.Question, reply)
-			holds = time.Duration(oldest) * time.Microsecond
-		}
 		l.denials.learn(i.Question, sent, answered, holds)
 	}
 	l.done(i)
 }
 
 // lose sees to questions that got no answer: it is not known whether they were decided, so
-// they are not asked again. The circuit opens when Redis has said nothing for half of the time
+// they are not sent again. The circuit opens when Redis has said nothing for half of the time
 // that callers wait (one that was given less than that may merely have too much to do), or when
 // pipelines have been lost for as long as they wait, and none decided. One that is lost may be of
 // a primary that has died, whose replica is about to take over; a Redis that loads may say so in
 // time now and then, and is as little use.
-func (n *node) lose(list []inquiry, err error, waited time.Duration) {
+func (n *node) lose(list []inFlight, err error, waited time.Duration) {
 	l := n.limiter
 	timeout := l.tuning.Load().Timeout
 	why := fmt.Sprintf("the connection to Redis at %s was lost: %v", n.addr, err)

@@ -136,8 +136,8 @@ const dialTimeoutMin = time.Second
 
 // client makes a client of the Redis at an address, or in the mode Sentinel of the primary.
 //
-// It never sends anything twice: whether a command that got no answer was run, nobody knows,
-// and a second run would count twice. What is known not to have been run is asked again by
+// It never sends anything twice: whether a command that got no answer was run is not
+// known, and a second run would count twice. A command that was not run is sent again by
 // the Limiter.
 func (o *Options) client(addr string) *redis.Client {
 	const name, protocol, noRetries, oneTry = "rlserver", 2, -1, 1

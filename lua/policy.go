@@ -7,14 +7,14 @@ import (
 	"github.com/rlserver/rlserver/engine"
 )
 
-// What is answered when no Redis has decided. Nobody counted then, which the caller is told
-// by a Remaining of −1.
+// The answers when no Redis has decided. They are not counted, which the caller is told by a
+// Remaining of −1.
 
-// degradedRetry is when a caller who is denied because nobody could decide may ask again.
+// degradedRetry is when a caller who is denied because no Redis could decide may ask again.
 const degradedRetry = time.Second
 
 // degrade answers questions by the policy. why is what went wrong.
-func (l *Limiter) degrade(list []inquiry, why string) {
+func (l *Limiter) degrade(list []inFlight, why string) {
 	t := l.tuning.Load()
 	for _, i := range list {
 		l.decideWithout(i.Question, t, why)

@@ -1,4 +1,4 @@
--- RL.RESET: forgets the key. Replies whether there was one that was not at rest.
+-- RL.RESET: forgets the key. Replies whether there was one that was not idle.
 if exists then
   redis.call('DEL', key)
 end

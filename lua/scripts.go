@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,40 +26,65 @@ var logSource string
 var resetSource string
 
 // A script is a Lua script with the SHA-1 by which Redis knows it.
-type script struct{ source, sha string }
-
-func newScript(body string) script {
-	source := headSource + body
-	sum := sha1.Sum([]byte(source)) // Redis's choice
-	return script{source, hex.EncodeToString(sum[:])}
+type script struct {
+	body        string // what comes behind the head
+	headBytes   int    // how much of the key it reads at once
+	source, sha string
 }
 
 var (
-	meterScript = newScript(meterSource)
-	logScript   = newScript(logSource)
-	resetScript = newScript(resetSource)
-	// scripts are all of them: a Redis that lacks one is given all.
-	scripts = []script{meterScript, logScript, resetScript}
+	meterScript = &script{body: meterSource, headBytes: keyHeadBytes}
+	logScript   = &script{body: logSource, headBytes: 2048}
+	resetScript = &script{body: resetSource, headBytes: keyHeadBytes}
 )
 
-// A row is how one algorithm is asked in Redis.
+// keyHeadBytes is what every key begins with: the letter and the instant.
+const keyHeadBytes = 20
+
+// scripts are all of them: a Redis that lacks one is given all.
+var scripts = compose()
+
+// compose puts the scripts together.
+func compose() []*script {
+	letters, all := "", []*script{resetScript}
+	for _, r := range rows {
+		if letters += r.letter; r.script != nil && !slices.Contains(all, r.script) {
+			all = append(all, r.script)
+		}
+	}
+	for _, s := range all {
+		s.source = fmt.Sprintf("local known_letters, head_bytes = '[%s]', %d\n", letters, s.headBytes) + headSource + s.body
+		sum := sha1.Sum([]byte(s.source)) // Redis's choice
+		s.sha = hex.EncodeToString(sum[:])
+	}
+	return all
+}
+
+// A row is how Redis decides for one algorithm.
 type row struct {
 	letter string // that its keys begin with
-	script script
+	script *script
 	// arguments appends the script's ARGV[3] and following.
 	arguments func(to []any, q *engine.Question) []any
-	// explain computes the answer from the script's reply.
-	explain func(q *engine.Question, reply any) error
+	// explain computes the answer from the script's reply. holds is how long a denial has the
+	// same Remaining if there is no other question about the key.
+	explain func(q *engine.Question, reply any) (holds time.Duration, err error)
+	// byDebt says that the ResetAfter of a denial is a debt, which is all that any answer about
+	// the key depends on. Else a denial tells of the same question only. See denyCache.
+	byDebt bool
 }
 
 // rows is the table of algorithms, by the engine's numbers.
 var rows = [...]row{
-	engine.TokenBucket:      {"t", meterScript, meterArguments, explainMeter},
-	engine.LeakyBucket:      {"l", meterScript, meterArguments, explainMeter},
-	engine.SlidingWindowLog: {"w", logScript, logArguments, explainLog},
+	engine.TokenBucket:      {"t", meterScript, meterArguments, explainMeter, true},
+	engine.LeakyBucket:      {"l", meterScript, meterArguments, explainMeter, true},
+	engine.SlidingWindowLog: {"w", logScript, logArguments, explainLog, false},
 }
 
-// Algorithms are those that can be asked in Redis.
+// always is how long a denial holds whose Remaining does not change.
+const always = time.Duration(math.MaxInt64)
+
+// Algorithms are those that Redis can decide for.
 func Algorithms() (known []engine.Algorithm) {
 	for a := range rows {
 		if rows[a].letter != "" {
@@ -93,12 +119,12 @@ func command(q *engine.Question, prefix string, clock int64) []any {
 	return args
 }
 
-// explain reads a script's reply into the question.
-func explain(q *engine.Question, reply any) error {
+// explain reads a script's reply into the question; holds is as in row.
+func explain(q *engine.Question, reply any) (holds time.Duration, err error) {
 	if q.Reset {
 		n, ok := reply.(int64)
 		q.Existed = n == 1
-		return unless(ok && n >= 0 && n <= 1, reply)
+		return 0, unless(ok && n >= 0 && n <= 1, reply)
 	}
 	return rows[q.Algorithm].explain(q, reply)
 }
@@ -127,16 +153,22 @@ func meterArguments(to []any, q *engine.Question) []any {
 	}
 }
 
-func explainMeter(q *engine.Question, reply any) error {
+func explainMeter(q *engine.Question, reply any) (time.Duration, error) {
 	debt, ok := reply.(int64)
 	if pair, isPair := integers(reply, 2); isPair && pair[0] <= math.MaxInt64/int64(time.Second) {
 		debt, ok = pair[0]*int64(time.Second)+pair[1], true
 	}
 	if !ok || debt < 0 {
-		return unless(false, reply)
+		return 0, unless(false, reply)
 	}
-	q.Algorithm.ExplainDebt(q.Op, &q.Limit, debt, q.Cost, &q.Decision)
-	return nil
+	explainDebt(q, q.Op, debt)
+	return always, nil
+}
+
+// explainDebt computes the answer from what a meter owed before the step (ns), which is its
+// state as it is at the instant 0.
+func explainDebt(q *engine.Question, o engine.Op, debt int64) {
+	q.Algorithm.ExplainWord(o, &q.Limit, debt, 0, q.Cost, &q.Decision)
 }
 
 func logArguments(to []any, q *engine.Question) []any {
@@ -144,37 +176,33 @@ func logArguments(to []any, q *engine.Question) []any {
 	return append(appendSpan(append(to, q.Limit.Limit(), q.Cost), period), (period+999)/1000)
 }
 
-func explainLog(q *engine.Question, reply any) error {
-	seen, allowed, _, ok := readLog(q, reply)
-	if !ok {
-		return unless(false, reply)
-	}
-	seen.Explain(&q.Limit, allowed, &q.Decision)
-	return nil
-}
-
-// readLog reads the reply of the log's script. Its instants are counted from now. oldest is
-// on a denial the span (µs) until the oldest unit that counts has left.
-func readLog(q *engine.Question, reply any) (seen engine.LogSeen, allowed bool, oldest int64, ok bool) {
-	if used, logged := reply.(int64); logged {
-		return engine.LogSeen{Used: used, Rest: int64(q.Limit.Period())}, true, 0, used > 0
+// explainLog reads the reply of the log's script, whose instants are counted from now. A denial
+// holds until the oldest unit that counts has left.
+func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) {
+	if used, logged := reply.(int64); logged && used > 0 {
+		seen := engine.LogSeen{Used: used, IdleAt: int64(q.Limit.Period())}
+		seen.Explain(&q.Limit, true, &q.Decision)
+		return always, nil
 	}
 	for _, n := range []int{2, 5, 7} {
 		v, fits := integers(reply, n)
 		if !fits {
 			continue
 		}
-		allowed = v[0] == 1
-		seen = engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
+		allowed := v[0] == 1
+		seen := engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
 		if n >= 5 {
-			seen.Newest, seen.Rest = -v[2], v[3]*int64(time.Second)+v[4]
+			seen.Newest, seen.IdleAt = -v[2], v[3]*int64(time.Second)+v[4]
 		}
 		if n == 7 {
-			seen.Blocking, oldest = -v[5], int64(q.Limit.Period())/1000-v[6]
+			seen.Blocking, holds = -v[5], time.Duration(int64(q.Limit.Period())/1000-v[6])*time.Microsecond
 		}
-		return seen, allowed, oldest, allowed || seen.Never || n == 7
+		if allowed || seen.Never || n == 7 {
+			seen.Explain(&q.Limit, allowed, &q.Decision)
+			return holds, nil
+		}
 	}
-	return seen, false, 0, false
+	return 0, unless(false, reply)
 }
 
 // integers is a reply of n integers.

@@ -1,17 +1,17 @@
 -- sliding_window_log: every admitted request is kept as long as it counts. See
 -- engine/sliding_window_log.go, where the rules are explained and the answer computed.
 --
--- Behind the key's head (see head.lua; a log is at rest when its newest entry is as old as the
+-- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the
 -- period of the call that wrote it) stand, big-endian:
 --
 --   4 bytes   the units ever logged, modulo 2^32
---   4 bytes   first, how many entries are forgotten and not yet cut off
+--   4 bytes   first, how many entries have left and are not yet cut off
 --   entries of 11 bytes, oldest first: the instant (7 bytes, microseconds) and the units that
 --   had been logged before it (4 bytes, modulo 2^32)
 --
 -- So the units between two entries are a difference, and entries are found by bisection. A log
 -- that fits the first read is written whole; a longer one is appended to, and cut when half of
--- it is forgotten.
+-- it has left.
 --
 -- ARGV[3]           the limit
 -- ARGV[4]           the cost
@@ -20,7 +20,7 @@
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
 -- allowed, the units in the window after the call, and if there are some: the age (µs) of the
--- newest, the time from now until the log is at rest (seconds, nanoseconds), and on a denial
+-- newest, the time from now until the log is idle (seconds, nanoseconds), and on a denial
 -- the ages (µs) of the unit that stands in the way and of the oldest. Now is the newest
 -- entry's instant where the clock reads less.
 local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
@@ -98,7 +98,7 @@ if live then
   total, first = struct.unpack('>I4I4', head, 21)
   newest = entry(size - 1)
   now = math.max(now, newest)
-  -- What is older than the period of the call that wrote last was forgotten then.
+  -- What is older than the period of the call that wrote last was dropped then.
   first = lowest(first, size, function(i) return entry(i) > now - window end)
   if first < size then
     local _, before = entry(first)

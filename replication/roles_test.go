@@ -131,7 +131,7 @@ func (p *peer) states(now int64) map[string]string {
 		if _, ok := p.Store.Lookup(c.Key, now); !ok {
 			return nil
 		}
-		m[strings.Clone(c.Key)] = fmt.Sprint(c.Algorithm, c.Rest, c.Log.Period, slices.Clone(c.Log.Entries))
+		m[strings.Clone(c.Key)] = fmt.Sprint(c.Algorithm, c.Word, c.Log.Period, slices.Clone(c.Log.Entries))
 		return nil
 	})
 	return m

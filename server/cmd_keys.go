@@ -42,7 +42,7 @@ func (r *request) untilIdle(unitMillis int64) {
 		r.reply.Int(-2)
 		return
 	}
-	millis := ceilMillis(time.Duration(info.RestMicros-r.now) * time.Microsecond)
+	millis := ceilMillis(time.Duration(info.IdleMicros-r.now) * time.Microsecond)
 	r.reply.Int64((millis + unitMillis - 1) / unitMillis)
 }
 

@@ -177,7 +177,7 @@ func isStreamID(s string) bool {
 // A ShutdownSave says whether SHUTDOWN is to leave a snapshot.
 type ShutdownSave uint8
 
-// What SHUTDOWN can ask for.
+// The arguments of SHUTDOWN.
 const (
 	SaveIfConfigured ShutdownSave = iota // if the setting save is not empty
 	SaveAlways

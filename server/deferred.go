@@ -271,7 +271,7 @@ func (c *session) writeAnswer(questions []engine.Question, reset bool) {
 // askBackend asks the request's question of the backend.
 func (r *request) askBackend(o engine.Op) {
 	q := &r.question
-	if err := q.algorithm.CheckLogLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
+	if err := q.algorithm.CheckLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
 		r.fail(errDecision(err))
 		return
 	}

@@ -21,8 +21,8 @@ const (
 	denied = "RL.CHECK k sliding_window_log 10 1d COST 11"
 )
 
-// An answer that tells of a change leaves when the change is on disk, and what was asked
-// behind it after it; what tells of no change does not wait.
+// An answer that tells of a change leaves when the change is on disk, and the answers to later
+// commands follow. An answer that tells of no change does not wait.
 func TestAnswersWaitForTheDisk(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
@@ -175,7 +175,7 @@ func TestSlowChangesWait(t *testing.T) {
 	})
 }
 
-// From the answer of CONFIG SET on, changes wait, also those of the same batch.
+// After the answer to CONFIG SET, changes wait, also those of the same batch.
 func TestWaitingBeginsWithConfigSet(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
@@ -193,7 +193,7 @@ func TestWaitingBeginsWithConfigSet(t *testing.T) {
 	})
 }
 
-// A peer that leaves, or is made to, while its answers wait, is missed by nobody.
+// A peer can leave, or be killed, while its answers wait.
 func TestPeersLeaveWhileHeld(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
@@ -269,7 +269,7 @@ func TestShutdownWhileHeld(t *testing.T) {
 	})
 }
 
-// A moodyStore panics when asked about a certain key.
+// A moodyStore panics at a question about a certain key.
 type moodyStore struct{ *engine.Store }
 
 func (m moodyStore) Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error {
@@ -331,8 +331,8 @@ func TestMonitorWaits(t *testing.T) {
 	})
 }
 
-// What was sent before a change goes on to be sent while that waits for the disk, and a
-// connection that is to leave its event loop leaves it with nothing lost.
+// Replies before a change go on to be sent while the change waits for the disk, and a connection
+// that is to leave its event loop loses nothing.
 func TestUnsentRepliesBeforeHeldOnes(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const keys, lists = 2000, 25 // of half a kilobyte: more than the system takes

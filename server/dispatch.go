@@ -15,7 +15,7 @@ const fastMicrosMax = 1000
 
 // dispatch runs one command and writes its reply. It is the only way to a handler.
 func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
-	cmd := s.table.find(args, c.lastCommand)
+	cmd, refusal := s.table.find(args, c.lastCommand), s.refusal.Load()
 	switch {
 	case cmd == nil:
 		return c.reject(nil, errUnknownCommand(args))
@@ -23,8 +23,8 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 		return c.reject(cmd, errArity(cmd.fullName()))
 	case !cmd.needsNoAuth && !c.mayAsk():
 		return c.reject(cmd, errNoAuth)
-	case cmd.writes && s.refusal.Load() != nil:
-		return c.reject(cmd, *s.refusal.Load())
+	case cmd.writes && refusal != nil:
+		return c.reject(cmd, *refusal)
 	case s.backend != nil && cmd.needsStore:
 		return c.fail(errNotHere(cmd, s.config().Backend))
 	case c.restricted && c.restrict(cmd, args):

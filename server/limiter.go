@@ -7,7 +7,7 @@ import (
 	"github.com/rlserver/rlserver/engine"
 )
 
-// What the server needs of others: a limiter that decides, or a backend that decides in its place,
+// The interfaces that the server consumes: a limiter that decides, or a backend that decides in its place,
 // and a replicator that keeps the limiter's changes.
 
 // A Limiter decides, and keeps the keys. engine.Store is one. now is in microseconds since the Unix

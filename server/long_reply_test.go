@@ -37,7 +37,7 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// A client may leave or be killed while WAIT waits for ever; its session ends. A server that
+// The server notices a peer that leaves while WAIT waits for ever; a killed one is gone; a server that
 // ends does not wait.
 func TestWaitEnds(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
@@ -53,9 +53,9 @@ func TestWaitEnds(t *testing.T) {
 			t.Errorf("%d clients are blocked", n)
 		}
 		_ = leaves.Close()
-		eventually(t, "the client that left", func() bool { return s.sessions.len() == 3 })
+		eventually(t, "the peer that has left to be noticed", func() bool { return s.sessions.len() == 3 })
 		admin.ask("CLIENT KILL ADDR "+killed.LocalAddr().String()+" SKIPME yes", ":1")
-		eventually(t, "the client that was killed", func() bool { return s.sessions.len() == 2 })
+		eventually(t, "the killed connection to end", func() bool { return s.sessions.len() == 2 })
 		s.stop()
 		stays.expect(":0", "(EOF)")
 		if err := <-s.ended; err != nil {

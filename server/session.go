@@ -10,7 +10,7 @@ import (
 	"github.com/rlserver/rlserver/server/wire"
 )
 
-// A session is what the server knows of one connection: its identity, what its client has asked for,
+// A session is what the server knows of one connection: its identity, its state,
 // and the batch that is being answered. Its fields belong to the connection's goroutine; only the
 // atomic fields of the identity are read by others.
 type session struct {

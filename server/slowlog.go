@@ -23,7 +23,7 @@ type slowEntry struct {
 	name   string
 }
 
-// What an entry keeps of a command, as in Redis.
+// The bounds on the arguments in an entry, as in Redis.
 const (
 	slowArgsMax     = 32
 	slowArgBytesMax = 128

@@ -15,7 +15,7 @@ type transaction struct {
 const (
 	transactionCommandsMax = 10_000
 	transactionBytesMax    = 4 << 20
-	// What a command and a word take besides their bytes.
+	// The memory of a command and of a word besides their bytes.
 	queuedCommandOverhead = 64
 	queuedWordOverhead    = 24
 )

@@ -16,7 +16,7 @@ func BenchmarkLoad(b *testing.B) {
 	d := mustOpen(b, dir)
 	must(b, d.Save(stream.Position{ID: testID(1), Offset: 0}, func(visit func(*engine.Change) error) error {
 		for i := range keys {
-			if err := visit(&engine.Change{Key: fmt.Sprint("user:", 10_000_000+i), Algorithm: engine.TokenBucket, Rest: int64(i)}); err != nil {
+			if err := visit(&engine.Change{Key: fmt.Sprint("user:", 10_000_000+i), Algorithm: engine.TokenBucket, Word: int64(i)}); err != nil {
 				return err
 			}
 		}
@@ -41,7 +41,7 @@ func BenchmarkAppend(b *testing.B) {
 			w := newWriter(b, mustOpen(b, b.TempDir()), newHistory(1, 1, "k"))
 			w.d.SetPolicy(policy)
 			w.begin()
-			payload := stream.AppendChange(nil, &engine.Change{Key: "user:12345678", Algorithm: engine.TokenBucket, Rest: 1 << 60})
+			payload := stream.AppendChange(nil, &engine.Change{Key: "user:12345678", Algorithm: engine.TokenBucket, Word: 1 << 60})
 			var buf []byte
 			b.ReportAllocs()
 			for b.Loop() {

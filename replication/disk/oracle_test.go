@@ -25,7 +25,7 @@ func (o oracle) apply(c *engine.Change) error {
 		clear(o)
 	case c.Algorithm == 0:
 		delete(o, c.Key)
-	case !c.Algorithm.KeepsLog():
+	case c.Algorithm.Shape() == engine.ShapeWord:
 		k := keep(c)
 		o[k.Key] = k
 	default:
@@ -80,7 +80,7 @@ func newHistory(seed uint64, n int, prefix string) *history {
 			c.Key = ""
 		case kind == 1:
 		case kind < 10:
-			c.Algorithm, c.Rest = engine.TokenBucket, now*1000+random.Int64N(1e9)
+			c.Algorithm, c.Word = engine.TokenBucket, now*1000+random.Int64N(1e9)
 		default:
 			c.Algorithm = engine.SlidingWindowLog
 			c.Log = engine.LogChange{Period: 1e9, Oldest: now - 5000, From: now, Entries: []engine.LogEntry{{At: now, Units: 1 + random.Int64N(3)}}}

@@ -57,7 +57,7 @@ func TestStoreComesBack(t *testing.T) {
 			random := rand.New(rand.NewPCG(71, uint64(worker)))
 			for range asks {
 				key := random.IntN(keys)
-				a := engine.Algorithm(1 + key%3)
+				a := engine.Algorithms()[key%len(engine.Algorithms())]
 				op := engine.OpCheck
 				if random.IntN(10) == 0 {
 					op = engine.OpRefund
@@ -140,7 +140,7 @@ func TestStoreComesBack(t *testing.T) {
 // sameUnits says whether two states decide the same. Units of one instant may be told as one
 // entry or several.
 func sameUnits(a, b engine.Change) bool {
-	if !a.Algorithm.KeepsLog() || a.Algorithm != b.Algorithm {
+	if a.Algorithm.Shape() != engine.ShapeLog || a.Algorithm != b.Algorithm {
 		return sameChange(a, b)
 	}
 	merged := func(c engine.Change) map[int64]int64 {

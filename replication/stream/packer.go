@@ -40,7 +40,7 @@ func NewPacker(kind FrameKind, offset int64, emit func(frames []byte, end int64)
 // Add packs a change. A log of many entries becomes several records, each of which is right
 // after those before it. An error is emit's.
 func (p *Packer) Add(c *engine.Change) error {
-	if c.Key == "" || !c.Algorithm.KeepsLog() || len(c.Log.Entries) <= entriesPerRecord {
+	if len(c.Log.Entries) <= entriesPerRecord {
 		p.begin()
 		p.buf = AppendChange(p.buf, c)
 		return p.finish()

@@ -54,9 +54,9 @@ func AppendChange(b []byte, c *engine.Change) []byte {
 		return append(b, recordFlush)
 	case c.Algorithm == 0:
 		return appendKey(append(b, recordGone), c.Key)
-	case !c.Algorithm.KeepsLog():
+	case c.Algorithm.Shape() == engine.ShapeWord:
 		b = appendKey(append(b, recordWord, byte(c.Algorithm)), c.Key)
-		return binary.LittleEndian.AppendUint64(b, uint64(c.Rest))
+		return binary.LittleEndian.AppendUint64(b, uint64(c.Word))
 	}
 	return appendLog(b, c, c.Log.From, c.Log.Entries)
 }
@@ -162,7 +162,7 @@ func (r *changeReader) record() error {
 		return err
 	}
 	if kind == recordWord {
-		return r.instant(&r.change.Rest)
+		return r.whole(&r.change.Word)
 	}
 	return r.log(kind)
 }
@@ -178,11 +178,19 @@ func (r *changeReader) algorithm(kind byte) error {
 		return r.bad("a state of no algorithm")
 	case int(a) > algorithmMax:
 		return fmt.Errorf("%w: an algorithm of number %d", ErrNewer, a)
-	case a.KeepsLog() != (kind != recordWord):
-		return r.bad("a state of another algorithm's kind")
+	case a.Shape() != shapeOf(kind):
+		return r.bad("a state of another algorithm's shape")
 	}
 	r.change.Algorithm = a
 	return nil
+}
+
+// shapeOf is the shape of the states in records of a kind.
+func shapeOf(kind byte) engine.Shape {
+	if kind == recordWord {
+		return engine.ShapeWord
+	}
+	return engine.ShapeLog
 }
 
 // algorithmMax is the highest number of an algorithm.
@@ -204,9 +212,10 @@ func (r *changeReader) key() error {
 	return nil
 }
 
-func (r *changeReader) instant(into *int64) error {
+// whole reads a number that stands alone, in eight bytes.
+func (r *changeReader) whole(into *int64) error {
 	if len(r.in) < 8 {
-		return r.bad("it ends within an instant")
+		return r.bad("it ends within a number")
 	}
 	*into = int64(binary.LittleEndian.Uint64(r.in))
 	r.in = r.in[8:]
@@ -247,7 +256,7 @@ func (r *changeReader) log(kind byte) error {
 		return err
 	}
 	l.Period = int64(period)
-	if err := r.instant(&l.Oldest); err != nil {
+	if err := r.whole(&l.Oldest); err != nil {
 		return err
 	}
 	l.From = math.MinInt64

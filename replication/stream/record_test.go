@@ -44,7 +44,7 @@ func logOf(key string, from, oldest int64, entries ...engine.LogEntry) engine.Ch
 }
 
 func wordOf(key string, rest int64) engine.Change {
-	return engine.Change{Key: key, Algorithm: engine.TokenBucket, Rest: rest}
+	return engine.Change{Key: key, Algorithm: engine.TokenBucket, Word: rest}
 }
 
 // What is written to disk outlives the table of algorithms, so their numbers may not change.
@@ -61,7 +61,7 @@ func TestRecordsComeBack(t *testing.T) {
 		{Key: "a"},
 		{Key: strings.Repeat("k", engine.KeyBytesMax)},
 		wordOf("user:1", now*1000), wordOf("\x00", math.MaxInt64), wordOf(strings.Repeat("k", 200), math.MinInt64),
-		{Key: "leaky", Algorithm: engine.LeakyBucket, Rest: 1},
+		{Key: "leaky", Algorithm: engine.LeakyBucket, Word: 1},
 		logOf("log", math.MinInt64, now-60e6),
 		logOf("log", math.MinInt64, now-60e6, engine.LogEntry{At: now, Units: 1}),
 		logOf("log", now, now, engine.LogEntry{At: now, Units: 1}, engine.LogEntry{At: now, Units: 500_000}, engine.LogEntry{At: now + 1, Units: 3}),

@@ -65,7 +65,7 @@ func (e ProtocolError) Error() string { return "Protocol error: " + string(e) }
 // The connection is closed without an answer.
 var ErrCrossProtocol = errors.New("looks like HTTP: POST or Host: sent where a command was expected")
 
-// Fill reads once. What Next has handed out before is void afterwards.
+// Fill reads once. Afterwards the arguments that Next has handed out are void.
 func (f *Framer) Fill(from io.Reader) error {
 	n, err := from.Read(f.Room(nil))
 	f.Filled(n)

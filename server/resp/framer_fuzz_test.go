@@ -132,7 +132,7 @@ var hostileStreams = []string{
 	"*:\r\n" + strings.Repeat("$1\r\na\r\n", 10), "*1\r\n$:\r\n" + strings.Repeat("a", 10) + "\r\n", "*1\r\n$1:\r\n" + strings.Repeat("a", 20) + "\r\n",
 }
 
-// commandsLent is commandsIn with a buffer that belongs to somebody else between reads.
+// commandsLent is commandsIn with a buffer that is overwritten between reads.
 func commandsLent(stream io.Reader, trusted bool) (commands [][]string, err error) {
 	f := Framer{Trusted: trusted}
 	lent := make([]byte, 4*lentRestMax)

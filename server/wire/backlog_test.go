@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What goes in comes out, in order, whatever the peer takes at a time; and what is kept
-// takes little more memory than it has bytes.
+// The bytes that go in come out in order, however many the peer reads at a time, and none is counted
+// twice.
 func TestBacklog(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var b backlog

@@ -22,8 +22,8 @@ type stream struct {
 	started      time.Time
 	queued       int // bytes that the system had not sent at the last dropIfStuck
 
-	// isReady says that a wait is over, and whoever changes it first decides whether the peer was
-	// there. signal follows when it was.
+	// isReady says that a wait is over. Ready sets it and then sends signal, unless the connection's
+	// goroutine has set it before, because the peer has left.
 	isReady atomic.Bool
 	signal  chan struct{}
 }

@@ -23,7 +23,7 @@ func spend(t *testing.T, random *rand.Rand, a engine.Algorithm, cost int64) evid
 	units, keys := int64(scaled(20_000)), scaled(12)
 	s, l, goroutines := mustStore(0), mustLimit(units, time.Hour), 2+random.IntN(7)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.NumCPU()) + random.IntN(2)*goroutines))
-	here := settle(t, s)
+	here := inhabit(t, s)
 	before := s.Stats()
 
 	stopTurnover := turnover(t, s)
@@ -53,18 +53,19 @@ func spend(t *testing.T, random *rand.Rand, a engine.Algorithm, cost int64) evid
 	return seen
 }
 
-// residents are keys that stay while others come and go around them, and their algorithms.
-type residents map[string]engine.Algorithm
+// residents are keys that stay while others come and go around them, and what a scan says of
+// them, but for their memory.
+type residents map[string]engine.KeyInfo
 
-// settle makes residents in tables of several widths.
-func settle(t *testing.T, s *engine.Store) residents {
+// inhabit makes residents in tables of several widths.
+func inhabit(t *testing.T, s *engine.Store) residents {
 	t.Helper()
 	const count = 500
 	here, lengths := residents{}, []int{4, 10, 14, 16, 20, 40, 70, 200}
 	for i := range count {
-		key, a := pad(fmt.Sprintf("r%x", i), lengths[i%len(lengths)]), engine.Algorithms()[i%3]
-		here[key] = a
-		mustCheck(t, s, key, a, mustLimit(1, time.Hour), 1, noon)
+		key, a := pad(fmt.Sprintf("r%x", i), lengths[i%len(lengths)]), engine.Algorithms()[i%len(engine.Algorithms())]
+		d := mustCheck(t, s, key, a, mustLimit(1, time.Hour), 1, noon)
+		here[key] = engine.KeyInfo{Key: key, Algorithm: a, IdleMicros: noon + d.ResetAfter.Microseconds()}
 	}
 	return here
 }
@@ -76,12 +77,13 @@ func (r residents) scan(t *testing.T, s *engine.Store) {
 	met := map[string]bool{}
 	for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 		cursor = s.Scan(cursor, pace, noon, func(info engine.KeyInfo) {
-			a, resident := r[info.Key]
+			want, resident := r[info.Key]
+			info.Bytes = 0
 			switch {
 			case !resident:
 			case met[info.Key]:
 				t.Errorf("scan met %.20q twice", info.Key)
-			case info.Algorithm != a || info.RestMicros != noon+time.Hour.Microseconds():
+			case info != want:
 				t.Errorf("scan met %.20q as %+v", info.Key, info)
 			}
 			met[info.Key] = resident
@@ -114,7 +116,7 @@ func turnover(t *testing.T, s *engine.Store) (stop func()) {
 			return // let the clock go on and the sweeper catch up
 		}
 		for range batch {
-			key, a := moving.fillers[next%len(moving.fillers)], engine.Algorithms()[next%3]
+			key, a := moving.fillers[next%len(moving.fillers)], engine.Algorithms()[next%len(engine.Algorithms())]
 			mustCheck(t, s, key, a, limits[0], 1, at)
 			next++
 		}

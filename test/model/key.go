@@ -9,9 +9,9 @@ import (
 
 // A Key is what a limiter remembers of one key. The zero Key is one that is absent.
 type Key struct {
-	Owner engine.Algorithm // who wrote it
+	Owner engine.Algorithm // the algorithm that wrote it
 	Full  int64            // ns; meters: T, from which on the bucket is full
-	// Log is what sliding_window_log admitted, oldest first. No call changes it.
+	// Log is what was admitted, oldest first, of algorithms that count units. No call changes it.
 	Log    []Entry
 	Period time.Duration // of the call that wrote the log last
 }
@@ -27,16 +27,16 @@ func (k Key) Equal(other Key) bool {
 	return k.Owner == other.Owner && k.Full == other.Full && k.Period == other.Period && slices.Equal(k.Log, other.Log)
 }
 
-// Rest is the instant (ns) from which on the key is at rest.
-func (k Key) Rest() int64 {
+// IdleAt is the instant (ns) from which on the key is idle.
+func (k Key) IdleAt() int64 {
 	if n := len(k.Log); n > 0 {
 		return k.Log[n-1].At*1000 + int64(k.Period)
 	}
 	return k.Full
 }
 
-// Live says whether there is a key and it is not at rest at an instant (µs).
-func (k Key) Live(now int64) bool { return k.Owner != 0 && k.Rest() > now*1000 }
+// Live says whether there is a key and it is not idle at an instant (µs).
+func (k Key) Live(now int64) bool { return k.Owner != 0 && k.IdleAt() > now*1000 }
 
 // Ask answers a question. What it returns is the key after it.
 func (k Key) Ask(q Question) (Key, Answer) {
@@ -45,7 +45,7 @@ func (k Key) Ask(q Question) (Key, Answer) {
 	case q.Op == Reset:
 		return Key{}, Answer{Live: live}
 	case q.Op == Lookup && live:
-		return k, Answer{Live: true, Owner: k.Owner, RestMicros: ceil(k.Rest(), 1000)}
+		return k, Answer{Live: true, Owner: k.Owner, IdleMicros: ceil(k.IdleAt(), 1000)}
 	case q.Op == Lookup:
 		return k, Answer{}
 	case k.Owner != q.Algorithm && live:
@@ -53,12 +53,16 @@ func (k Key) Ask(q Question) (Key, Answer) {
 	case k.Owner != q.Algorithm:
 		k = Key{}
 	}
-	ask := k.askMeter
-	if q.Algorithm == engine.SlidingWindowLog {
-		ask = k.askLog
-	}
-	next, d := ask(q)
+	next, d := rules[q.Algorithm](k, q)
 	return next, Answer{Decision: d}
+}
+
+// rules is the table of algorithms: how a key that is absent or its own answers a check, a peek
+// or a refund, and what it is afterwards.
+var rules = map[engine.Algorithm]func(Key, Question) (Key, engine.Decision){
+	engine.TokenBucket:      Key.askMeter,
+	engine.LeakyBucket:      Key.askMeter,
+	engine.SlidingWindowLog: Key.askLog,
 }
 
 // askMeter asks a token_bucket or a leaky_bucket. What may lie beyond int64 is not formed:
@@ -146,7 +150,7 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 // leaves is the span from now (µs) until an entry has left: when it is one period old, or
 // with the whole log at its rest.
 func (k Key) leaves(e Entry, period time.Duration, now int64) time.Duration {
-	return time.Duration(min(e.At*1000+int64(period), k.Rest()) - now*1000)
+	return time.Duration(min(e.At*1000+int64(period), k.IdleAt()) - now*1000)
 }
 
 // withoutNewest takes units away, one request after the other from the newest on. It

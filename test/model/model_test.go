@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -83,7 +84,7 @@ func TestModelOwner(t *testing.T) {
 		{model.Question{Op: model.Peek, Algorithm: engine.LeakyBucket, Limit: l, Cost: 1, Now: noon + 999_999},
 			model.Answer{Owner: engine.TokenBucket}},
 		{model.Question{Op: model.Lookup, Now: noon + 999_999},
-			model.Answer{Live: true, Owner: engine.TokenBucket, RestMicros: noon + 1_000_000}},
+			model.Answer{Live: true, Owner: engine.TokenBucket, IdleMicros: noon + 1_000_000}},
 		{model.Question{Op: model.Peek, Algorithm: engine.LeakyBucket, Limit: l, Cost: 1, Now: noon + 1_000_000},
 			model.Answer{Decision: engine.Decision{Allowed: true, Limit: 2, Remaining: 2}}},
 		{model.Question{Op: model.Lookup, Now: noon}, model.Answer{}},
@@ -95,6 +96,25 @@ func TestModelOwner(t *testing.T) {
 		var got model.Answer
 		if k, got = k.Ask(r.Question); got != r.want {
 			t.Errorf("row %d, %v:\n got %v\nwant %v", i, r.Question, got, r.want)
+		}
+	}
+}
+
+// TestStoreAnswersAsTheModel puts drawn sequences over the whole domain to a store and to the
+// model: limits that change, algorithms that meet on one key, resets, and a clock that stands,
+// jumps and steps back.
+func TestStoreAnswersAsTheModel(t *testing.T) {
+	const sequences, length = 500, 60
+	for n := range uint64(sequences) {
+		script := model.NewScript(rand.New(rand.NewPCG(*seed, n)), "k")
+		r := newRun(t)
+		for r.at < length {
+			if s := script.Next(); !script.Wild {
+				r.now = s.Now
+				r.ask(s.Key, s.Question)
+				r.ask(s.Key, model.Question{Op: model.Lookup, Now: s.Now})
+			}
+			r.at++
 		}
 	}
 }

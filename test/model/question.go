@@ -46,9 +46,9 @@ type Answer struct {
 	// Owner is the other algorithm that the key belongs to, where that is the answer, and
 	// for Lookup the key's.
 	Owner engine.Algorithm
-	// Live says for Reset and Lookup whether there is a key that is not at rest.
+	// Live says for Reset and Lookup whether there is a key that is not idle.
 	Live       bool
-	RestMicros int64 // for Lookup, when the key is at rest
+	IdleMicros int64 // for Lookup, when the key is idle
 	// NoMemory is engine.ErrNoMemory, which a Key never answers: it knows no bound.
 	NoMemory bool
 }
@@ -60,7 +60,16 @@ func (a Answer) String() string {
 	case a.Decision != engine.Decision{}:
 		return fmt.Sprintf("%+v", a.Decision)
 	}
-	return fmt.Sprintf("owner %v, live %v, rest at %d", a.Owner, a.Live, a.RestMicros)
+	return fmt.Sprintf("owner %v, live %v, idle at %d", a.Owner, a.Live, a.IdleMicros)
+}
+
+// Asked is the question as a backend is asked it.
+func (q Question) Asked(key string) engine.Question {
+	if q.Op == Reset {
+		return engine.Question{Key: key, Reset: true}
+	}
+	op := map[Op]engine.Op{Check: engine.OpCheck, Peek: engine.OpPeek, Refund: engine.OpRefund}[q.Op]
+	return engine.Question{Key: key, Op: op, Algorithm: q.Algorithm, Limit: q.Limit, Cost: q.Cost}
 }
 
 // Of puts the question to a store. The error is one that no answer stands for.
@@ -81,7 +90,7 @@ func (q Question) Of(s *engine.Store, key string) (Answer, error) {
 		if info, a.Live = s.Lookup(key, q.Now); a.Live && info.Key != key {
 			return a, fmt.Errorf("lookup of %q found %q", key, info.Key)
 		}
-		a.Owner, a.RestMicros = info.Algorithm, info.RestMicros
+		a.Owner, a.IdleMicros = info.Algorithm, info.IdleMicros
 	default:
 		return a, fmt.Errorf("operation %d is not known", q.Op)
 	}

@@ -15,11 +15,8 @@ import (
 
 const (
 	stepBytes = 6
-	// noon is an ordinary instant in µs since the Unix epoch, in November 2023.
-	noon = int64(1_700_000_000_000_000)
-	// lag is how far (µs) a reading may be behind the newest. A table that is rebuilt drops
-	// keys that have been at rest for 2 s, so such readings have to be less than that apart.
-	lag = int64(1_900_000)
+	noon      = model.Noon
+	lag       = model.Lag
 )
 
 // A step is one call as it stands in the string.
@@ -240,7 +237,7 @@ func (r *run) scan(count int) {
 			}
 			seen[info.Key] = true
 			_, want := r.model[info.Key].Ask(model.Question{Op: model.Lookup, Now: r.now})
-			if got := (model.Answer{Live: true, Owner: info.Algorithm, RestMicros: info.RestMicros}); got != want {
+			if got := (model.Answer{Live: true, Owner: info.Algorithm, IdleMicros: info.IdleMicros}); got != want {
 				r.Fatalf("step %d: scan found %.40q\n got %v\nwant %v", r.at, info.Key, got, want)
 			}
 		})

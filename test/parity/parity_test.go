@@ -47,21 +47,21 @@ func TestParity(t *testing.T) {
 	r := rand.New(rand.NewPCG(*seed, 0))
 	count, answered := 0, map[string]int{}
 	for n := 0; count < *steps; n++ {
-		s, length := newScript(rand.New(rand.NewPCG(*seed, r.Uint64())), fmt.Sprint("s", n)), sequenceSteps
+		s, length := model.NewScript(rand.New(rand.NewPCG(*seed, r.Uint64())), fmt.Sprint("s", n)), sequenceSteps
 		if n%15 == 0 {
-			s.fillLogs()
+			s.FillLogs()
 			length = logSteps
 		}
 		count += length
-		sequence := make([]step, length)
+		sequence := make([]model.Step, length)
 		for i := range sequence {
-			sequence[i] = s.next()
+			sequence[i] = s.Next()
 		}
-		p.compare(t, sequence, s.wild, answered)
+		p.compare(t, sequence, s.Wild, answered)
 		if t.Failed() {
 			return
 		}
-		p.forget(t)
+		p.flush(t)
 	}
 	t.Logf("%d steps: %v", count, answered)
 	for _, kind := range []string{"admitted", "denied", "never", "refunded", "reset", "wrong type", "delayed"} {
@@ -69,21 +69,6 @@ func TestParity(t *testing.T) {
 			t.Errorf("no answer of the kind %q was among them", kind)
 		}
 	}
-}
-
-// fillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
-func (s *script) fillLogs() {
-	s.keys, s.algorithms, s.backward, s.wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
-	s.limits = nil
-	period := time.Duration(1+s.IntN(60)) * time.Second
-	for range 1 + s.IntN(2) {
-		l, _ := engine.NewLimit(300+s.Int64N(3000), period, 0) // always within the domain
-		s.limits = append(s.limits, l)
-		// The other call forgets some of what this one remembers, but less than half: then a
-		// log is not cut yet, and must not be found longer than it is.
-		period = period * time.Duration(60+s.IntN(40)) / 100
-	}
-	s.pace = s.limits[0].Period().Microseconds() / s.limits[0].Limit() * (1 + s.Int64N(3))
 }
 
 // A pair is a Redis, behind a limiter whose clock the test sets.
@@ -103,7 +88,7 @@ func newPair(t *testing.T) *pair {
 		Logger: slog.New(slog.DiscardHandler),
 		Clock: func() int64 {
 			if len(p.nows) == 0 {
-				return noon // of the warm-up
+				return model.Noon // of the warm-up
 			}
 			now := p.nows[0]
 			p.nows = p.nows[1:]
@@ -124,16 +109,16 @@ func (p *pair) ask(questions []engine.Question) {
 	<-done
 }
 
-// forget empties Redis, where nothing expires in this test.
-func (p *pair) forget(t *testing.T) {
+// flush empties Redis, where nothing expires in this test.
+func (p *pair) flush(t *testing.T) {
 	if err := p.redis.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // compare puts a sequence to Redis, to a store and to the model. Where the clock is wild, the
-// store may have forgotten keys that were at rest, and only the model is compared.
-func (p *pair) compare(t *testing.T, sequence []step, wild bool, answered map[string]int) {
+// store may have dropped keys that were idle, and only the model is compared.
+func (p *pair) compare(t *testing.T, sequence []model.Step, wild bool, answered map[string]int) {
 	t.Helper()
 	store, err := engine.NewStore(engine.Options{})
 	if err != nil {
@@ -143,21 +128,21 @@ func (p *pair) compare(t *testing.T, sequence []step, wild bool, answered map[st
 	questions := make([]engine.Question, len(sequence))
 	p.nows = nil
 	for i, s := range sequence {
-		questions[i] = s.question()
+		questions[i] = s.Asked(s.Key)
 		p.nows = append(p.nows, s.Now)
 	}
 	p.ask(questions)
 	for i, s := range sequence {
-		right := referee.Ask(s.key, s.Question)
+		right := referee.Ask(s.Key, s.Question)
 		fromMemory := right
 		if !wild {
-			if fromMemory, err = s.Of(store, s.key); err != nil {
+			if fromMemory, err = s.Of(store, s.Key); err != nil {
 				t.Fatalf("memory: %v to %v", err, s)
 			}
 		}
 		fromRedis, err := answerOf(questions[i])
 		if err != nil || fromRedis != fromMemory {
-			t.Errorf("step %d of %s\n  memory: %v\n  Redis:  %v %v\n  model:  %v\nafter\n%s", i, s.key, fromMemory, fromRedis, err, right, before(sequence[:i+1]))
+			t.Errorf("step %d of %s\n  memory: %v\n  Redis:  %v %v\n  model:  %v\nafter\n%s", i, s.Key, fromMemory, fromRedis, err, right, before(sequence[:i+1]))
 			return
 		}
 		answered[kindOf(s, right)]++
@@ -165,7 +150,7 @@ func (p *pair) compare(t *testing.T, sequence []step, wild bool, answered map[st
 			answered["delayed"]++
 		}
 		if fromMemory != right {
-			t.Errorf("step %d of %s: both say %v, the model %v, after\n%s", i, s.key, fromMemory, right, before(sequence[:i+1]))
+			t.Errorf("step %d of %s: both say %v, the model %v, after\n%s", i, s.Key, fromMemory, right, before(sequence[:i+1]))
 			return
 		}
 	}
@@ -183,7 +168,7 @@ func answerOf(q engine.Question) (model.Answer, error) {
 	return model.Answer{Decision: q.Decision}, q.Err
 }
 
-func kindOf(s step, a model.Answer) string {
+func kindOf(s model.Step, a model.Answer) string {
 	switch {
 	case s.Op == model.Reset:
 		return "reset"
@@ -200,11 +185,11 @@ func kindOf(s step, a model.Answer) string {
 }
 
 // before lists the last steps on the last one's key.
-func before(sequence []step) string {
+func before(sequence []model.Step) string {
 	var lines []string
 	last := sequence[len(sequence)-1]
 	for _, s := range slices.Backward(sequence) {
-		if s.key == last.key && len(lines) < 30 {
+		if s.Key == last.Key && len(lines) < 30 {
 			lines = append(lines, "  "+s.String())
 		}
 	}

@@ -1,36 +1,11 @@
 package engine
 
-// searchLog is search for algorithms that keep a log. What is to be written decides how:
-// units that fit go into the ring by one swap, everything else replaces the ring by
+import "math"
+
+// logShape is the shape of states that are logs of admitted units. What a step writes decides
+// how: units that fit go into the ring by one swap, everything else replaces the ring by
 // another, made from it after it is sealed.
-func (s *Store) searchLog(sp *space, p *probe, q *query, d *Decision) error {
-	t := sp.firstMade(p)
-	for {
-		var slot *slot
-		var st int64
-		var what finding
-		if t, slot, st, what = sp.settle(p, t, q.now); what == absent {
-			if change := slidingWindowLogStep(q, nil, d); change.kind == logKeep {
-				return nil
-			}
-			// Before a slot is made, so that who is refused makes nobody else forget.
-			if err := s.roomForLog(sp, p.meta, 0, firstRingBytes, q.now); err != nil {
-				return err
-			}
-			s.admit(sp, p, t, slot, q)
-			continue
-		}
-		if err := sp.own(t, slot, st, q); err != nil {
-			return err
-		} else if !slot.is(q.algorithm) {
-			continue
-		}
-		if done, err := s.stepLog(sp, t, slot, st, p.meta, q, d); done {
-			return err
-		}
-		sp.contended.Add(1)
-	}
-}
+type logShape struct{}
 
 // stepLog takes one step on the log of a slot with state st. It returns false when
 // something has changed meanwhile, and with an error always true. seed is any number.
@@ -40,12 +15,14 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		if change.kind == logKeep {
 			return true, nil
 		}
-		done, err = s.begin(sp, t, slot, st, seed, change, q)
-		return sp.stepped(t, slot, done, err)
+		if err = s.roomForLog(sp, seed, 0, firstRingBytes, q.now); err != nil {
+			return true, err
+		}
+		return sp.stepped(t, slot, sp.start(t, slot, st, firstRing(0, change, q.limit)), nil)
 	}
 	r := sp.logs.load(st)
 	if r == nil {
-		sp.release(t, slot, st, stateRested)
+		sp.release(t, slot, st, stateIdle)
 		return false, nil
 	}
 	v := r.view()
@@ -57,7 +34,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		if !v.seal() || !sp.logs.swap(r, nil) {
 			return false, nil
 		}
-		sp.release(t, slot, st, stateRested)
+		sp.release(t, slot, st, stateIdle)
 		return sp.stepped(t, slot, true, nil)
 	case logAppend:
 		if v.fits(change, q.limit.period) {
@@ -77,31 +54,23 @@ func (sp *space) stepped(t *table, slot *slot, done bool, err error) (bool, erro
 	return done, err
 }
 
-// begin starts a log in a slot whose state is at rest.
-func (s *Store) begin(sp *space, t *table, slot *slot, st int64, seed uint64, c logChange, q *query) (bool, error) {
-	if err := s.roomForLog(sp, seed, 0, firstRingBytes, q.now); err != nil {
-		return true, err
-	}
-	return sp.start(t, slot, st, firstRing(0, c, q.limit)), nil
-}
-
-// start puts a log's first ring, which is nobody else's yet, into a slot with state st, unless
+// start puts a log's first ring, which only this caller has, into a slot with state st, unless
 // that is no longer its state.
 func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
-	r.ref = sp.logs.take()
-	sp.logs.hang(r)
+	r.ref = sp.logs.alloc()
+	sp.logs.put(r)
 	if t.swap(slot, st, r.ref) {
 		return true
 	}
 	sp.logs.swap(r, nil)
-	sp.logs.give(r.ref)
+	sp.logs.giveBack(r.ref)
 	return false
 }
 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
 func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *query) (bool, error) {
 	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
-	if more > 0 && c.kind == logAppend { // who gives back takes no more than before
+	if more > 0 && c.kind == logAppend { // giving back takes no more than before
 		if err := s.roomForLog(sp, seed, v.ref, more, q.now); err != nil {
 			return true, err
 		}
@@ -118,4 +87,43 @@ func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *quer
 		r.push(c)
 	}
 	return sp.logs.swap(v.ring, r), nil
+}
+
+func (logShape) idleAt(sp *space, _ Algorithm, st int64) (int64, bool) {
+	r := sp.logs.load(st)
+	if r == nil {
+		return 0, false
+	}
+	v := r.view()
+	return v.idleAt(), true
+}
+
+func (logShape) slotIdleAt(Algorithm, int64) int64 { return math.MaxInt64 }
+
+func (logShape) bytes(sp *space, st int64) int64 {
+	if r := sp.logs.load(st); r != nil {
+		return r.bytes() + cellBytes
+	}
+	return 0
+}
+
+func (logShape) end(sp *space, t *table, s *slot, st, to, by int64) (at int64, ok bool) {
+	if r := sp.logs.load(st); r != nil {
+		// The state word does not change with the log, so that the log is still idle has to be
+		// seen in what is sealed.
+		v := r.view()
+		if at = v.idleAt(); at > by || !v.seal() || !sp.logs.swap(r, nil) {
+			return 0, false
+		}
+		ok = true
+	}
+	sp.release(t, s, st, to)
+	return at, ok
+}
+
+// release takes back the cell of a log that has ended.
+func (sp *space) release(t *table, s *slot, ref, to int64) {
+	if t.swap(s, ref, to) {
+		sp.logs.giveBack(ref)
+	}
 }

@@ -1,4 +1,4 @@
-package parity_test
+package model
 
 import (
 	"fmt"
@@ -6,27 +6,17 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
-	"github.com/rlserver/rlserver/test/model"
 )
 
-// A step is one question about one of a sequence's keys.
-type step struct {
-	key string
-	model.Question
+// A Step is one question about one of a sequence's keys.
+type Step struct {
+	Key string
+	Question
 }
 
-// question is the step as Redis is asked it.
-func (s step) question() engine.Question {
-	if s.Op == model.Reset {
-		return engine.Question{Key: s.key, Reset: true}
-	}
-	op := map[model.Op]engine.Op{model.Check: engine.OpCheck, model.Peek: engine.OpPeek, model.Refund: engine.OpRefund}[s.Op]
-	return engine.Question{Key: s.key, Op: op, Algorithm: s.Algorithm, Limit: s.Limit, Cost: s.Cost}
-}
-
-// A script draws a sequence. What it draws from is small, so that keys meet the same limits
+// A Script draws a sequence of steps over the whole domain. What it draws from is small, so that keys meet the same limits
 // again, and sometimes from the edges of what is accepted.
-type script struct {
+type Script struct {
 	*rand.Rand
 	name       string
 	keys       int
@@ -35,21 +25,21 @@ type script struct {
 	now        int64 // µs
 	pace       int64 // µs that the clock goes on at most, mostly
 	newest     int64 // µs, that it has read
-	backward   bool  // it may step back, by less than lag
-	wild       bool  // it may jump to anywhere
+	backward   bool  // it may step back, by less than Lag
+	Wild       bool  // the clock may jump to anywhere
 	steady     bool  // it goes on evenly, and little is given back
 }
 
-// noon is an ordinary instant, in November 2023.
-const noon = int64(1_700_000_000_000_000)
+// Noon is an ordinary instant (µs), in November 2023.
+const Noon = int64(1_700_000_000_000_000)
 
-// lag is how far (µs) a reading of the clock may be behind the newest for memory, which may
-// have forgotten keys that have been at rest for 2 s.
-const lag = int64(1_900_000)
+// Lag is how far (µs) a reading of the clock may be behind the newest for a store, which drops
+// keys that have been idle for 2 s when it rebuilds their table.
+const Lag = int64(1_900_000)
 
-// newScript draws what a sequence is made of.
-func newScript(r *rand.Rand, name string) *script {
-	s := &script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, wild: r.IntN(6) == 0, now: noon + r.Int64N(1e12)}
+// NewScript draws what a sequence is made of.
+func NewScript(r *rand.Rand, name string) *Script {
+	s := &Script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, Wild: r.IntN(6) == 0, now: Noon + r.Int64N(1e12)}
 	all := engine.Algorithms()
 	s.algorithms = all
 	if r.IntN(3) > 0 { // keys are of one algorithm, mostly
@@ -72,7 +62,7 @@ func newScript(r *rand.Rand, name string) *script {
 }
 
 // limit draws a limit from the whole domain, small ones more often.
-func (s *script) limit() engine.Limit {
+func (s *Script) limit() engine.Limit {
 	for {
 		limit := 1 + s.Int64N(12)
 		period := time.Duration(1+s.IntN(100)) * time.Second
@@ -95,7 +85,7 @@ func (s *script) limit() engine.Limit {
 }
 
 // upTo is a number from 1 to most, of any size alike.
-func (s *script) upTo(most int64) int64 {
+func (s *Script) upTo(most int64) int64 {
 	size := int64(1)
 	for size < most && s.IntN(8) > 0 {
 		size *= 1 + s.Int64N(9)
@@ -104,7 +94,7 @@ func (s *script) upTo(most int64) int64 {
 }
 
 // span is a period, to the nanosecond.
-func (s *script) span() time.Duration {
+func (s *Script) span() time.Duration {
 	switch s.IntN(4) {
 	case 0:
 		return engine.PeriodMin + time.Duration(s.IntN(5))
@@ -114,17 +104,17 @@ func (s *script) span() time.Duration {
 	return engine.PeriodMin + time.Duration(s.Int64N(int64(engine.PeriodMax-engine.PeriodMin)))>>s.IntN(30)
 }
 
-// next draws a step.
-func (s *script) next() step {
+// Next draws a step.
+func (s *Script) Next() Step {
 	s.tick()
-	q := model.Question{Now: s.now, Op: model.Check, Algorithm: s.algorithms[s.IntN(len(s.algorithms))], Limit: s.limits[s.IntN(len(s.limits))]}
+	q := Question{Now: s.now, Op: Check, Algorithm: s.algorithms[s.IntN(len(s.algorithms))], Limit: s.limits[s.IntN(len(s.limits))]}
 	switch n := s.IntN(20); {
 	case n < 3:
-		q.Op = model.Peek
+		q.Op = Peek
 	case n < 6 && (!s.steady || s.IntN(20) == 0):
-		q.Op = model.Refund
+		q.Op = Refund
 	case n == 6 && s.IntN(3) == 0 && (!s.steady || s.IntN(100) == 0):
-		q.Op = model.Reset
+		q.Op = Reset
 	}
 	if !q.Algorithm.HasBurst() { // which accepts no burst, and no limit beyond the store's
 		limit := min(q.Limit.Limit(), engine.LogLimitDefault)
@@ -140,20 +130,20 @@ func (s *script) next() step {
 		}
 		q.Cost = 1 + s.Int64N(min(q.Limit.Burst()+1, engine.UnitsMax))
 	}
-	return step{fmt.Sprintf("%s:%d", s.name, s.IntN(s.keys)), q}
+	return Step{fmt.Sprintf("%s:%d", s.name, s.IntN(s.keys)), q}
 }
 
 // tick moves the clock.
-func (s *script) tick() {
+func (s *Script) tick() {
 	switch n := s.IntN(40); {
 	case n < 10: // it stands
 	case n < 12:
 		s.now += s.Int64N(20 * s.pace)
-	case n < 14 && s.wild:
+	case n < 14 && s.Wild:
 		s.now -= s.Int64N(2 * s.pace)
 	case n < 14 && s.backward:
-		s.now = max(s.now-s.Int64N(2*s.pace), s.newest-lag)
-	case n == 14 && s.wild:
+		s.now = max(s.now-s.Int64N(2*s.pace), s.newest-Lag)
+	case n == 14 && s.Wild:
 		s.now = s.Int64N(engine.NowMicrosMax + 1)
 	case n < 19 && !s.steady: // to where something ends, or next to it
 		l := s.limits[s.IntN(len(s.limits))]
@@ -167,4 +157,19 @@ func (s *script) tick() {
 	}
 	s.now = min(max(s.now, 0), engine.NowMicrosMax)
 	s.newest = max(s.newest, s.now)
+}
+
+// FillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
+func (s *Script) FillLogs() {
+	s.keys, s.algorithms, s.backward, s.Wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
+	s.limits = nil
+	period := time.Duration(1+s.IntN(60)) * time.Second
+	for range 1 + s.IntN(2) {
+		l, _ := engine.NewLimit(300+s.Int64N(3000), period, 0) // always within the domain
+		s.limits = append(s.limits, l)
+		// The other call drops some of what this one remembers, but less than half: then a log is
+		// not cut yet, and must not be found longer than it is.
+		period = period * time.Duration(60+s.IntN(40)) / 100
+	}
+	s.pace = s.limits[0].Period().Microseconds() / s.limits[0].Limit() * (1 + s.Int64N(3))
 }

@@ -1,0 +1,50 @@
+package engine
+
+// A Shape is the kind of a state: how it is kept, whatever its algorithm makes of it.
+type Shape uint8
+
+// The shapes.
+const (
+	// ShapeWord is a state of one word, which stands in the key's slot. Its meaning is the
+	// algorithm's. It is 1 … 2^63 − 2, and a step that leaves the key idle makes it 0.
+	ShapeWord Shape = iota
+	// ShapeLog is a log of admitted units. It stands in a ring (log_ring.go), and the slot
+	// holds a reference to it.
+	ShapeLog
+)
+
+// A shape is what the store does with states of one kind. Which kind a key has, its
+// algorithm's row says, and nothing outside of this table asks for more. What is done to a key
+// in every check is no method but a switch, in Store.step and Store.stepAbsent: through an
+// interface the limit and the decision would escape to the heap.
+//
+// st is the state word of a slot, and it is held.
+type shape interface {
+	// idleAt is the instant (ns) from which on a key of algorithm a with this state is idle.
+	// ok is false for a state that has come to its end.
+	idleAt(sp *space, a Algorithm, st int64) (at int64, ok bool)
+	// slotIdleAt is idleAt as far as the slot alone tells, so that keys which move need no look
+	// at other memory; never, where it does not tell.
+	slotIdleAt(a Algorithm, st int64) int64
+	// bytes is the memory that a state takes beside its slot.
+	bytes(sp *space, st int64) int64
+	// end is space.end for a slot of this shape.
+	end(sp *space, t *table, s *slot, st, to, by int64) (idleAt int64, ok bool)
+
+	// read reads a state into a change. It returns false for a state that has come to its end.
+	// following is for those who follow changes: they are told only what is new, and it counts
+	// as told.
+	read(sp *space, st int64, r *changeReader, following bool, c *Change) bool
+	// check finds what is wrong with the state in a change.
+	check(c *Change) error
+	// changeIdleAt is idleAt for the state in a change that has been checked.
+	changeIdleAt(c *Change) int64
+	// apply makes the state of a slot, held or not, what a change says. It returns false when
+	// the slot has changed meanwhile.
+	apply(sp *space, t *table, s *slot, st int64, c *Change) bool
+}
+
+var shapes = [...]shape{ShapeWord: wordShape{}, ShapeLog: logShape{}}
+
+// shape is the shape of the states of an algorithm.
+func (a Algorithm) shape() shape { return shapes[a.row().shape] }
