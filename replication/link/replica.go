@@ -205,7 +205,7 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 			l.continued = true
 			l.Logger.Info("full sync done", "primary", l.Addr(), "keys", loaded, "took", time.Since(started).Round(time.Millisecond))
 			return at.Offset, p.acknowledge(at.Offset)
-		case stream.FramePing, stream.FrameKindEnd:
+		case stream.FramePing:
 		}
 		if time.Since(p.acks) > pingInterval { // it is still here, and has nothing yet
 			if err := p.acknowledge(0); err != nil {

@@ -48,8 +48,8 @@ func TestFramesComeBack(t *testing.T) {
 			}
 			offset = f.End()
 		}
-		if len(r.buf) > FrameExtraBytes+frameBytesMax {
-			t.Errorf("%s: the reader took %d bytes", name, len(r.buf))
+		if r.in.Size() > FrameExtraBytes+frameBytesMax {
+			t.Errorf("%s: the reader took %d bytes", name, r.in.Size())
 		}
 	}
 }
@@ -64,8 +64,8 @@ func TestFramesDamaged(t *testing.T) {
 			r := NewFrameReader(bytes.NewReader(damaged))
 			if f, err := r.Next(); !errors.Is(err, ErrFrame) {
 				t.Fatalf("bit %d: %+v, %v", bit, f, err)
-			} else if len(r.buf) != ReadBytes {
-				t.Fatalf("bit %d: took %d bytes", bit, len(r.buf))
+			} else if r.in.Size() != ReadBytes {
+				t.Fatalf("bit %d: took %d bytes", bit, r.in.Size())
 			}
 		}
 		for n := range whole {
@@ -89,7 +89,7 @@ func TestFramesThatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(b []byte){
 		"length":   func(b []byte) { b[2] = 0xff },
 		"no kind":  func(b []byte) { b[4] = 0 },
-		"kind":     func(b []byte) { b[4] = byte(FrameKindEnd) },
+		"kind":     func(b []byte) { b[4] = byte(len(frameKinds)) },
 		"reserved": func(b []byte) { b[6] = 1 },
 		"negative": func(b []byte) { b[15] = 0x80 },
 	} {
