@@ -104,7 +104,7 @@ func (n *Node) openDisk() error {
 	if n.log.Disk != nil {
 		return nil
 	}
-	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: disk.PolicyOf(n.tuning.Load().Fsync), Logger: n.Logger, Now: n.Now})
+	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: n.fsync, Logger: n.Logger, Now: n.Now})
 	if err != nil {
 		return err
 	}
@@ -160,9 +160,6 @@ func (n *Node) Tune(t Tuning) error {
 		}
 	}
 	n.feed.LimitBacklog(t.BacklogBytes)
-	if d := n.log.Disk; d != nil {
-		d.SetPolicy(disk.PolicyOf(t.Fsync))
-	}
 	if len(t.SavePoints) > 0 && n.link.Load() == nil {
 		n.feed.Track(false)
 	}
@@ -190,8 +187,11 @@ func (n *Node) turnLog(on bool) (err error) {
 
 // setHeld notes whether answers wait for the disk. The feed is locked.
 func (n *Node) setHeld() {
-	n.held.Store(n.log.IsOn() && disk.PolicyOf(n.tuning.Load().Fsync) == disk.SyncAlways)
+	n.held.Store(n.log.IsOn() && n.fsync() == disk.SyncAlways)
 }
+
+// fsync is the setting appendfsync.
+func (n *Node) fsync() disk.Policy { return disk.Policy(n.tuning.Load().Fsync) }
 
 // run drains the store, answers commits, and tends the rest.
 func (n *Node) run() {

@@ -46,9 +46,9 @@ type Cut struct {
 	Why    string
 	// Copy is the name of the file that they are kept in; "" before that was made.
 	Copy string
-	// end is how many records are left in a snapshot, which ends with their number; -1 for
-	// an increment.
-	end int64
+	// end is how many records are left in a snapshot, which ends with their number, and from is
+	// where in the stream it stands; end is -1 for an increment.
+	end, from int64
 }
 
 // Damaged says whether a start would stop.
@@ -128,7 +128,7 @@ func (r *Report) file(name, kind string, snapshot bool) (s fileState, err error)
 func (r *Report) cut(s *fileState, damage *DamageError) {
 	c := Cut{File: damage.File, Offset: damage.Offset, Bytes: s.size - damage.Offset, Why: damage.Problem, end: -1}
 	if s.header.kind == fileSnapshot && !s.ended {
-		c.end = s.records
+		c.end, c.from = s.records, s.header.at.Offset
 	}
 	r.Cuts = append(r.Cuts, c)
 }

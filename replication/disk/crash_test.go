@@ -80,15 +80,14 @@ func (s *scriptRun) replaced() {
 // endRewritten waits until what was appended counts, and goes on to the end.
 func (s *scriptRun) endRewritten() {
 	waitForRewrite(s.t, s.d)
-	must(s.t, s.d.trouble())
+	must(s.t, s.d.stats().trouble)
 	s.say("kept", s.done)
 	s.counted(3)
 	must(s.t, s.d.Close())
 }
 
 func (s *scriptRun) open() {
-	s.d = mustOpen(s.t, s.dir)
-	s.d.SetPolicy(SyncAlways)
+	s.d = mustOpenAs(s.t, s.dir, SyncAlways)
 }
 
 const scriptChanges = 60
@@ -142,7 +141,7 @@ var crashScripts = map[string]script{
 		s.open()
 		s.begin()
 		s.counted(5)
-		s.d.syncFailed(s.d.current, errors.New("made up"))
+		_ = s.d.syncFailed(s.d.current, errors.New("made up"))
 		must(s.t, s.d.rewrite(s.at, s.live.dump))
 		s.step(4)
 		s.endRewritten()

@@ -20,8 +20,7 @@ func TestLogComesBack(t *testing.T) {
 		h := newHistory(11, 400, "k")
 		w := newWriter(t, nil, h)
 		for round := range 10 {
-			w.d = mustOpen(t, dir)
-			w.d.SetPolicy(policy)
+			w.d = mustOpenAs(t, dir, policy)
 			w.begin()
 			w.append(10)
 			if round%3 == 1 {
@@ -115,7 +114,7 @@ func TestStartAndStopLog(t *testing.T) {
 		t.Errorf("startLog while it is on: %v", err)
 	}
 	w.append(5)
-	if s := w.d.stats(); !s.on || !s.waiting || !s.rewriting || w.d.needsRewrite(100, 0) {
+	if s := w.d.stats(); !s.waiting || !s.rewriting || w.d.needsRewrite(false, 100, 0) {
 		t.Errorf("%+v", s)
 	}
 	copied := copyDir(t, dir)
@@ -221,7 +220,7 @@ func TestContinueAside(t *testing.T) {
 		close(gate)
 		s, want := waitForRewrite(t, w.d), 6 // a manifest, a base, and four increments
 		if failure != nil {
-			waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+			waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 			want = 2 // a manifest, and the increment from before
 		} else if s.waiting || s.rewriteErr != nil {
 			t.Errorf("%+v", s)
@@ -251,7 +250,7 @@ func TestReplacedAtTheLastMoment(t *testing.T) {
 	defer func() { crashPoint = func(string) {} }()
 	var once sync.Once
 	crashPoint = func(step string) {
-		if step == "snapshot synced" {
+		if step == "synced "+baseName(2)+temporary {
 			once.Do(func() {
 				replaced <- w.d.replaceLog(stream.Position{ID: testID(2), Offset: 0}, func(func(*engine.Change) error) error { <-gate; return nil })
 			})
@@ -276,7 +275,7 @@ func TestOneProcessADirectory(t *testing.T) {
 	dir := t.TempDir()
 	d := mustOpen(t, dir)
 	for name, open := range map[string]func() error{
-		"open":   func() error { _, err := Open(testOptions(dir)); return err },
+		"open":   func() error { _, err := Open(testOptions(dir, SyncNo)); return err },
 		"check":  func() error { _, err := Check(dir); return err },
 		"repair": func() error { _, err := Repair(dir); return err },
 	} {
@@ -286,7 +285,7 @@ func TestOneProcessADirectory(t *testing.T) {
 	}
 	must(t, d.Close())
 	must(t, mustOpen(t, dir).Close())
-	if _, err := Open(testOptions(filepath.Join(dir, "none"))); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, errDisk) {
+	if _, err := Open(testOptions(filepath.Join(dir, "none"), SyncNo)); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, errDisk) {
 		t.Errorf("%v", err)
 	}
 }
@@ -303,7 +302,6 @@ func TestAppendRefusesGaps(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	must(t, w.d.append(nil, w.at.Offset))
 	w.append(2)
 }
 
@@ -317,19 +315,19 @@ func TestNeedsRewrite(t *testing.T) {
 		percent, bytes int64
 		want           bool
 	}{{0, 0, false}, {100, grown, true}, {100, grown + 1, false}} {
-		if got := w.d.needsRewrite(c.percent, c.bytes); got != c.want {
+		if got := w.d.needsRewrite(false, c.percent, c.bytes); got != c.want {
 			t.Errorf("at %d bytes without a base, %+v", grown, c)
 		}
 	}
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	waitForRewrite(t, w.d)
-	if w.d.needsRewrite(1000, 0) {
+	if w.d.needsRewrite(false, 1000, 0) {
 		t.Errorf("just after a rewrite: %+v", w.d.stats())
 	}
 	for w.d.stats().incrementBytes < w.d.stats().baseBytes*2 {
 		w.append(1)
 	}
-	if !w.d.needsRewrite(190, 0) || w.d.needsRewrite(100_000, 0) {
+	if !w.d.needsRewrite(false, 190, 0) || w.d.needsRewrite(false, 100_000, 0) {
 		t.Errorf("twice the base: %+v", w.d.stats())
 	}
 }

@@ -67,7 +67,7 @@ func TestFullDiskChild(t *testing.T) {
 		if err := w.d.rewrite(w.at, w.live.dump); limit == 0 && !errors.Is(err, syscall.EFBIG) {
 			t.Errorf("rewrite without room for %s: %v", want, err)
 		}
-		if s := waitForRewrite(t, w.d); !errors.Is(s.rewriteErr, syscall.EFBIG) || s.trouble != nil || w.d.needsRewrite(1, 0) {
+		if s := waitForRewrite(t, w.d); !errors.Is(s.rewriteErr, syscall.EFBIG) || s.trouble != nil || w.d.needsRewrite(false, 1, 0) {
 			t.Errorf("without room for %s: %+v", want, s)
 		}
 	}
@@ -84,18 +84,18 @@ func TestFullDiskChild(t *testing.T) {
 	limitFiles(t, fileHeaderBytes)
 	must(t, w.d.startLog(w.at, w.live.dump))
 	waitForRewrite(t, w.d)
-	waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+	waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 	frame, end = w.change()
 	if err := w.d.append(frame, end); !errors.Is(err, errNoBase) || !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("append without a base: %v", err)
 	}
 	limitFiles(t, unlimited)
-	waitUntil(t, func() bool { return w.d.needsRewrite(0, 0) })
+	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	must(t, w.d.append(frame, end))
 	w.at.Offset = end
 	waitForRewrite(t, w.d)
-	must(t, w.d.trouble())
+	must(t, w.d.stats().trouble)
 	w.append(3)
 	must(t, w.d.Close())
 	expect(t, dir, true, w.h.states[w.done], w.at)
@@ -138,11 +138,10 @@ func onDevice(t *testing.T, d *Disk, name string) *os.File {
 func TestSyncFails(t *testing.T) {
 	for _, policy := range []Policy{SyncAlways, SyncEverySecond} {
 		dir := t.TempDir()
-		w := newWriter(t, mustOpen(t, dir), newHistory(42, 100, "k"))
+		w := newWriter(t, mustOpenAs(t, dir, policy), newHistory(42, 100, "k"))
 		w.begin()
 		w.append(10)
 		must(t, w.d.syncCurrent())
-		w.d.SetPolicy(policy)
 		file := onDevice(t, w.d, "/dev/null")
 		defer func() { _ = file.Close() }()
 
@@ -151,14 +150,14 @@ func TestSyncFails(t *testing.T) {
 		if policy == SyncEverySecond {
 			must(t, err)
 			w.at.Offset = end
-			waitUntil(t, func() bool { return w.d.trouble() != nil })
+			waitUntil(t, func() bool { return w.d.stats().trouble != nil })
 			frame, end = w.change()
 			err = w.d.append(frame, end)
 		}
 		if !errors.Is(err, errUnreliable) || !errors.Is(err, errDisk) || !errors.Is(w.d.append(frame, end), errUnreliable) {
 			t.Fatalf("append after a failed sync: %v", err)
 		}
-		if s := w.d.stats(); !errors.Is(s.trouble, errUnreliable) || s.appendErr == nil || !w.d.needsRewrite(0, 0) {
+		if s := w.d.stats(); !errors.Is(s.trouble, errUnreliable) || s.appendErr == nil || !w.d.needsRewrite(false, 0, 0) {
 			t.Fatalf("%+v", s)
 		}
 		gate := make(chan struct{})
@@ -169,8 +168,8 @@ func TestSyncFails(t *testing.T) {
 		must(t, w.d.append(frame, end))
 		w.at.Offset = end
 		w.append(5)
-		if !errors.Is(w.d.trouble(), errUnreliable) {
-			t.Errorf("while it is rewritten: %v", w.d.trouble())
+		if !errors.Is(w.d.stats().trouble, errUnreliable) {
+			t.Errorf("while it is rewritten: %v", w.d.stats().trouble)
 		}
 		close(gate)
 		if s := waitForRewrite(t, w.d); s.trouble != nil || s.rewriteErr != nil || s.appendErr != nil {
@@ -190,7 +189,7 @@ func TestSyncFailsAside(t *testing.T) {
 	w.begin()
 	w.append(10)
 	old := w.at
-	w.d.syncFailed(w.d.current, errors.New("made up"))
+	_ = w.d.syncFailed(w.d.current, errors.New("made up"))
 	gate := make(chan struct{})
 	must(t, w.d.rewrite(w.at, func(visit func(*engine.Change) error) error {
 		<-gate
@@ -207,14 +206,14 @@ func TestSyncFailsAside(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	close(gate)
-	waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+	waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 	expect(t, copyDir(t, dir), true, w.h.states[10], old)
-	waitUntil(t, func() bool { return w.d.needsRewrite(0, 0) })
+	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	must(t, w.d.append(frame, end))
 	w.at.Offset = end
 	waitForRewrite(t, w.d)
-	must(t, w.d.trouble())
+	must(t, w.d.stats().trouble)
 	must(t, w.d.Close())
 	expect(t, dir, true, w.h.states[w.done], w.at)
 }
@@ -249,9 +248,8 @@ func TestTrimIsRemembered(t *testing.T) {
 
 // everysec syncs within about a second, by itself, and no more than once.
 func TestEverySecond(t *testing.T) {
-	w := newWriter(t, mustOpen(t, t.TempDir()), newHistory(45, 10, "k"))
+	w := newWriter(t, mustOpenAs(t, t.TempDir(), SyncEverySecond), newHistory(45, 10, "k"))
 	defer func() { must(t, w.d.Close()) }()
-	w.d.SetPolicy(SyncEverySecond)
 	w.begin()
 	w.append(1)
 	if !w.d.stats().unsynced {

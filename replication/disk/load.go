@@ -85,9 +85,17 @@ func (d *Disk) dumpIsYounger() (bool, error) {
 	if d.manifest.stopped == 0 {
 		return false, nil
 	}
-	h, err := readHeader(d.path(dumpName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	f, err := os.Open(d.path(dumpName))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	h, err := readHeader(f)
+	if errors.Is(err, errHeader) {
+		err = &DamageError{Dir: d.Dir, File: dumpName, Problem: err.Error()}
 	}
 	return err == nil && h.created > d.manifest.stopped, err
 }
@@ -110,19 +118,12 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 func (d *Disk) cutTail(torn *DamageError, l *loadedLog) error {
 	s := &l.increments[len(l.increments)-1].state
 	d.Logger.Warn("cut what a crash left of the last write", "file", d.path(torn.File), "offset", torn.Offset, "bytes", s.size-torn.Offset, "problem", torn.Problem)
-	f, err := os.OpenFile(d.path(torn.File), os.O_RDWR, 0)
-	if err != nil {
-		return diskError(err)
+	if err := cutFile(d.path(torn.File), torn.Offset, nil); err != nil {
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	crashPoint("before the tail is cut")
-	if err := f.Truncate(torn.Offset); err != nil {
-		return diskError(err)
-	}
-	crashPoint("tail cut")
 	d.mu.Lock()
 	d.record.cutBytes = s.size - torn.Offset
 	d.mu.Unlock()
 	s.size = torn.Offset
-	return diskError(f.Sync())
+	return nil
 }

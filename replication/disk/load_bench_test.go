@@ -38,8 +38,7 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkAppend(b *testing.B) {
 	for name, policy := range map[string]Policy{"always": SyncAlways, "everysec": SyncEverySecond} {
 		b.Run(name, func(b *testing.B) {
-			w := newWriter(b, mustOpen(b, b.TempDir()), newHistory(1, 1, "k"))
-			w.d.SetPolicy(policy)
+			w := newWriter(b, mustOpenAs(b, b.TempDir(), policy), newHistory(1, 1, "k"))
 			w.begin()
 			payload := stream.AppendChange(nil, &engine.Change{Key: "user:12345678", Algorithm: engine.TokenBucket, Rest: 1 << 60})
 			var buf []byte

@@ -194,21 +194,13 @@ func writeManifest(dir string, m *manifest) error {
 		return fmt.Errorf("%w: it would be longer than %d bytes", errManifest, manifestBytesMax)
 	}
 	path := filepath.Join(dir, manifestName)
-	f, err := os.OpenFile(path+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
-	if err != nil {
+	err := writeFile(path+temporary, func(f *os.File) error {
+		crashPoint("manifest created")
+		_, err := f.Write(b)
 		return diskError(err)
-	}
-	crashPoint("manifest created")
-	_, err = f.Write(b)
-	crashPoint("manifest written")
-	if err == nil {
-		err = syncFile(f)
-	}
-	if failed := f.Close(); err == nil {
-		err = failed
-	}
+	})
 	if err != nil {
-		return diskError(errors.Join(err, os.Remove(path+temporary)))
+		return err
 	}
 	return putInPlace(path+temporary, path)
 }

@@ -82,20 +82,14 @@ func (s *fileState) damaged(format string, args ...any) *DamageError {
 
 // read reads a header and frames.
 func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) error) error {
-	var head [fileHeaderBytes]byte
-	if _, err := io.ReadFull(f, head[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return s.damaged("it ends within its header")
-	} else if err != nil {
-		return diskError(err)
-	}
-	h, err := parseFileHeader(head[:])
+	h, err := readHeader(f)
 	if errors.Is(err, errHeader) {
 		return s.damaged("%v", err)
 	} else if err != nil {
 		return err
 	}
 	if snapshot != (h.kind == fileSnapshot) {
-		return s.damaged("it holds %s %s", article(h.kind), h.kind)
+		return s.damaged("it holds %s", h.kind)
 	}
 	s.header, s.end, s.good = h, h.at.Offset, fileHeaderBytes
 	records := int64(0) // those of a frame that turns out bad are none
@@ -129,13 +123,6 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 		s.frames++
 		s.good, s.end, s.records = fileHeaderBytes+frames.At, f.End(), records
 	}
-}
-
-func article(k fileKind) string {
-	if k == fileSnapshot {
-		return "a"
-	}
-	return "an"
 }
 
 // frame reads one frame; done says that it is the end of a snapshot.

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,21 +13,26 @@ import (
 // What tests of the disk share: to open one, to write a history to it, and to look at what is
 // there afterwards.
 
-func testOptions(dir string) Options {
-	return Options{Dir: dir, Fsync: SyncNo, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() int64 { return time.Now().UnixMicro() }}
+func testOptions(dir string, policy Policy) Options {
+	return Options{Dir: dir, Fsync: func() Policy { return policy }, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }}
+}
+
+func mustOpenAs(t testing.TB, dir string, policy Policy) *Disk {
+	t.Helper()
+	d, err := Open(testOptions(dir, policy))
+	must(t, err)
+	return d
 }
 
 func mustOpen(t testing.TB, dir string) *Disk {
 	t.Helper()
-	d, err := Open(testOptions(dir))
-	must(t, err)
-	return d
+	return mustOpenAs(t, dir, SyncNo)
 }
 
 // loadDir opens a directory, loads, and closes it.
 func loadDir(t testing.TB, dir string, appendOnly bool) (o oracle, at stream.Position, err error) {
 	t.Helper()
-	d, err := Open(testOptions(dir))
+	d, err := Open(testOptions(dir, SyncNo))
 	if err != nil {
 		return nil, at, err
 	}
