@@ -90,6 +90,7 @@ func TestFullDiskChild(t *testing.T) {
 		t.Errorf("append without a base: %v", err)
 	}
 	limitFiles(t, unlimited)
+	clockAhead.Add(rewriteRetryMax)
 	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	must(t, w.d.append(frame, end))
@@ -108,6 +109,7 @@ func copyDir2(t *testing.T, dir string, limit uint64) string {
 }
 
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestFullDiskChild$", "-test.v")
 	cmd.Env = append(os.Environ(), fullDir+"="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFullDiskChild") {
@@ -136,6 +138,7 @@ func onDevice(t *testing.T, d *Disk, name string) *os.File {
 // After a sync failed nothing is appended until the log has been rewritten; then it is in
 // order, and has everything. /dev/null can be written and cannot be synced.
 func TestSyncFails(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []Policy{SyncAlways, SyncEverySecond} {
 		dir := t.TempDir()
 		w := newWriter(t, mustOpenAs(t, dir, policy), newHistory(42, 100, "k"))
@@ -208,6 +211,7 @@ func TestSyncFailsAside(t *testing.T) {
 	close(gate)
 	waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 	expect(t, copyDir(t, dir), true, w.h.states[10], old)
+	clockAhead.Add(rewriteRetryMax)
 	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	must(t, w.d.append(frame, end))
@@ -248,6 +252,7 @@ func TestTrimIsRemembered(t *testing.T) {
 
 // everysec syncs within about a second, by itself, and no more than once.
 func TestEverySecond(t *testing.T) {
+	t.Parallel()
 	w := newWriter(t, mustOpenAs(t, t.TempDir(), SyncEverySecond), newHistory(45, 10, "k"))
 	defer func() { must(t, w.d.Close()) }()
 	w.begin()

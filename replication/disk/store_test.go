@@ -34,7 +34,8 @@ func dumpStore(s *engine.Store, now int64) stream.Dumper {
 // A real store that is asked from several goroutines comes back as it was, through rewrites
 // that run meanwhile.
 func TestStoreComesBack(t *testing.T) {
-	const keys, workers, asks, rewrites = 2000, 3, 50_000, 5
+	t.Parallel()
+	const keys, workers, asks, rewrites = 2000, 3, 20_000, 5
 	dir := t.TempDir()
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)

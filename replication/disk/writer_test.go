@@ -1,9 +1,11 @@
 package disk
 
 import (
+	"flag"
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,8 +15,25 @@ import (
 // What tests of the disk share: to open one, to write a history to it, and to look at what is
 // there afterwards.
 
+// every has the tests of damage try every bit and every length: make soak-disk.
+var every = flag.Bool("every", false, "try every bit and every length of damaged files")
+
+// TestMain has directories of tests in memory, where the system has such a place: no test is about
+// how long a disk takes to sync. Benchmarks are.
+func TestMain(m *testing.M) {
+	const memory = "/dev/shm"
+	flag.Parse()
+	if info, err := os.Stat(memory); err == nil && info.IsDir() && flag.Lookup("test.bench").Value.String() == "" {
+		_ = os.Setenv("TMPDIR", memory)
+	}
+	os.Exit(m.Run())
+}
+
+// clockAhead is how far the clock of the tests is ahead (µs), so that nothing waits for it.
+var clockAhead atomic.Int64
+
 func testOptions(dir string, policy Policy) Options {
-	return Options{Dir: dir, Fsync: func() Policy { return policy }, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }}
+	return Options{Dir: dir, Fsync: func() Policy { return policy }, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() + clockAhead.Load() }}
 }
 
 func mustOpenAs(t testing.TB, dir string, policy Policy) *Disk {

@@ -28,7 +28,7 @@ func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 	limit, err := engine.NewLimit(1000, time.Hour, 1000)
 	must(t, err)
 	for i := range keys {
-		_, err := store.Check(fmt.Sprint(strings.Repeat("long ", 200), i), engine.TokenBucket, limit, 1, now)
+		_, err := store.Check(fmt.Sprint(strings.Repeat("long ", 120), i), engine.TokenBucket, limit, 1, now)
 		must(t, err)
 	}
 	feed := stream.NewFeed(t.Context(), store, func() int64 { return now }, noLog{})
@@ -40,15 +40,15 @@ func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 // A key that is flushed during a full sync does not come back on the replica, however slowly
 // the replica reads.
 func TestFlushDuringFullSync(t *testing.T) {
-	for at := range 15 {
-		flushDuringFullSync(t, at*4)
+	for at := 0; at <= 20; at += 4 { // the dump has a few more frames
+		flushDuringFullSync(t, at)
 	}
 }
 
 // flushDuringFullSync flushes when the replica has so many frames.
 func flushDuringFullSync(t *testing.T, at int) {
 	t.Helper()
-	p, primary := startPrimary(t, 4000)
+	p, primary := startPrimary(t, 2100)
 	near, far := net.Pipe()
 	go p.Serve(SyncRequest{Conn: far, IP: "127.0.0.1", Port: 1, Version: SyncVersion, ID: "?", Offset: -1})
 	defer func() { _ = near.Close() }()
@@ -56,14 +56,23 @@ func flushDuringFullSync(t *testing.T, at int) {
 		_, err := near.Read(b)
 		must(t, err)
 	}
-	replica, err := engine.NewStore(engine.Options{})
-	must(t, err)
+	replica := map[string]bool{}
 	frames, place, ended := stream.NewFrameReader(near), int64(0), false
 	for i := 0; !ended || place < p.feed.Drained(); i++ {
 		f, err := frames.Next()
 		must(t, err)
 		if f.Kind != stream.FrameEnd {
-			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error { return replica.Apply(c, 0) }))
+			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error {
+				switch {
+				case c.Key == "":
+					clear(replica)
+				case c.Algorithm == 0:
+					delete(replica, c.Key)
+				default:
+					replica[strings.Clone(c.Key)] = true
+				}
+				return nil
+			}))
 		}
 		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
 		if i == at { // the primary may be in the middle of a step
@@ -71,8 +80,8 @@ func flushDuringFullSync(t *testing.T, at int) {
 			p.feed.Drained()
 		}
 	}
-	if replica.Len() != primary.Len() || primary.Len() > 0 {
-		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, replica.Len(), primary.Len())
+	if len(replica) > 0 || primary.Len() > 0 {
+		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, len(replica), primary.Len())
 	}
 }
 

@@ -24,8 +24,8 @@ const (
 	FrameExtraBytes   = FrameHeaderBytes + FrameTrailerBytes
 	// frameBytesMax bounds a payload.
 	frameBytesMax = 1 << 20
-	// ReadBytes is how much a reader asks for at a time.
-	ReadBytes = 256 << 10
+	// ReadBytes is how much a reader asks for at a time, until a larger frame comes.
+	ReadBytes = 32 << 10
 )
 
 // A FrameKind says what a payload is.
@@ -187,7 +187,7 @@ func (r *FrameReader) Buffered() bool { return r.in.Buffered() > r.last }
 // peek reads until n bytes are there, and returns those that are.
 func (r *FrameReader) peek(n int) ([]byte, error) {
 	if n > r.in.Size() { // the larger reader begins with what the smaller one has read
-		r.in = bufio.NewReaderSize(r.in, FrameExtraBytes+frameBytesMax)
+		r.in = bufio.NewReaderSize(r.in, min(4*n, FrameExtraBytes+frameBytesMax))
 	}
 	b, err := r.in.Peek(n)
 	if errors.Is(err, io.EOF) {
