@@ -39,11 +39,8 @@ func (p *primaryConn) Write(b []byte) (int, error) {
 
 // acknowledge tells the primary up to where this server has the stream.
 func (p *primaryConn) acknowledge(offset int64) error {
-	var word [8]byte
-	binary.LittleEndian.PutUint64(word[:], uint64(offset))
 	p.acks = time.Now()
-	_, err := p.Write(word[:])
-	return err
+	return binary.Write(p, binary.LittleEndian, offset)
 }
 
 // ask sends a command and returns the line that answers it.
@@ -68,13 +65,14 @@ func (p *primaryConn) ask(words ...string) (string, error) {
 		line = append(line, one[0])
 	}
 	answer := strings.TrimSpace(string(line))
-	if strings.HasPrefix(answer, "+") {
-		return answer[1:], nil
+	if text, ok := strings.CutPrefix(answer, "-"); ok {
+		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], text)
 	}
-	if strings.HasPrefix(answer, "-") {
-		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], answer[1:])
+	answer, ok := strings.CutPrefix(answer, "+")
+	if !ok {
+		return "", errNoPrimary
 	}
-	return "", errNoPrimary
+	return answer, nil
 }
 
 // errNoPrimary is that what answers is no primary of rlserver.
@@ -105,9 +103,9 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 	}
 	wanted := stream.Position{ID: "?", Offset: -1}
 	if l.continued {
-		l.feed.Lock()
-		wanted = l.feed.Place()
-		l.feed.Unlock()
+		l.Feed.Lock()
+		wanted = l.Feed.Place()
+		l.Feed.Unlock()
 	}
 	answer, err := p.ask("RL.SYNC", strconv.Itoa(SyncVersion), wanted.ID, strconv.FormatInt(wanted.Offset, 10))
 	if err != nil {

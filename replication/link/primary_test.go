@@ -58,7 +58,7 @@ func flushDuringFullSync(t *testing.T, at int) {
 	}
 	replica := map[string]bool{}
 	frames, place, ended := stream.NewFrameReader(near), int64(0), false
-	for i := 0; !ended || place < p.feed.Drained(); i++ {
+	for i := 0; !ended || place < p.Feed.Drained(); i++ {
 		f, err := frames.Next()
 		must(t, err)
 		if f.Kind != stream.FrameEnd {
@@ -77,7 +77,7 @@ func flushDuringFullSync(t *testing.T, at int) {
 		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
 		if i == at { // the primary may be in the middle of a step
 			primary.Flush()
-			p.feed.Drained()
+			p.Feed.Drained()
 		}
 	}
 	if len(replica) > 0 || primary.Len() > 0 {
