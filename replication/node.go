@@ -34,11 +34,13 @@ type Node struct {
 	link   atomic.Pointer[link.Replica] // to the primary; nil on a primary
 	loaded bool                         // the feed's position is that of the store
 
-	commits  commits
+	waitingMu sync.Mutex
+	waiting   []func(error) // callers of Commit
+
 	refused  atomic.Pointer[string] // what Refuse was told last
 	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's lock
 	opening  sync.Mutex             // of the disk
-	saving   saving
+	saving   saving                 // guarded by the feed's lock
 }
 
 // New opens the disk if there is something to load or to write, fills the store, and begins to

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -20,7 +21,7 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	o := Options{
 		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Dir: dir,
 		ListenPort: func() int { return 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
-		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, Timeout: time.Minute, MinReplicasLag: time.Second},
+		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, MinReplicasLag: time.Second, Tuning: link.Tuning{Timeout: time.Minute}},
 	}
 	tune(&o)
 	n, err := New(o)
@@ -158,11 +159,15 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 // are refused until it is well.
 func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1000}} })
-	n.saving.mu.Lock()
+	n.feed.Lock()
 	n.saving.err, n.saving.tried = stream.ErrClosing, time.Now().Add(-saveRetry)
-	n.saving.mu.Unlock()
+	n.feed.Unlock()
 	n.tend()
-	waitFor(func() bool { return n.saving.failed() == nil })
+	waitFor(func() bool {
+		n.feed.Lock()
+		defer n.feed.Unlock()
+		return n.saving.err == nil
+	})
 }
 
 func must(t testing.TB, err error) {

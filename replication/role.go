@@ -9,10 +9,8 @@ import (
 
 // linkOptions are the node's, for links to its replicas and to its primary.
 func (n *Node) linkOptions() link.Options {
-	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening, Tuning: func() link.Tuning {
-		t := n.tuning.Load()
-		return link.Tuning{User: t.User, Password: t.Password, AnnounceIP: t.AnnounceIP, AnnouncePort: t.AnnouncePort, Timeout: t.Timeout}
-	}}
+	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening,
+		Tuning: func() link.Tuning { return n.tuning.Load().Tuning }}
 }
 
 // Follow makes the node a replica, or with an empty host a primary. The new role is visible

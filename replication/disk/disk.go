@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,15 +141,12 @@ func (d *Disk) removeLeftovers() error {
 	if err != nil {
 		return diskError(err)
 	}
-	keep := make(map[string]bool)
-	for _, name := range d.manifest.files() {
-		keep[name] = true
-	}
+	keep := d.manifest.files()
 	var failed []error
 	for _, e := range entries {
 		name := e.Name()
 		_, _, log := parseName(strings.TrimSuffix(name, temporary))
-		if log && !keep[name] || name == manifestName+temporary {
+		if log && !slices.Contains(keep, name) || name == manifestName+temporary {
 			crashPoint("before removal")
 			failed = append(failed, removeFile(d.path(name)))
 		}

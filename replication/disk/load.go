@@ -12,9 +12,8 @@ import (
 
 // loadedState is the result of a load.
 type loadedState struct {
-	from     Source
-	log      loadedLog
-	manifest manifest // in force when it was read
+	from Source
+	log  loadedLog
 }
 
 // A Source is where a state was loaded from.
@@ -58,15 +57,13 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 		return d.loadDump(apply)
 	}
 	l, torn, err := readLog(d.Dir, &d.manifest, apply)
+	if err == nil && torn != nil {
+		err = d.cutTail(torn, &l)
+	}
 	if err != nil {
 		return FromNothing, at, err
 	}
-	if torn != nil {
-		if err := d.cutTail(torn, &l); err != nil {
-			return FromNothing, at, err
-		}
-	}
-	d.loaded = &loadedState{FromLog, l, d.manifest}
+	d.loaded = &loadedState{FromLog, l}
 	return FromLog, l.at, nil
 }
 
@@ -104,13 +101,13 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 	s, err := readFile(d.Dir, dumpName, true, apply)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.loaded = &loadedState{from: FromNothing, manifest: d.manifest}
+		d.loaded = &loadedState{from: FromNothing}
 		return FromNothing, at, nil
 	case err != nil:
 		return FromNothing, at, err
 	}
 	at = stream.Position{ID: s.header.at.ID, Offset: s.end}
-	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}, manifest: d.manifest}
+	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}}
 	return fromDump, at, nil
 }
 

@@ -57,7 +57,7 @@ func (d *Disk) continueLog(at stream.Position) error {
 	closedBytes := int64(0)
 	switch was.from {
 	case FromLog:
-		m.base, m.increments = was.manifest.base, nil
+		m.base, m.increments = d.manifest.base, nil
 		for _, i := range was.log.increments {
 			if i.state.frames > 0 { // else a server that is started often would leave many
 				m.increments = append(m.increments, incrementEntry{i.number, i.state.end})

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -185,21 +186,16 @@ func endsInZeros(f io.ReaderAt, start, size int64) (bool, error) {
 	if h, err := stream.ParseFrameHeader(head[:]); err == nil {
 		end += int64(h.Length) + stream.FrameTrailerBytes
 	}
-	buf := make([]byte, stream.ReadBytes)
-	for at := max(end-stream.FrameTrailerBytes, (end-1)/sectorBytes*sectorBytes); at < size; {
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
-		for _, b := range buf[:n] {
-			if b != 0 {
-				return false, nil
-			}
-		}
-		if at += int64(n); err != nil && !errors.Is(err, io.EOF) {
+	from := max(end-stream.FrameTrailerBytes, (end-1)/sectorBytes*sectorBytes)
+	for rest := bufio.NewReader(io.NewSectionReader(f, from, size-from)); ; {
+		b, err := rest.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil || b != 0:
 			return false, diskError(err)
-		} else if n == 0 {
-			return false, nil // the file was cut meanwhile
 		}
 	}
-	return true, nil
 }
 
 // loadedLog is what reading a log found.

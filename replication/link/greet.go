@@ -1,10 +1,10 @@
 package link
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -19,6 +19,7 @@ const handshakeLineMax = 1024
 // A primaryConn is a connection to a primary. Reading and writing end with the timeout.
 type primaryConn struct {
 	net.Conn
+	in   *bufio.Reader // of this; handshakeLineMax bytes
 	link *Replica
 	acks time.Time // when something was last acknowledged
 }
@@ -52,19 +53,13 @@ func (p *primaryConn) ask(words ...string) (string, error) {
 	if _, err := p.Write(b); err != nil {
 		return "", err
 	}
-	line := make([]byte, 0, 64)
-	for !strings.HasSuffix(string(line), "\r\n") {
-		if len(line) == handshakeLineMax {
-			return "", errNoPrimary
-		}
-		// A byte at a time, so that nothing of what follows is read.
-		var one [1]byte
-		if _, err := io.ReadFull(p, one[:]); err != nil {
-			return "", err
-		}
-		line = append(line, one[0])
+	line, err := p.in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return "", errNoPrimary
+	} else if err != nil {
+		return "", err
 	}
-	answer := strings.TrimSpace(string(line))
+	answer := strings.TrimSpace(string(line)) // the next answer overwrites line
 	if text, ok := strings.CutPrefix(answer, "-"); ok {
 		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], text)
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -136,12 +137,13 @@ func (l *Replica) follow() error {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(l.ctx, func() { _ = conn.Close() })()
 	p := &primaryConn{Conn: conn, link: l}
+	p.in = bufio.NewReaderSize(p, handshakeLineMax)
 	at, full, err := l.greet(p)
 	if err != nil {
 		return err
 	}
 	defer func() { l.down.Store(time.Now().UnixMilli()) }()
-	frames := stream.NewFrameReader(p)
+	frames := stream.NewFrameReader(p.in)
 	if full {
 		l.state.Store(stateSync)
 		l.Logger.Info("full sync from the primary", "primary", l.Addr(), "history", at.ID, "offset", at.Offset)

@@ -24,8 +24,8 @@ const (
 	FrameExtraBytes   = FrameHeaderBytes + FrameTrailerBytes
 	// frameBytesMax bounds a payload.
 	frameBytesMax = 1 << 20
-	// ReadBytes is how much a reader asks for at a time, until a larger frame comes.
-	ReadBytes = 32 << 10
+	// readBytes is how much a reader asks for at a time, until a larger frame comes.
+	readBytes = 32 << 10
 )
 
 // A FrameKind says what a payload is.
@@ -147,7 +147,7 @@ type FrameReader struct {
 
 // NewFrameReader reads frames from a source.
 func NewFrameReader(from io.Reader) *FrameReader {
-	return &FrameReader{in: bufio.NewReaderSize(from, ReadBytes)}
+	return &FrameReader{in: bufio.NewReaderSize(from, readBytes)}
 }
 
 // Next reads a frame. The error is io.EOF where the source ended between two frames,

@@ -15,7 +15,7 @@ func TestFramesComeBack(t *testing.T) {
 	var stream []byte
 	var payloads [][]byte
 	offset := int64(7)
-	for _, n := range []int{0, 1, 3, frameBytesMax, 0, ReadBytes - FrameExtraBytes, ReadBytes, 17, frameBytesMax - 1} {
+	for _, n := range []int{0, 1, 3, frameBytesMax, 0, readBytes - FrameExtraBytes, readBytes, 17, frameBytesMax - 1} {
 		payload := make([]byte, n)
 		for i := range payload {
 			payload[i] = byte(random.Uint32())
@@ -64,7 +64,7 @@ func TestFramesDamaged(t *testing.T) {
 			r := NewFrameReader(bytes.NewReader(damaged))
 			if f, err := r.Next(); !errors.Is(err, ErrFrame) {
 				t.Fatalf("bit %d: %+v, %v", bit, f, err)
-			} else if r.in.Size() != ReadBytes {
+			} else if r.in.Size() != readBytes {
 				t.Fatalf("bit %d: took %d bytes", bit, r.in.Size())
 			}
 		}
