@@ -19,7 +19,8 @@ import (
 type Node struct {
 	Options
 	feed     *stream.Feed
-	log      disk.Writer // guarded by the feed's lock
+	log      disk.Writer               // guarded by the feed's lock
+	disk     atomic.Pointer[disk.Disk] // that log writes to; nil before it is opened
 	replicas *link.Primary
 	tuning   atomic.Pointer[Tuning]
 	held     atomic.Bool // answers wait for the disk
@@ -53,7 +54,7 @@ func New(o Options) (*Node, error) {
 	n.replicas = link.NewPrimary(n.ended, n.linkOptions(), n.link.Load)
 	if err := n.start(); err != nil {
 		n.stop()
-		if d := n.log.Disk; d != nil {
+		if d := n.disk.Load(); d != nil {
 			err = errors.Join(err, d.Close())
 		}
 		return nil, err
@@ -103,7 +104,7 @@ func (n *Node) start() error {
 func (n *Node) openDisk() error {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	if n.log.Disk != nil {
+	if n.disk.Load() != nil {
 		return nil
 	}
 	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: n.fsync, Logger: n.Logger, Now: n.Now})
@@ -113,14 +114,8 @@ func (n *Node) openDisk() error {
 	n.feed.Lock()
 	defer n.feed.Unlock()
 	n.log.Disk = d
+	n.disk.Store(d)
 	return nil
-}
-
-// disk is the disk, or nil if none is open.
-func (n *Node) disk() *disk.Disk {
-	n.opening.Lock()
-	defer n.opening.Unlock()
-	return n.log.Disk
 }
 
 // load fills the store from the disk. It returns the place of what it found, or at.
@@ -255,7 +250,7 @@ func (n *Node) Close(save bool) error {
 	n.stop()
 	n.replicas.Close()
 	n.loops.Wait()
-	if d := n.disk(); d != nil {
+	if d := n.disk.Load(); d != nil {
 		if trouble := n.log.Trouble(); trouble != nil {
 			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", trouble))
 		}

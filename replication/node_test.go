@@ -107,7 +107,7 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 	n.take(t, "before")
 	n.feed.Drained()
 	visits := 0
-	must(t, n.disk().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
+	must(t, n.disk.Load().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
 		if visits++; visits == 1 {
 			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
 		}

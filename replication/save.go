@@ -28,7 +28,7 @@ func (n *Node) Save() error {
 	at, changes := n.feed.Place(), n.feed.Unsaved()
 	n.feed.Unlock()
 	started := time.Now()
-	err := n.disk().Save(at, n.feed.Dump)
+	err := n.disk.Load().Save(at, n.feed.Dump)
 	switch {
 	case errors.Is(err, disk.ErrAlreadyRunning):
 		return err
@@ -54,7 +54,7 @@ func (n *Node) BackgroundSave() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	if n.disk().IsSaving() {
+	if n.disk.Load().IsSaving() {
 		return disk.ErrAlreadyRunning
 	}
 	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
@@ -66,7 +66,7 @@ func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 
 // LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
 func (n *Node) LastSave() int64 {
-	if d := n.disk(); d != nil {
+	if d := n.disk.Load(); d != nil {
 		return d.LastSave()
 	}
 	return 0

@@ -122,7 +122,7 @@ func repairAOF(cmd *cobra.Command, args []string) error {
 	for _, c := range r.Cuts {
 		fmt.Fprintln(out, cutSentence(c, yes))
 	}
-	if r.NewManifest() {
+	if r.NewManifest {
 		fmt.Fprintln(out, perhaps(yes, "The manifest has been written anew.", "The manifest would be written anew."))
 	}
 	if yes {

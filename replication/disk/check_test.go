@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -193,14 +192,13 @@ func TestRepairManifest(t *testing.T) {
 // A log that began with no keys has no base.
 func TestRepairWithoutBase(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(51, 30, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(51, 30, "k"))
 	w.append(5)
 	must(t, w.d.continueLog(stream.Position{ID: testID(2), Offset: 1000}))
 	w.at = stream.Position{ID: testID(2), Offset: 1000}
 	w.append(5)
 	gate := make(chan struct{})
-	must(t, w.d.replaceLog(stream.Position{ID: testID(3), Offset: 0}, func(func(*engine.Change) error) error { <-gate; return nil }))
+	must(t, w.d.replaceLog(stream.Position{ID: testID(3), Offset: 0}, behind(gate, oracle{}.dump)))
 	copied := copyDir(t, dir)
 	close(gate)
 	must(t, w.d.Close())

@@ -35,8 +35,7 @@ const (
 func newDamageDir(t *testing.T) *damageDir {
 	t.Helper()
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(21, 40, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(21, 40, "k"))
 	w.append(15)
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	waitForRewrite(t, w.d)
@@ -273,8 +272,7 @@ func TestZerosFromASector(t *testing.T) {
 	for into := range 3 {
 		for _, part := range []int{stream.FrameHeaderBytes, stream.FrameExtraBytes + 203} {
 			dir := t.TempDir()
-			w := newWriter(t, mustOpen(t, dir), newHistory(22, 10, "k"))
-			w.begin()
+			w := begun(t, dir, newHistory(22, 10, "k"))
 			w.append(2)
 			size := int(w.d.stats().incrementBytes)
 			border := (size/sectorBytes + 2) * sectorBytes
@@ -284,8 +282,7 @@ func TestZerosFromASector(t *testing.T) {
 				c := engine.Change{Key: strings.Repeat("k", length)}
 				frame := stream.AppendFrame(nil, stream.FrameChanges, w.at.Offset, stream.AppendChange(nil, &c))
 				end := w.at.Offset + int64(len(frame)-stream.FrameExtraBytes)
-				must(t, w.d.append(frame, end))
-				w.at.Offset = end
+				w.put(frame, end)
 			}
 			must(t, w.d.Close())
 			path := filepath.Join(dir, "appendonly.1.incr")

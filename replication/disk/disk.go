@@ -161,9 +161,14 @@ func (d *Disk) removeLeftovers() error {
 func (d *Disk) append(frames []byte, end int64) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	always := d.Fsync() == SyncAlways
-	c, err := d.appendTo()
-	if err == nil {
+	always, c := d.Fsync() == SyncAlways, d.current
+	d.mu.Lock()
+	can, err := d.canAppend(), d.failed
+	d.mu.Unlock()
+	switch {
+	case !d.on:
+		err = errLogOff
+	case can:
 		err = d.write(c, frames, end, always)
 	}
 	d.mu.Lock()
@@ -174,19 +179,6 @@ func (d *Disk) append(frames []byte, end int64) error {
 		c.unsynced = !always
 	}
 	return err
-}
-
-// appendTo is the increment that can be appended to.
-func (d *Disk) appendTo() (*increment, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case !d.on:
-		return nil, errLogOff
-	case !d.canAppend():
-		return nil, d.failed
-	}
-	return d.current, nil
 }
 
 // write writes frames behind those of an increment. turn is held.

@@ -31,8 +31,7 @@ func TestLogComesBack(t *testing.T) {
 				}
 			}
 			w.append(7)
-			must(t, w.d.Close())
-			expect(t, dir, true, h.states[w.done], w.at)
+			w.closeAndExpect()
 		}
 		if got, want := names(t, dir), "appendonly.11.base appendonly.11.incr appendonly.12.incr appendonly.13.incr appendonly.manifest rlserver.lock"; got != want {
 			t.Errorf("the directory has %s, want %s", got, want)
@@ -43,8 +42,7 @@ func TestLogComesBack(t *testing.T) {
 // A server that is started often leaves no files behind.
 func TestEmptyIncrementsGo(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(1, 20, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(1, 20, "k"))
 	w.append(3)
 	for range 5 {
 		must(t, w.d.Close())
@@ -63,8 +61,7 @@ func TestEmptyIncrementsGo(t *testing.T) {
 func TestRewriteUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	h := newHistory(12, 6000, "k")
-	w := newWriter(t, mustOpen(t, dir), h)
-	w.begin()
+	w := begun(t, dir, h)
 	for w.done < len(h.changes) {
 		w.append(1)
 		if w.done%1000 == 1 { // the base is written while the next thousand are appended
@@ -81,8 +78,7 @@ func TestRewriteUnderLoad(t *testing.T) {
 	if s := waitForRewrite(t, w.d); s.rewrites < 6 || s.rewriteErr != nil {
 		t.Errorf("%+v", s)
 	}
-	must(t, w.d.Close())
-	expect(t, dir, true, h.states[w.done], w.at)
+	w.closeAndExpect()
 }
 
 // What startLog makes counts from when its base is in force, and not before.
@@ -106,10 +102,7 @@ func TestStartAndStopLog(t *testing.T) {
 		_, w.at.Offset = w.change()
 	}
 	gate := make(chan struct{})
-	must(t, w.d.startLog(w.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}))
+	must(t, w.d.startLog(w.at, behind(gate, w.live.dump)))
 	if err := w.d.startLog(w.at, w.live.dump); !errors.Is(err, errLogOn) {
 		t.Errorf("startLog while it is on: %v", err)
 	}
@@ -160,15 +153,11 @@ func TestStartAndStopLog(t *testing.T) {
 func TestReplaceLog(t *testing.T) {
 	dir := t.TempDir()
 	h, other := newHistory(14, 40, "old"), newHistory(15, 40, "new")
-	w := newWriter(t, mustOpen(t, dir), h)
-	w.begin()
+	w := begun(t, dir, h)
 	w.append(20)
 	oldAt := w.at
 	gate := make(chan struct{})
-	never := func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}
+	never := behind(gate, w.live.dump)
 	must(t, w.d.rewrite(w.at, never))
 
 	n := newWriter(t, w.d, other)
@@ -177,10 +166,7 @@ func TestReplaceLog(t *testing.T) {
 		_, n.at.Offset = n.change()
 	}
 	must(t, n.d.replaceLog(n.at, never)) // and again, before that is done
-	must(t, n.d.replaceLog(n.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return n.live.dump(visit)
-	}))
+	must(t, n.d.replaceLog(n.at, behind(gate, n.live.dump)))
 	n.append(5)
 	expect(t, copyDir(t, dir), true, h.states[20], oldAt)
 	close(gate)
@@ -200,8 +186,7 @@ func TestReplaceLog(t *testing.T) {
 func TestContinueAside(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("made up")} {
 		dir := t.TempDir()
-		w := newWriter(t, mustOpen(t, dir), newHistory(17, 40, "k"))
-		w.begin()
+		w := begun(t, dir, newHistory(17, 40, "k"))
 		w.append(10)
 		old := w.at
 		gate := make(chan struct{})
@@ -234,16 +219,14 @@ func TestContinueAside(t *testing.T) {
 			continue
 		}
 		w.append(2)
-		must(t, w.d.Close())
-		expect(t, dir, true, w.h.states[w.done], w.at)
+		w.closeAndExpect()
 	}
 }
 
 // A rewrite of a state that was replaced comes to nothing, even when all of it is written.
 func TestReplacedAtTheLastMoment(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(16, 40, "old"))
-	w.begin()
+	w := begun(t, dir, newHistory(16, 40, "old"))
 	w.append(20)
 	oldAt := w.at
 	gate, replaced := make(chan struct{}), make(chan error, 1)
@@ -252,7 +235,7 @@ func TestReplacedAtTheLastMoment(t *testing.T) {
 	crashPoint = func(step string) {
 		if step == "synced "+baseName(2)+temporary {
 			once.Do(func() {
-				replaced <- w.d.replaceLog(stream.Position{ID: testID(2), Offset: 0}, func(func(*engine.Change) error) error { <-gate; return nil })
+				replaced <- w.d.replaceLog(stream.Position{ID: testID(2), Offset: 0}, behind(gate, oracle{}.dump))
 			})
 		}
 	}

@@ -38,13 +38,6 @@ const (
 	fileFirst
 )
 
-func (k fileKind) String() string {
-	if k == fileSnapshot {
-		return "a snapshot"
-	}
-	return "an increment"
-}
-
 type fileHeader struct {
 	kind    fileKind
 	at      stream.Position

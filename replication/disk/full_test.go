@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/rlserver/rlserver/engine"
 )
 
 const fullDir = "RLSERVER_TEST_FULL_DIR"
@@ -34,8 +32,7 @@ func TestFullDiskChild(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGXFSZ)
 	unlimited := ^uint64(0) >> 1
-	w := newWriter(t, mustOpen(t, dir), newHistory(41, 200, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(41, 200, "k"))
 	w.append(10)
 	size := w.d.stats().incrementBytes
 
@@ -55,7 +52,8 @@ func TestFullDiskChild(t *testing.T) {
 			t.Fatalf("with room for %d bytes the file has %d, want %d: %v", room, info.Size(), size, err)
 		}
 	}
-	expect(t, copyDir2(t, dir, unlimited), true, w.h.states[10], w.at)
+	limitFiles(t, unlimited)
+	expect(t, copyDir(t, dir), true, w.h.states[10], w.at)
 
 	// Nothing else can be made either, and nothing of it is left.
 	before := names(t, dir)
@@ -75,8 +73,7 @@ func TestFullDiskChild(t *testing.T) {
 	if got := names(t, dir); strings.Contains(got, ".base") || strings.Contains(got, temporary) || strings.Contains(got, dumpName) || strings.Count(got, ".incr") != strings.Count(before, ".incr")+1 {
 		t.Errorf("the directory has %s", got)
 	}
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	w.append(10)
 
 	// A log that is started without room for its base refuses, until a rewrite is well.
@@ -93,19 +90,11 @@ func TestFullDiskChild(t *testing.T) {
 	clockAhead.Add(rewriteRetryMax)
 	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	waitForRewrite(t, w.d)
 	must(t, w.d.stats().trouble)
 	w.append(3)
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
-}
-
-func copyDir2(t *testing.T, dir string, limit uint64) string {
-	t.Helper()
-	limitFiles(t, limit)
-	return copyDir(t, dir)
+	w.closeAndExpect()
 }
 
 func TestFullDisk(t *testing.T) {
@@ -164,12 +153,8 @@ func TestSyncFails(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		gate := make(chan struct{})
-		must(t, w.d.rewrite(w.at, func(visit func(*engine.Change) error) error {
-			<-gate
-			return w.live.dump(visit)
-		}))
-		must(t, w.d.append(frame, end))
-		w.at.Offset = end
+		must(t, w.d.rewrite(w.at, behind(gate, w.live.dump)))
+		w.put(frame, end)
 		w.append(5)
 		if !errors.Is(w.d.stats().trouble, errUnreliable) {
 			t.Errorf("while it is rewritten: %v", w.d.stats().trouble)
@@ -179,8 +164,7 @@ func TestSyncFails(t *testing.T) {
 			t.Errorf("after the rewrite: %+v", s)
 		}
 		w.append(5)
-		must(t, w.d.Close())
-		expect(t, dir, true, w.h.states[w.done], w.at)
+		w.closeAndExpect()
 	}
 }
 
@@ -188,16 +172,12 @@ func TestSyncFails(t *testing.T) {
 // next rewrite makes another.
 func TestSyncFailsAside(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(43, 100, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(43, 100, "k"))
 	w.append(10)
 	old := w.at
 	_ = w.d.syncFailed(w.d.current, errors.New("made up"))
 	gate := make(chan struct{})
-	must(t, w.d.rewrite(w.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}))
+	must(t, w.d.rewrite(w.at, behind(gate, w.live.dump)))
 	file := onDevice(t, w.d, "/dev/null")
 	defer func() { _ = file.Close() }()
 	w.append(1)
@@ -214,19 +194,16 @@ func TestSyncFailsAside(t *testing.T) {
 	clockAhead.Add(rewriteRetryMax)
 	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	waitForRewrite(t, w.d)
 	must(t, w.d.stats().trouble)
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
+	w.closeAndExpect()
 }
 
 // A part of a frame that could not be cut is cut before anything else is appended.
 func TestTrimIsRemembered(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(44, 100, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(44, 100, "k"))
 	w.append(5)
 	c := w.d.current
 	frame, end := w.change()
@@ -241,10 +218,8 @@ func TestTrimIsRemembered(t *testing.T) {
 	}
 	_ = c.file.Close()
 	c.file = file
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
+	w.put(frame, end)
+	w.closeAndExpect()
 	if info, err := os.Stat(file.Name()); err != nil || info.Size() != c.bytes {
 		t.Errorf("the file has %d bytes, want %d: %v", info.Size(), c.bytes, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
@@ -28,12 +29,10 @@ const (
 
 // HasFiles says whether an earlier process has left something in a directory.
 func HasFiles(dir string) bool {
-	for _, name := range []string{dumpName, manifestName} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{dumpName, manifestName}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	})
 }
 
 // Load hands the kept state to apply, record by record: that of the log, if
@@ -44,7 +43,12 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 	d.files.Lock()
 	defer d.files.Unlock()
 	if !appendOnly {
-		return d.loadWithoutLog(apply)
+		from, at, err = d.loadDump(apply)
+		// What is changed from here on is not appended to a log that is there, so that ends.
+		if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
+			err = d.markStopped()
+		}
+		return from, at, err
 	}
 	if d.manifestErr != nil {
 		return FromNothing, at, d.manifestErr
@@ -65,16 +69,6 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 	}
 	d.loaded = &loadedState{FromLog, l}
 	return FromLog, l.at, nil
-}
-
-// loadWithoutLog loads the snapshot. A log that is there ends here: what comes now is not
-// appended to it.
-func (d *Disk) loadWithoutLog(apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
-	from, at, err = d.loadDump(apply)
-	if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
-		err = d.markStopped()
-	}
-	return from, at, err
 }
 
 // dumpIsYounger says whether the log was stopped before the snapshot was made.

@@ -3,25 +3,20 @@ package disk
 import (
 	"testing"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // A log that lacks changes is in order again when it has been written anew, and no sooner; nor
 // because the history has got another name meanwhile.
 func TestForkOfAnIncompleteLog(t *testing.T) {
-	w := newWriter(t, mustOpen(t, t.TempDir()), newHistory(46, 10, "k"))
-	w.begin()
+	w := begun(t, t.TempDir(), newHistory(46, 10, "k"))
 	l := &Writer{Disk: w.d, on: true}
 	l.giveUp() // as when the disk has been full for long
 	l.Append(w.change())
 	w.at = stream.Position{ID: testID(2), Offset: w.at.Offset}
 	l.ContinueAs(w.at)
 	written := make(chan struct{})
-	l.Mend(w.at, func(visit func(*engine.Change) error) error {
-		<-written
-		return w.live.dump(visit)
-	}, 0, 0)
+	l.Mend(w.at, behind(written, w.live.dump), 0, 0)
 	if l.lost {
 		t.Fatal("the log is not written anew")
 	}
@@ -38,15 +33,11 @@ func TestForkOfAnIncompleteLog(t *testing.T) {
 // disk until that base is.
 func TestForkWhileTheBaseIsWritten(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(47, 10, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(47, 10, "k"))
 	l := &Writer{Disk: w.d, on: true}
 	written := make(chan struct{})
 	w.at = stream.Position{ID: testID(2), Offset: 1000}
-	l.Replace(w.at, func(visit func(*engine.Change) error) error {
-		<-written
-		return w.live.dump(visit)
-	})
+	l.Replace(w.at, behind(written, w.live.dump))
 	w.at.ID = testID(3)
 	l.ContinueAs(w.at)
 	appendOne := func() {

@@ -223,15 +223,7 @@ func logFiles(dir string) ([]string, error) {
 
 // parseName parses the name of a base or increment.
 func parseName(name string) (number int, base, ok bool) {
-	middle, ok := strings.CutPrefix(name, "appendonly.")
-	if !ok {
-		return 0, false, false
-	}
-	digits, kind, _ := strings.Cut(middle, ".")
+	digits, kind, _ := strings.Cut(strings.TrimPrefix(name, "appendonly."), ".")
 	number, err := strconv.Atoi(digits)
-	base = kind == "base"
-	if err != nil || name != incrementName(number) && name != baseName(number) {
-		return 0, false, false
-	}
-	return number, base, true
+	return number, kind == "base", err == nil && (name == incrementName(number) || name == baseName(number))
 }

@@ -57,6 +57,14 @@ func (o oracle) dump(visit func(*engine.Change) error) error {
 	return nil
 }
 
+// behind is a dumper that begins when the gate is open.
+func behind(gate <-chan struct{}, dump stream.Dumper) stream.Dumper {
+	return func(visit func(*engine.Change) error) error {
+		<-gate
+		return dump(visit)
+	}
+}
+
 // A history is changes, the same for each seed, and what the keys are after each.
 type history struct {
 	changes []engine.Change

@@ -90,7 +90,7 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 		return err
 	}
 	if snapshot != (h.kind == fileSnapshot) {
-		return s.damaged("it holds %s", h.kind)
+		return s.damaged("it holds %s", map[bool]string{true: "an increment", false: "a snapshot"}[snapshot])
 	}
 	s.header, s.end, s.good = h, h.at.Offset, fileHeaderBytes
 	records := int64(0) // those of a frame that turns out bad are none
@@ -137,12 +137,11 @@ func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Cha
 	case f.Kind == stream.FrameChanges && !snapshot && f.Offset > math.MaxInt64-int64(len(f.Payload)):
 		return false, s.damaged("a frame of offset %d, behind which there is none", f.Offset)
 	case f.Kind == stream.FrameChanges && !snapshot, f.Kind == stream.FrameSnapshot && snapshot:
-		if err := stream.ReadChanges(f.Payload, visit); errors.Is(err, stream.ErrRecord) {
-			return false, s.damaged("%v", err)
-		} else if err != nil {
-			return false, err
+		err := stream.ReadChanges(f.Payload, visit)
+		if errors.Is(err, stream.ErrRecord) {
+			err = s.damaged("%v", err)
 		}
-		return false, nil
+		return false, err
 	case f.Kind == stream.FrameEnd && snapshot:
 		if len(f.Payload) != 8 {
 			return false, s.damaged("an end of %d bytes", len(f.Payload))

@@ -44,11 +44,8 @@ func Repair(dir string) (*Report, error) {
 			return r, err
 		}
 	}
-	if r.rewrite {
-		if err := r.keepManifest(); err != nil {
-			return r, err
-		}
-		if err := writeManifest(dir, &r.manifest); err != nil {
+	if r.NewManifest {
+		if err := r.replaceManifest(); err != nil {
 			return r, err
 		}
 	}
@@ -103,15 +100,14 @@ func (r *Report) apply(c *Cut) error {
 	return cutFile(path, c.Offset, stream.AppendFrame(nil, stream.FrameEnd, c.from, binary.LittleEndian.AppendUint64(nil, uint64(c.end))))
 }
 
-// keepManifest copies the manifest that is to be replaced, if there is one.
-func (r *Report) keepManifest() error {
-	path := filepath.Join(r.Dir, manifestName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// replaceManifest writes the new manifest. If there was one it is copied first.
+func (r *Report) replaceManifest() error {
 	name, err := freeName(r.Dir, manifestName+".replaced")
-	if err != nil {
+	if err == nil {
+		err = copyFile(filepath.Join(r.Dir, manifestName), filepath.Join(r.Dir, name), 0)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return copyFile(path, filepath.Join(r.Dir, name), 0)
+	return writeManifest(r.Dir, &r.manifest)
 }

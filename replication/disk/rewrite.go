@@ -147,7 +147,7 @@ func (d *Disk) cleanUp() {
 
 // ended notes that a rewrite is over. mu is held, until the outcome is noted.
 func (d *Disk) ended(job *rewriteJob) {
-	d.job.Store(nil)
+	d.job.CompareAndSwap(job, nil) // another may have begun
 	d.record.rewriteSeconds = (d.Now() - job.started) / 1_000_000
 	d.record.rewrites++
 }
@@ -156,11 +156,6 @@ func (d *Disk) ended(job *rewriteJob) {
 func (d *Disk) rewriteFailed(err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.noteFailure(err)
-}
-
-// noteFailure is rewriteFailed with mu held.
-func (d *Disk) noteFailure(err error) error {
 	d.record.rewriteErr = err
 	d.record.rewriteFails++
 	d.record.rewriteRetry = d.Now() + min(rewriteRetryMin<<min(d.record.rewriteFails-1, 10), rewriteRetryMax)
@@ -171,14 +166,14 @@ func (d *Disk) noteFailure(err error) error {
 // jobFailed notes that a base could not be made. The increment that was to stand on it counts
 // for nothing.
 func (d *Disk) jobFailed(job *rewriteJob, err error) {
-	d.mu.Lock()
-	abandoned := d.job.Load() != job
-	if !abandoned {
-		d.ended(job)
-		_ = d.noteFailure(err)
+	if d.job.Load() != job { // it was abandoned
+		return
 	}
+	err = d.rewriteFailed(err)
+	d.mu.Lock()
+	d.ended(job)
 	d.mu.Unlock()
-	if abandoned || !job.aside {
+	if !job.aside {
 		return
 	}
 	defer d.lockLog()()

@@ -3,7 +3,6 @@ package disk
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,24 +11,6 @@ import (
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
-
-// dumpStore walks a store in small steps.
-func dumpStore(s *engine.Store, now int64) stream.Dumper {
-	return func(visit func(*engine.Change) error) error {
-		for cursor := uint64(0); ; {
-			var failed error
-			cursor = s.Dump(cursor, 100, now, func(c *engine.Change) {
-				if failed == nil {
-					failed = visit(c)
-				}
-			})
-			if failed != nil || cursor == 0 {
-				return failed
-			}
-			runtime.Gosched()
-		}
-	}
-}
 
 // A real store that is asked from several goroutines comes back as it was, through rewrites
 // that run meanwhile.
@@ -44,13 +25,15 @@ func TestStoreComesBack(t *testing.T) {
 	start := time.Now().UnixMicro()
 	var clock atomic.Int64
 	clock.Store(start)
-	store.Track(true)
 
 	d := mustOpen(t, dir)
 	_, _, err = d.Load(true, func(*engine.Change) error { return nil })
 	must(t, err)
-	at := stream.Position{ID: testID(5), Offset: 0}
-	must(t, d.continueLog(at))
+	log, at := &Writer{Disk: d}, stream.Position{ID: testID(5), Offset: 0}
+	must(t, log.Resume(at))
+	feed := feedOf(t, store, start, log)
+	feed.Start(at)
+	feed.Track(true)
 
 	var asking sync.WaitGroup
 	for worker := range workers {
@@ -74,20 +57,6 @@ func TestStoreComesBack(t *testing.T) {
 			}
 		})
 	}
-	p := stream.NewPacker(stream.FrameChanges, 0, func(frames []byte, end int64) error {
-		at.Offset = end
-		return d.append(frames, end)
-	})
-	drain := func() {
-		var failed error
-		store.Drain(func(c *engine.Change) {
-			if failed == nil {
-				failed = p.Add(c)
-			}
-		})
-		must(t, failed)
-		must(t, p.Flush())
-	}
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
@@ -95,10 +64,12 @@ func TestStoreComesBack(t *testing.T) {
 	}()
 	begun := 0
 	for round, over := 0, false; !over || begun < rewrites; round++ {
-		drain()
+		feed.Drained()
 		if round%30 == 10 && begun < rewrites {
 			waitForRewrite(t, d)
-			must(t, d.rewrite(at, dumpStore(store, start)))
+			feed.Lock()
+			must(t, log.Rewrite(feed.Place(), feed.DumpBase))
+			feed.Unlock()
 			begun++
 		}
 		select {
@@ -107,14 +78,15 @@ func TestStoreComesBack(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	drain()
+	feed.Drained()
 	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != rewrites {
 		t.Errorf("%+v", s)
 	}
+	must(t, log.Trouble())
 	must(t, d.Close())
 
 	want := oracle{}
-	must(t, dumpStore(store, start)(want.apply))
+	must(t, feed.Dump(want.apply))
 	back, err := engine.NewStore(engine.Options{})
 	must(t, err)
 	d = mustOpen(t, dir)
@@ -124,9 +96,9 @@ func TestStoreComesBack(t *testing.T) {
 	loader.Done()
 	must(t, d.Close())
 	got := oracle{}
-	must(t, dumpStore(back, start)(got.apply))
-	if loadedAt != at || len(want) < keys/2 {
-		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, at)
+	must(t, feedOf(t, back, start, log).Dump(got.apply))
+	if loadedAt != feed.Place() || len(want) < keys/2 {
+		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, feed.Place())
 	}
 	if len(got) != len(want) {
 		t.Errorf("%d keys, want %d", len(got), len(want))
@@ -136,6 +108,12 @@ func TestStoreComesBack(t *testing.T) {
 			t.Fatalf("%s is\n%+v\nwant\n%+v", key, got[key], c)
 		}
 	}
+}
+
+// feedOf is the stream of a store at an instant.
+func feedOf(t *testing.T, store *engine.Store, now int64, log *Writer) *stream.Feed {
+	t.Helper()
+	return stream.NewFeed(t.Context(), store, func() int64 { return now }, log)
 }
 
 // sameUnits says whether two states decide the same. Units of one instant may be told as one

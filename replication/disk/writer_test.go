@@ -75,6 +75,21 @@ func newWriter(t testing.TB, d *Disk, h *history) *writer {
 	return &writer{t: t, d: d, h: h, at: stream.Position{ID: testID(1), Offset: 0}, live: newLive()}
 }
 
+// begun is a writer to a directory, whose log is on.
+func begun(t testing.TB, dir string, h *history) *writer {
+	t.Helper()
+	w := newWriter(t, mustOpen(t, dir), h)
+	w.begin()
+	return w
+}
+
+// closeAndExpect closes the disk, and finds all changes there.
+func (w *writer) closeAndExpect() {
+	w.t.Helper()
+	must(w.t, w.d.Close())
+	expect(w.t, w.d.Dir, true, w.h.states[w.done], w.at)
+}
+
 // change changes the state and returns the frame that tells of it.
 func (w *writer) change() (frame []byte, end int64) {
 	_ = w.live.apply(&w.h.changes[w.done])
@@ -86,10 +101,15 @@ func (w *writer) change() (frame []byte, end int64) {
 func (w *writer) append(n int) {
 	w.t.Helper()
 	for range n {
-		frame, end := w.change()
-		must(w.t, w.d.append(frame, end))
-		w.at.Offset = end
+		w.put(w.change())
 	}
+}
+
+// put appends a frame.
+func (w *writer) put(frame []byte, end int64) {
+	w.t.Helper()
+	must(w.t, w.d.append(frame, end))
+	w.at.Offset = end
 }
 
 // begin loads what is there, which may be nothing, and turns the log on.

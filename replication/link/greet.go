@@ -2,6 +2,7 @@ package link
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,11 +86,7 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 			return at, false, err
 		}
 	}
-	port := t.AnnouncePort
-	if port == 0 {
-		port = l.ListenPort()
-	}
-	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(port)}
+	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(cmp.Or(t.AnnouncePort, l.ListenPort()))}
 	if t.AnnounceIP != "" {
 		introduction = append(introduction, "ip-address", t.AnnounceIP)
 	}

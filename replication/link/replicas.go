@@ -29,9 +29,6 @@ func (r *servedReplica) end() { go func() { _ = r.Conn.Close() }() }
 
 func (r *servedReplica) name() string { return net.JoinHostPort(r.IP, fmt.Sprint(r.Port)) }
 
-// lag is how long nothing was heard of the replica, in seconds.
-func (r *servedReplica) lag() int64 { return max(time.Now().UnixMilli()-r.heard.Load(), 0) / 1000 }
-
 // listen reads what the replica acknowledges.
 func (r *servedReplica) listen(p *Primary) {
 	defer close(r.gone)
@@ -51,11 +48,7 @@ func (r *servedReplica) listen(p *Primary) {
 }
 
 // Count is how many replicas are being served.
-func (p *Primary) Count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.list)
-}
+func (p *Primary) Count() int { return len(p.all()) }
 
 func (p *Primary) all() []*servedReplica {
 	p.mu.Lock()
@@ -201,7 +194,8 @@ func (p *Primary) Info(add func(name string, value any)) {
 		if r.online.Load() {
 			state = "online"
 		}
-		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.IP, r.Port, state, r.acked.Load(), r.lag()))
+		lag := max(time.Now().UnixMilli()-r.heard.Load(), 0) / 1000 // s
+		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.IP, r.Port, state, r.acked.Load(), lag))
 	}
 }
 
