@@ -259,5 +259,5 @@ func (n *Node) Close(save bool) error {
 	return err
 }
 
-// closeGrace is how long replicas have at the end to take the last changes.
+// closeGrace is how long replicas have at the end to acknowledge the last changes.
 const closeGrace = time.Second

@@ -34,8 +34,8 @@ func (n *Node) Follow(host string, port int) error {
 		n.becomePrimary(continued)
 		return nil
 	}
-	// What a primary has admitted last may be in no replica's history. So it does not ask to
-	// continue one, but for everything.
+	// The last changes of a primary may be in no replica's history. So a server that was one
+	// asks for everything, and not to continue.
 	n.becomeReplica(host, port, continued)
 	return nil
 }

@@ -50,11 +50,11 @@ func TestCheckChangesNothing(t *testing.T) {
 		if _, err := Check(s.dir); err != nil {
 			t.Fatal(err)
 		}
-		for name, whole := range s.files {
+		for name, intact := range s.files {
 			if name == damageMiddle {
-				whole = damaged
+				intact = damaged
 			}
-			if b, err := os.ReadFile(filepath.Join(s.dir, name)); err != nil || !bytes.Equal(b, whole) {
+			if b, err := os.ReadFile(filepath.Join(s.dir, name)); err != nil || !bytes.Equal(b, intact) {
 				t.Errorf("%s was changed: %v", name, err)
 			}
 		}

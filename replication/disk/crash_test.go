@@ -66,13 +66,10 @@ func (s *scriptRun) only(n int) {
 
 // replaced begins a log, and then all keys go and others come, as by a full sync.
 func (s *scriptRun) replaced() {
-	s.open()
-	s.begin()
+	s.start()
 	s.counted(5)
 	s.at = stream.Position{ID: testID(2), Offset: 1 << 40}
-	for range scriptEra {
-		_, s.at.Offset = s.change()
-	}
+	s.changeOnly(scriptEra)
 }
 
 // endRewritten waits until what was appended counts, and goes on to the end.
@@ -84,6 +81,12 @@ func (s *scriptRun) endRewritten() {
 	must(s.t, s.d.Close())
 }
 
+// start opens the directory and turns the log on.
+func (s *scriptRun) start() {
+	s.open()
+	s.begin()
+}
+
 func (s *scriptRun) open() {
 	s.d = mustOpenAs(s.t, s.dir, SyncAlways)
 }
@@ -92,8 +95,7 @@ const scriptChanges = 60
 
 var crashScripts = map[string]script{
 	"rewrites": {31, func(s *scriptRun) {
-		s.open()
-		s.begin()
+		s.start()
 		s.counted(8)
 		for range 2 {
 			must(s.t, s.d.rewrite(s.at, s.live.dump))
@@ -105,14 +107,12 @@ var crashScripts = map[string]script{
 		s.counted(2)
 		must(s.t, s.d.Save(s.at, s.live.dump))
 		must(s.t, s.d.Close())
-		s.open()
-		s.begin()
+		s.start()
 		s.counted(2)
 		must(s.t, s.d.Close())
 	}},
 	"off and on": {32, func(s *scriptRun) {
-		s.open()
-		s.begin()
+		s.start()
 		s.counted(5)
 		must(s.t, s.d.stopLog())
 		s.only(3)
@@ -136,8 +136,7 @@ var crashScripts = map[string]script{
 		must(s.t, s.d.Close())
 	}},
 	"a sync fails": {33, func(s *scriptRun) {
-		s.open()
-		s.begin()
+		s.start()
 		s.counted(5)
 		_ = s.d.syncFailed(s.d.current, errors.New("made up"))
 		must(s.t, s.d.rewrite(s.at, s.live.dump))
@@ -170,7 +169,7 @@ const scriptEra = 6
 
 func (s script) history(name string) *history {
 	h := newHistory(s.seed, scriptChanges, "k")
-	if strings.HasPrefix(name, "replaced") { // the sixth change forgets all, and the keys after it have other names
+	if strings.HasPrefix(name, "replaced") { // the sixth change removes all, and the keys after it have other names
 		h = newHistory(s.seed, 5, "old")
 		after := newHistory(s.seed+1, scriptChanges, "new")
 		h.changes = append(append(h.changes, h.changes[0]), after.changes...)
@@ -225,7 +224,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 }
 
 // crashOnce runs a child up to a step, and looks at what it left. It says whether the child
-// came to its end before.
+// reached its end before.
 func crashOnce(t *testing.T, name string, h *history, at int, points map[string]int) (ended bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -255,25 +254,22 @@ func crashOnce(t *testing.T, name string, h *history, at int, points map[string]
 	}
 	h.expectBetween(t, fmt.Sprintf("step %d (%s)", at, point), got, kept, begun)
 	// And it goes on from there, with nothing left behind.
-	d := mustOpen(t, dir)
-	again := oracle{}
-	_, _, err = d.Load(true, again.apply)
-	must(t, err)
-	if loadedAt.ID == "" {
-		loadedAt = stream.Position{ID: testID(1), Offset: 0}
+	w := newWriter(t, mustOpen(t, dir), h)
+	if loadedAt.ID != "" {
+		w.at = loadedAt
 	}
-	must(t, d.continueLog(loadedAt))
+	w.begin()
 	left := names(t, dir)
 	for _, name := range strings.Fields(left) {
-		if _, _, log := parseName(name); strings.HasSuffix(name, temporary) || log && !strings.Contains(strings.Join(d.manifest.files(), " "), name) {
+		if _, _, log := parseName(name); strings.HasSuffix(name, temporary) || log && !strings.Contains(strings.Join(w.d.manifest.files(), " "), name) {
 			t.Fatalf("step %d (%s): left behind: %s", at, point, left)
 		}
 	}
-	must(t, d.Close())
-	if !again.equal(got) {
+	must(t, w.d.Close())
+	if !w.live.o.equal(got) {
 		t.Fatalf("step %d (%s): another state the second time", at, point)
 	}
-	expect(t, dir, true, got, loadedAt)
+	expect(t, dir, true, got, w.at)
 	return err == nil && exit == nil
 }
 
@@ -301,7 +297,7 @@ func (h *history) expectBetween(t *testing.T, what string, got oracle, kept, beg
 			found = found || ok == has && (!ok || sameChange(want, have))
 		}
 		if !found {
-			t.Fatalf("%s: %s is %+v, which it never was from change %d to %d:\n%+v", what, key, got[key], kept, begun, states(h, key, kept, begun))
+			t.Fatalf("%s: %s is %+v, which it never was from change %d to %d:\n%+v", what, key, got[key], kept, begun, h.states[kept:begun+1])
 		}
 	}
 	eras := map[string]bool{} // names of keys without their numbers
@@ -311,13 +307,6 @@ func (h *history) expectBetween(t *testing.T, what string, got oracle, kept, beg
 	if len(eras) > 1 {
 		t.Fatalf("%s: keys of before and after: %+v", what, got)
 	}
-}
-
-func states(h *history, key string, from, to int) (all []string) {
-	for i := from; i <= to; i++ {
-		all = append(all, fmt.Sprintf("%+v", h.states[i][key]))
-	}
-	return all
 }
 
 // The scripts pass when nothing crashes, and their histories are what they say.

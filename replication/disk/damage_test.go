@@ -152,8 +152,8 @@ func (s *damageDir) expectPrefix(t *testing.T, what string, n int) {
 func TestEveryLength(t *testing.T) {
 	t.Parallel()
 	s := newDamageDir(t)
-	for name, whole := range s.files {
-		for n := range whole {
+	for name, intact := range s.files {
+		for n := range intact {
 			what := fmt.Sprintf("%d bytes of %s", n, name)
 			start, frames := s.frameAt(name, n)
 			if within := n - int(start); !*every && within%4 != 0 && within != stream.FrameHeaderBytes-1 {
@@ -163,10 +163,10 @@ func TestEveryLength(t *testing.T) {
 			case name == manifestName:
 				start = 0
 			case name == damageLast && start > 0:
-				s.with(t, name, whole[:n], func() { s.expectPrefix(t, what, frames) })
+				s.with(t, name, intact[:n], func() { s.expectPrefix(t, what, frames) })
 				continue
 			}
-			s.with(t, name, whole[:n], func() { s.expectDamage(t, what, name, start) })
+			s.with(t, name, intact[:n], func() { s.expectDamage(t, what, name, start) })
 		}
 	}
 	expect(t, s.dir, true, s.h.states[s.before+6], s.at)
@@ -183,12 +183,12 @@ func (s *damageDir) payloads(name string) int64 {
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
 	s := newDamageDir(t)
-	for name, whole := range s.files {
-		for bit := range 8 * len(whole) {
+	for name, intact := range s.files {
+		for bit := range 8 * len(intact) {
 			if !*every && bit%8 != 5*bit/8%8 { // else one bit of each byte, and not always the same
 				continue
 			}
-			damaged := bytes.Clone(whole)
+			damaged := bytes.Clone(intact)
 			damaged[bit/8] ^= 1 << (bit % 8)
 			start, _ := s.frameAt(name, bit/8)
 			what := fmt.Sprintf("bit %d of byte %d of %s", bit%8, bit/8, name)
@@ -200,12 +200,12 @@ func TestEveryBit(t *testing.T) {
 // Bytes that were never written, behind the end of a file.
 func TestBytesBehind(t *testing.T) {
 	s := newDamageDir(t)
-	for name, whole := range s.files {
-		end := int64(len(whole))
+	for name, intact := range s.files {
+		end := int64(len(intact))
 		if name == manifestName {
 			end = 0
 		}
-		behind := func(b ...byte) []byte { return append(bytes.Clone(whole), b...) }
+		behind := func(b ...byte) []byte { return append(bytes.Clone(intact), b...) }
 		s.with(t, name, behind(bytes.Repeat([]byte("garbage "), 5)...), func() { s.expectDamage(t, "garbage behind "+name, name, end) })
 		if name == damageLast {
 			for _, n := range []int{1, 19, 20, 24, 4096, 300_000} {
@@ -241,26 +241,26 @@ func TestBytesBehind(t *testing.T) {
 func TestZerosFromAnywhere(t *testing.T) {
 	t.Parallel()
 	s := newDamageDir(t)
-	whole := s.files[damageLast]
-	for from := fileHeaderBytes; from < len(whole); from++ {
-		zeroed := bytes.Clone(whole)
+	intact := s.files[damageLast]
+	for from := fileHeaderBytes; from < len(intact); from++ {
+		zeroed := bytes.Clone(intact)
 		clear(zeroed[from:])
 		frames := 0
-		for frames < 6 && bytes.Equal(zeroed[:s.frames[damageLast][frames+1]], whole[:s.frames[damageLast][frames+1]]) {
+		for frames < 6 && bytes.Equal(zeroed[:s.frames[damageLast][frames+1]], intact[:s.frames[damageLast][frames+1]]) {
 			frames++
 		}
 		s.with(t, damageLast, append(zeroed, make([]byte, from%7)...), func() {
 			start := s.frames[damageLast][frames]
 			// A checksum in part is what no crash leaves.
-			if within := from - start; within > stream.FrameHeaderBytes-4 && within < stream.FrameHeaderBytes && whole[from-1] != 0 ||
-				from > s.frames[damageLast][frames+1]-4 && whole[from-1] != 0 {
+			if within := from - start; within > stream.FrameHeaderBytes-4 && within < stream.FrameHeaderBytes && intact[from-1] != 0 ||
+				from > s.frames[damageLast][frames+1]-4 && intact[from-1] != 0 {
 				s.expectDamage(t, fmt.Sprintf("zeros from %d", from), damageLast, int64(start))
 				return
 			}
 			s.expectPrefix(t, fmt.Sprintf("zeros from %d", from), frames)
 		})
 		if start, k := s.frameAt(damageLast, from); k < 5 && from+4 <= s.frames[damageLast][k+1] {
-			holed := bytes.Clone(whole)
+			holed := bytes.Clone(intact)
 			clear(holed[from:s.frames[damageLast][k+1]])
 			s.with(t, damageLast, holed, func() { s.expectDamage(t, fmt.Sprintf("a hole from %d", from), damageLast, start) })
 		}
@@ -302,13 +302,13 @@ func TestZerosFromASector(t *testing.T) {
 // A file that is not there, and a manifest that is not there.
 func TestMissingFiles(t *testing.T) {
 	s := newDamageDir(t)
-	for name, whole := range s.files {
+	for name, intact := range s.files {
 		if name == dumpName {
 			continue
 		}
 		must(t, os.Remove(filepath.Join(s.dir, name)))
 		s.expectDamage(t, "without "+name, name, 0)
-		must(t, os.WriteFile(filepath.Join(s.dir, name), whole, 0o600))
+		must(t, os.WriteFile(filepath.Join(s.dir, name), intact, 0o600))
 	}
 }
 

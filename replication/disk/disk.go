@@ -52,8 +52,8 @@ type Options struct {
 
 // A Disk is what is kept in a directory: the log (appendonly.*) and the snapshot (dump.rls).
 //
-// A sync that fails. The kernel reports once that pages were not written, and then forgets it:
-// the next sync succeeds without them. So after the first failure the content of the file is
+// A sync that fails. The kernel reports once that pages were not written; the next sync
+// succeeds without them. So after the first failure the content of the file is
 // unknown, and to sync again would prove nothing. From then on append returns errUnreliable,
 // until a rewrite has made a new base and a new increment and put them in force. Until then the
 // old files stay in force: they may lack their end, and are better than none. What is appended

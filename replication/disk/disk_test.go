@@ -98,9 +98,7 @@ func TestStartAndStopLog(t *testing.T) {
 			t.Errorf("%s while the log is off: %v", name, err)
 		}
 	}
-	for range 5 { // these are not appended
-		_, w.at.Offset = w.change()
-	}
+	w.changeOnly(5)
 	gate := make(chan struct{})
 	must(t, w.d.startLog(w.at, behind(gate, w.live.dump)))
 	if err := w.d.startLog(w.at, w.live.dump); !errors.Is(err, errLogOn) {
@@ -113,18 +111,14 @@ func TestStartAndStopLog(t *testing.T) {
 	copied := copyDir(t, dir)
 	expect(t, copied, true, oracle{}, stream.Position{})
 	close(gate)
-	if s := waitForRewrite(t, w.d); s.waiting || s.rewriteErr != nil {
-		t.Errorf("%+v", s)
-	}
+	waitForBase(t, w.d)
 	w.append(5)
 	must(t, w.d.stopLog())
 	logAt := w.at
 	expect(t, copyDir(t, dir), true, h.states[15], logAt)
 
 	// Off, a snapshot is younger than the log.
-	for range 5 {
-		_, w.at.Offset = w.change()
-	}
+	w.changeOnly(5)
 	must(t, w.d.Save(w.at, w.live.dump))
 	copied = copyDir(t, dir)
 	expect(t, copied, true, h.states[20], w.at)
@@ -162,17 +156,13 @@ func TestReplaceLog(t *testing.T) {
 
 	n := newWriter(t, w.d, other)
 	n.at = stream.Position{ID: testID(99), Offset: 1 << 40}
-	for range 10 {
-		_, n.at.Offset = n.change()
-	}
+	n.changeOnly(10)
 	must(t, n.d.replaceLog(n.at, never)) // and again, before that is done
 	must(t, n.d.replaceLog(n.at, behind(gate, n.live.dump)))
 	n.append(5)
 	expect(t, copyDir(t, dir), true, h.states[20], oldAt)
 	close(gate)
-	if s := waitForRewrite(t, n.d); s.waiting || s.rewriteErr != nil {
-		t.Errorf("%+v", s)
-	}
+	waitForBase(t, n.d)
 	n.append(5)
 	must(t, n.d.Close())
 	expect(t, dir, true, other.states[20], n.at)

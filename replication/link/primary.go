@@ -21,7 +21,7 @@ import (
 // little-endian.
 //
 // A full sync is a dump of the store in snapshot frames, with frames of the stream between
-// them, and an end. A dump takes its time, and a state that is told in the stream meanwhile
+// them, and an end. A dump lasts a while, and a state that is told in the stream meanwhile
 // may be older than the dump's of the same key: whatever has changed since is told in the
 // stream. It must not be younger than what the dump tells after it, so the stream is sent
 // between two steps of the dump only.

@@ -25,7 +25,7 @@ const (
 // reconnectPause is the wait between two tries to connect.
 const reconnectPause = time.Second
 
-// dialTimeoutMax bounds how long a connection may take to come up.
+// dialTimeoutMax bounds how long connecting may last.
 const dialTimeoutMax = 5 * time.Second
 
 // A Replica is the replica's side of a link. It connects, asks to go on where this server is in

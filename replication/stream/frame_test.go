@@ -57,9 +57,9 @@ func TestFramesComeBack(t *testing.T) {
 // A frame with any bit flipped, or cut anywhere, is never read.
 func TestFramesDamaged(t *testing.T) {
 	for _, payload := range [][]byte{nil, []byte("some payload")} {
-		whole := AppendFrame(nil, FrameChanges, 1<<40, payload)
-		for bit := range 8 * len(whole) {
-			damaged := bytes.Clone(whole)
+		intact := AppendFrame(nil, FrameChanges, 1<<40, payload)
+		for bit := range 8 * len(intact) {
+			damaged := bytes.Clone(intact)
 			damaged[bit/8] ^= 1 << (bit % 8)
 			r := NewFrameReader(bytes.NewReader(damaged))
 			if f, err := r.Next(); !errors.Is(err, ErrFrame) {
@@ -68,12 +68,12 @@ func TestFramesDamaged(t *testing.T) {
 				t.Fatalf("bit %d: took %d bytes", bit, r.in.Size())
 			}
 		}
-		for n := range whole {
+		for n := range intact {
 			want := io.ErrUnexpectedEOF
 			if n == 0 {
 				want = io.EOF
 			}
-			if f, err := NewFrameReader(bytes.NewReader(whole[:n])).Next(); !errors.Is(err, want) {
+			if f, err := NewFrameReader(bytes.NewReader(intact[:n])).Next(); !errors.Is(err, want) {
 				t.Fatalf("%d bytes: %+v, %v", n, f, err)
 			}
 		}
