@@ -52,14 +52,9 @@ func waitFor(is func() bool) {
 }
 
 func waitForRewriteOf(n *Node) {
-	waitFor(func() bool {
-		rewriting := 1
-		n.Info("persistence", func(name string, value any) {
-			if name == "aof_rewrite_in_progress" {
-				rewriting = value.(int)
-			}
-		})
-		return rewriting == 0
+	waitFor(func() (over bool) {
+		n.Info("persistence", func(name string, value any) { over = over || name == "aof_rewrite_in_progress" && value == 0 })
+		return over
 	})
 }
 
@@ -76,9 +71,9 @@ func TestSaveWhileCommitting(t *testing.T) {
 		o.Tuning.AppendOnly, o.Tuning.Fsync = true, "always"
 		o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1 << 40}}
 	})
-	done := make(chan struct{})
+	var saved atomic.Bool
 	go func() {
-		defer close(done)
+		defer saved.Store(true)
 		for i := range 60 {
 			if err := n.Save(); err != nil {
 				t.Error(err)
@@ -86,17 +81,9 @@ func TestSaveWhileCommitting(t *testing.T) {
 			n.take(t, fmt.Sprint("key:", i))
 		}
 	}()
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				_ = n.Tune(*n.tuning.Load()) // which judges
-			}
-		}
-	}()
-	<-done
+	for !saved.Load() {
+		_ = n.Tune(*n.tuning.Load()) // which judges
+	}
 }
 
 // What a snapshot has may be younger than the place in the history that it names, so a replica

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -20,9 +21,7 @@ type damageDir struct {
 	at     stream.Position // the end of the log
 	files  map[string][]byte
 	frames map[string][]int // where the frames of a file begin, and where the last ends
-	// before is how many changes the log has before its last increment, last its name.
-	before int
-	last   string
+	before int              // changes in the log before its last increment
 }
 
 const (
@@ -47,7 +46,7 @@ func newDamageDir(t *testing.T) *damageDir {
 	before := w.done
 	w.append(6)
 	must(t, w.d.Close())
-	s := &damageDir{dir: dir, h: w.h, at: w.at, before: before, last: damageLast, files: map[string][]byte{}, frames: map[string][]int{}}
+	s := &damageDir{dir: dir, h: w.h, at: w.at, before: before, files: map[string][]byte{}, frames: map[string][]int{}}
 	if got := names(t, dir); got != strings.Join([]string{damageBase, damageMiddle, damageLast, manifestName, dumpName, lockName}, " ") {
 		t.Fatalf("the directory has %s", got)
 	}
@@ -59,14 +58,10 @@ func newDamageDir(t *testing.T) *damageDir {
 			continue
 		}
 		starts := []int{fileHeaderBytes}
-		for r := stream.NewFrameReader(bytes.NewReader(b[fileHeaderBytes:])); ; {
-			if _, err := r.Next(); err != nil {
-				break
-			}
+		for r := stream.NewFrameReader(bytes.NewReader(b[fileHeaderBytes:])); fileHeaderBytes+int(r.At) < len(b); {
+			_, err := r.Next()
+			must(t, err)
 			starts = append(starts, fileHeaderBytes+int(r.At))
-		}
-		if starts[len(starts)-1] != len(b) {
-			t.Fatalf("%s ends at %d of %d", name, starts[len(starts)-1], len(b))
 		}
 		s.frames[name] = starts
 	}
@@ -138,9 +133,9 @@ func (s *damageDir) expectPrefix(t *testing.T, what string, n int) {
 	if err != nil || !o.equal(s.h.states[s.before+n]) {
 		t.Fatalf("%s: %v, got\n%+v\nwant\n%+v", what, err, o, s.h.states[s.before+n])
 	}
-	info, err := os.Stat(filepath.Join(s.dir, s.last))
-	if err != nil || info.Size() != int64(s.frames[s.last][n]) {
-		t.Fatalf("%s: the file was cut to %d bytes, want %d: %v", what, info.Size(), s.frames[s.last][n], err)
+	info, err := os.Stat(filepath.Join(s.dir, damageLast))
+	if err != nil || info.Size() != int64(s.frames[damageLast][n]) {
+		t.Fatalf("%s: the file was cut to %d bytes, want %d: %v", what, info.Size(), s.frames[damageLast][n], err)
 	}
 	if again, atAgain, err := loadDir(t, s.dir, true); err != nil || !again.equal(o) || atAgain != at {
 		t.Fatalf("%s: again: %v", what, err)
@@ -170,13 +165,8 @@ func TestEveryLength(t *testing.T) {
 		}
 	}
 	expect(t, s.dir, true, s.h.states[s.before+6], s.at)
-	expect(t, s.dir, false, s.h.states[s.before], stream.Position{ID: testID(1), Offset: s.at.Offset - s.payloads(damageLast)})
-}
-
-// payloads is the bytes of payload in a file.
-func (s *damageDir) payloads(name string) int64 {
-	frames := s.frames[name]
-	return int64(frames[len(frames)-1] - fileHeaderBytes - stream.FrameExtraBytes*(len(frames)-1))
+	last := len(s.files[damageLast]) - fileHeaderBytes - 6*stream.FrameExtraBytes // bytes of the six payloads
+	expect(t, s.dir, false, s.h.states[s.before], stream.Position{ID: testID(1), Offset: s.at.Offset - int64(last)})
 }
 
 // Any bit that is not as it was written is found, and the place is told.
@@ -317,8 +307,7 @@ func TestNewerFiles(t *testing.T) {
 	s := newDamageDir(t)
 	newer := bytes.Clone(s.files[damageLast])
 	newer[8] = 2
-	sum := stream.Checksum(newer[:fileHeaderBytes-4])
-	newer[fileHeaderBytes-4], newer[fileHeaderBytes-3], newer[fileHeaderBytes-2], newer[fileHeaderBytes-1] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
+	binary.LittleEndian.PutUint32(newer[fileHeaderBytes-4:], stream.Checksum(newer[:fileHeaderBytes-4]))
 	title := strings.Replace(string(s.files[manifestName]), "manifest 1", "manifest 2", 1)
 	title = title[:strings.Index(title, checksumTitle)]
 	for name, c := range map[string]struct {

@@ -49,8 +49,7 @@ func TestEmptyIncrementsGo(t *testing.T) {
 		w.d = mustOpen(t, dir)
 		w.begin()
 	}
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[3], w.at)
+	w.closeAndExpect()
 	if got := names(t, dir); strings.Count(got, ".incr") != 2 {
 		t.Errorf("the directory has %s", got)
 	}
@@ -130,8 +129,7 @@ func TestStartAndStopLog(t *testing.T) {
 	w.live = newLive()
 	w.begin()
 	w.append(5)
-	must(t, w.d.Close())
-	expect(t, dir, true, h.states[25], w.at)
+	w.closeAndExpect()
 	// Without the log the snapshot is loaded, and then the log is old.
 	if got, _, err := loadDir(t, dir, false); err != nil || !got.equal(h.states[20]) {
 		t.Errorf("%+v, %v", got, err)
@@ -164,8 +162,7 @@ func TestReplaceLog(t *testing.T) {
 	close(gate)
 	waitForBase(t, n.d)
 	n.append(5)
-	must(t, n.d.Close())
-	expect(t, dir, true, other.states[20], n.at)
+	n.closeAndExpect()
 	if got := names(t, dir); strings.Count(got, "appendonly") != 3 {
 		t.Errorf("the directory has %s", got)
 	}

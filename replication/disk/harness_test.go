@@ -3,6 +3,7 @@ package disk
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
@@ -168,12 +169,8 @@ func expect(t testing.TB, dir string, appendOnly bool, want oracle, at stream.Po
 
 func names(t testing.TB, dir string) string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	all, err := fs.Glob(os.DirFS(dir), "*")
 	must(t, err)
-	var all []string
-	for _, e := range entries {
-		all = append(all, e.Name())
-	}
 	return strings.Join(all, " ")
 }
 
@@ -203,20 +200,19 @@ func (o oracle) apply(c *engine.Change) error {
 		clear(o)
 	case c.Algorithm == 0:
 		delete(o, c.Key)
-	case !c.Algorithm.KeepsLog():
-		k := keep(c)
-		o[k.Key] = k
 	default:
 		k := keep(c)
-		var entries []engine.LogEntry
-		for _, e := range o[k.Key].Log.Entries {
-			if e.At < k.Log.From {
-				entries = append(entries, e)
+		if c.Algorithm.KeepsLog() {
+			var entries []engine.LogEntry
+			for _, e := range o[k.Key].Log.Entries {
+				if e.At < k.Log.From {
+					entries = append(entries, e)
+				}
 			}
+			entries = append(entries, k.Log.Entries...)
+			k.Log.Entries = slices.DeleteFunc(entries, func(e engine.LogEntry) bool { return e.At < k.Log.Oldest })
+			k.Log.From = math.MinInt64
 		}
-		entries = append(entries, k.Log.Entries...)
-		k.Log.Entries = slices.DeleteFunc(entries, func(e engine.LogEntry) bool { return e.At < k.Log.Oldest })
-		k.Log.From = math.MinInt64
 		o[k.Key] = k
 	}
 	return nil

@@ -61,8 +61,7 @@ func TestForkWhileTheBaseIsWritten(t *testing.T) {
 	}
 	must(t, l.Trouble())
 	appendOne()
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[2], w.at)
+	w.closeAndExpect()
 }
 
 // A real store that is questioned from several goroutines comes back as it was, through rewrites

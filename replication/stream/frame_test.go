@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -95,8 +96,7 @@ func TestFramesThatCannotBe(t *testing.T) {
 	} {
 		b := AppendFrame(nil, FramePing, 0, nil)
 		change(b)
-		sum := Checksum(b[:16])
-		b[16], b[17], b[18], b[19] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
+		binary.LittleEndian.PutUint32(b[16:], Checksum(b[:16]))
 		if f, err := NewFrameReader(bytes.NewReader(b)).Next(); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
