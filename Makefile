@@ -17,7 +17,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-times soak-wire fuzz soak clean
+.PHONY: help run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ crash: ## kill a server CRASHES (300) times under load for each of appendfsync a
 links: ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
 	test/setup
 	$(SOAK) -timeout 0 ./test/replication -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
+
+soak-disk: ## damage files of the log at every bit and every length (3 minutes)
+	$(SOAK) ./replication/disk -run 'TestEvery(Bit|Length)$$' -every
 
 soak-wire: ## full load with churn for SOAKTIME, looking for growth
 	test/setup

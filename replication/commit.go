@@ -3,7 +3,6 @@ package replication
 import (
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // judge decides whether writes are refused. The feed is locked.
@@ -11,7 +10,7 @@ func (n *Node) judge() {
 	t := n.tuning.Load()
 	trouble := n.log.Trouble()
 	if trouble == nil && len(t.SavePoints) > 0 {
-		trouble = n.saving.failed()
+		trouble = n.saving.err
 	}
 	n.tellTrouble(trouble, t.MemoryOnFailure)
 	text := ""
@@ -48,20 +47,14 @@ func (n *Node) tellTrouble(trouble error, inMemory bool) {
 	}
 }
 
-// commits are the callers that wait for the disk.
-type commits struct {
-	mu      sync.Mutex
-	waiting []func(error)
-}
-
 // Holds says whether answers to changes must wait for Commit.
 func (n *Node) Holds() bool { return n.held.Load() }
 
 // Commit calls done when every change that was made before is on disk.
 func (n *Node) Commit(done func(error)) {
-	n.commits.mu.Lock()
-	n.commits.waiting = append(n.commits.waiting, done)
-	n.commits.mu.Unlock()
+	n.waitingMu.Lock()
+	n.waiting = append(n.waiting, done)
+	n.waitingMu.Unlock()
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -71,11 +64,10 @@ func (n *Node) Commit(done func(error)) {
 // answerCommits appends what has changed, which is synced then, and answers all that waited
 // before. If their changes are not on disk, the next changes are refused before they are made.
 func (n *Node) answerCommits() {
-	c := &n.commits
-	c.mu.Lock()
-	waiting := c.waiting
-	c.waiting = nil
-	c.mu.Unlock()
+	n.waitingMu.Lock()
+	waiting := n.waiting
+	n.waiting = nil
+	n.waitingMu.Unlock()
 	if len(waiting) == 0 {
 		return
 	}

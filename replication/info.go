@@ -4,7 +4,7 @@ package replication
 // that. An empty host: this node is a primary. None of these methods waits for the disk.
 func (n *Node) Primary() (host string, port int, state string) {
 	if l := n.link.Load(); l != nil {
-		return l.Host, l.Port, l.State().String()
+		return l.Host, l.Port, l.State()
 	}
 	return "", 0, ""
 }

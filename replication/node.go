@@ -19,7 +19,8 @@ import (
 type Node struct {
 	Options
 	feed     *stream.Feed
-	log      disk.Writer // guarded by the feed's lock
+	log      disk.Writer               // guarded by the feed's lock
+	disk     atomic.Pointer[disk.Disk] // that log writes to; nil before it is opened
 	replicas *link.Primary
 	tuning   atomic.Pointer[Tuning]
 	held     atomic.Bool // answers wait for the disk
@@ -34,11 +35,13 @@ type Node struct {
 	link   atomic.Pointer[link.Replica] // to the primary; nil on a primary
 	loaded bool                         // the feed's position is that of the store
 
-	commits  commits
+	waitingMu sync.Mutex
+	waiting   []func(error) // callers of Commit
+
 	refused  atomic.Pointer[string] // what Refuse was told last
 	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's lock
 	opening  sync.Mutex             // of the disk
-	saving   saving
+	saving   saving                 // guarded by the feed's lock
 }
 
 // New opens the disk if there is something to load or to write, fills the store, and begins to
@@ -51,7 +54,7 @@ func New(o Options) (*Node, error) {
 	n.replicas = link.NewPrimary(n.ended, n.linkOptions(), n.link.Load)
 	if err := n.start(); err != nil {
 		n.stop()
-		if d := n.log.Disk; d != nil {
+		if d := n.disk.Load(); d != nil {
 			err = errors.Join(err, d.Close())
 		}
 		return nil, err
@@ -101,24 +104,18 @@ func (n *Node) start() error {
 func (n *Node) openDisk() error {
 	n.opening.Lock()
 	defer n.opening.Unlock()
-	if n.log.Disk != nil {
+	if n.disk.Load() != nil {
 		return nil
 	}
-	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: disk.PolicyOf(n.tuning.Load().Fsync), Logger: n.Logger, Now: n.Now})
+	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: n.fsync, Logger: n.Logger, Now: n.Now})
 	if err != nil {
 		return err
 	}
 	n.feed.Lock()
 	defer n.feed.Unlock()
 	n.log.Disk = d
+	n.disk.Store(d)
 	return nil
-}
-
-// disk is the disk, or nil if none is open.
-func (n *Node) disk() *disk.Disk {
-	n.opening.Lock()
-	defer n.opening.Unlock()
-	return n.log.Disk
 }
 
 // load fills the store from the disk. It returns the place of what it found, or at.
@@ -160,9 +157,6 @@ func (n *Node) Tune(t Tuning) error {
 		}
 	}
 	n.feed.LimitBacklog(t.BacklogBytes)
-	if d := n.log.Disk; d != nil {
-		d.SetPolicy(disk.PolicyOf(t.Fsync))
-	}
 	if len(t.SavePoints) > 0 && n.link.Load() == nil {
 		n.feed.Track(false)
 	}
@@ -190,8 +184,11 @@ func (n *Node) turnLog(on bool) (err error) {
 
 // setHeld notes whether answers wait for the disk. The feed is locked.
 func (n *Node) setHeld() {
-	n.held.Store(n.log.IsOn() && disk.PolicyOf(n.tuning.Load().Fsync) == disk.SyncAlways)
+	n.held.Store(n.log.IsOn() && n.fsync() == disk.SyncAlways)
 }
+
+// fsync is the setting appendfsync.
+func (n *Node) fsync() disk.Policy { return disk.Policy(n.tuning.Load().Fsync) }
 
 // run drains the store, answers commits, and tends the rest.
 func (n *Node) run() {
@@ -253,7 +250,7 @@ func (n *Node) Close(save bool) error {
 	n.stop()
 	n.replicas.Close()
 	n.loops.Wait()
-	if d := n.disk(); d != nil {
+	if d := n.disk.Load(); d != nil {
 		if trouble := n.log.Trouble(); trouble != nil {
 			err = errors.Join(err, fmt.Errorf("the append-only file lacks the last changes: %w", trouble))
 		}
@@ -262,5 +259,5 @@ func (n *Node) Close(save bool) error {
 	return err
 }
 
-// closeGrace is how long replicas have at the end to take the last changes.
+// closeGrace is how long replicas have at the end to acknowledge the last changes.
 const closeGrace = time.Second

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -20,7 +21,7 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	o := Options{
 		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Dir: dir,
 		ListenPort: func() int { return 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
-		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, Timeout: time.Minute, MinReplicasLag: time.Second},
+		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, MinReplicasLag: time.Second, Tuning: link.Tuning{Timeout: time.Minute}},
 	}
 	tune(&o)
 	n, err := New(o)
@@ -51,14 +52,9 @@ func waitFor(is func() bool) {
 }
 
 func waitForRewriteOf(n *Node) {
-	waitFor(func() bool {
-		rewriting := 1
-		n.Info("persistence", func(name string, value any) {
-			if name == "aof_rewrite_in_progress" {
-				rewriting = value.(int)
-			}
-		})
-		return rewriting == 0
+	waitFor(func() (over bool) {
+		n.Info("persistence", func(name string, value any) { over = over || name == "aof_rewrite_in_progress" && value == 0 })
+		return over
 	})
 }
 
@@ -75,9 +71,9 @@ func TestSaveWhileCommitting(t *testing.T) {
 		o.Tuning.AppendOnly, o.Tuning.Fsync = true, "always"
 		o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1 << 40}}
 	})
-	done := make(chan struct{})
+	var saved atomic.Bool
 	go func() {
-		defer close(done)
+		defer saved.Store(true)
 		for i := range 60 {
 			if err := n.Save(); err != nil {
 				t.Error(err)
@@ -85,17 +81,9 @@ func TestSaveWhileCommitting(t *testing.T) {
 			n.take(t, fmt.Sprint("key:", i))
 		}
 	}()
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				_ = n.Tune(*n.tuning.Load()) // which judges
-			}
-		}
-	}()
-	<-done
+	for !saved.Load() {
+		_ = n.Tune(*n.tuning.Load()) // which judges
+	}
 }
 
 // What a snapshot has may be younger than the place in the history that it names, so a replica
@@ -106,7 +94,7 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 	n.take(t, "before")
 	n.feed.Drained()
 	visits := 0
-	must(t, n.disk().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
+	must(t, n.disk.Load().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
 		if visits++; visits == 1 {
 			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
 		}
@@ -158,11 +146,15 @@ func TestBaseIsNotYoungerThanTheLog(t *testing.T) {
 // are refused until it is well.
 func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 	n := startNode(t, t.TempDir(), func(o *Options) { o.Tuning.SavePoints = []SavePoint{{After: time.Hour, Changes: 1000}} })
-	n.saving.mu.Lock()
+	n.feed.Lock()
 	n.saving.err, n.saving.tried = stream.ErrClosing, time.Now().Add(-saveRetry)
-	n.saving.mu.Unlock()
+	n.feed.Unlock()
 	n.tend()
-	waitFor(func() bool { return n.saving.failed() == nil })
+	waitFor(func() bool {
+		n.feed.Lock()
+		defer n.feed.Unlock()
+		return n.saving.err == nil
+	})
 }
 
 func must(t testing.TB, err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/link"
 )
 
 // Options are what a Node is made of.
@@ -43,14 +44,12 @@ type Tuning struct {
 	// MemoryOnFailure has changes go on in memory when the disk fails; else they
 	// are refused.
 	MemoryOnFailure bool
-	User, Password  string // for a primary
-	Priority        int    // for Sentinel
-	AnnounceIP      string
-	AnnouncePort    int
+	Priority        int           // for Sentinel
 	MinReplicas     int           // without so many, heard of within MinReplicasLag, changes are refused
 	MinReplicasLag  time.Duration // at least a second
 	BacklogBytes    int64
-	Timeout         time.Duration // of the link between primary and replica
+
+	link.Tuning // of the links to replicas and to a primary
 }
 
 // A SavePoint has a snapshot written when there were so many changes and the last one is so

@@ -9,10 +9,8 @@ import (
 
 // linkOptions are the node's, for links to its replicas and to its primary.
 func (n *Node) linkOptions() link.Options {
-	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening, Tuning: func() link.Tuning {
-		t := n.tuning.Load()
-		return link.Tuning{User: t.User, Password: t.Password, AnnounceIP: t.AnnounceIP, AnnouncePort: t.AnnouncePort, Timeout: t.Timeout}
-	}}
+	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening,
+		Tuning: func() link.Tuning { return n.tuning.Load().Tuning }}
 }
 
 // Follow makes the node a replica, or with an empty host a primary. The new role is visible
@@ -36,8 +34,8 @@ func (n *Node) Follow(host string, port int) error {
 		n.becomePrimary(continued)
 		return nil
 	}
-	// What a primary has admitted last may be in no replica's history. So it does not ask to
-	// continue one, but for everything.
+	// The last changes of a primary may be in no replica's history. So a server that was one
+	// asks for everything, and not to continue.
 	n.becomeReplica(host, port, continued)
 	return nil
 }

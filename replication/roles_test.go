@@ -163,6 +163,7 @@ func (p *peer) change(random *rand.Rand) {
 func TestRolesInAnyOrder(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { changeRoles(t, rand.New(rand.NewPCG(seed, 1))) })
 		})
 	}

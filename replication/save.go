@@ -2,7 +2,6 @@ package replication
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/rlserver/rlserver/replication/disk"
@@ -11,20 +10,13 @@ import (
 
 // saving is what the node knows of its snapshots.
 type saving struct {
-	mu    sync.Mutex
-	last  time.Time // when the last one began, or the process
-	err   error     // of the last
-	tried time.Time // when the last that failed began
+	last  time.Time // when the last one that is on disk began, or the process
+	err   error     // of the last one; nil if it is on disk
+	tried time.Time // when the last one that failed began
 }
 
 // saveRetry is how long to wait after a snapshot that failed.
 const saveRetry = 5 * time.Second
-
-func (s *saving) failed() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
 
 // Save writes a snapshot, and returns when it is on disk.
 func (n *Node) Save() error {
@@ -36,7 +28,7 @@ func (n *Node) Save() error {
 	at, changes := n.feed.Place(), n.feed.Unsaved()
 	n.feed.Unlock()
 	started := time.Now()
-	err := n.disk().Save(at, n.feed.Dump)
+	err := n.disk.Load().Save(at, n.feed.Dump)
 	switch {
 	case errors.Is(err, disk.ErrAlreadyRunning):
 		return err
@@ -44,18 +36,15 @@ func (n *Node) Save() error {
 		n.Logger.Warn("gave up a snapshot", "reason", err)
 		return err
 	}
-	n.saving.mu.Lock()
-	if n.saving.err = err; err == nil {
-		n.saving.last = started
-	} else {
+	n.feed.Lock()
+	defer n.feed.Unlock()
+	if n.saving.err = err; err != nil {
 		n.saving.tried = started
-	}
-	n.saving.mu.Unlock()
-	if err != nil {
 		n.Logger.Error("could not write a snapshot", "error", err)
 		return err
 	}
-	n.feed.Saved(changes) // not with saving's lock held: judge takes that one with the feed locked
+	n.saving.last = started
+	n.feed.Saved(changes)
 	n.Logger.Info("wrote a snapshot", "dir", n.Dir, "took", time.Since(started).Round(time.Millisecond))
 	return nil
 }
@@ -65,7 +54,7 @@ func (n *Node) BackgroundSave() error {
 	if err := n.openDisk(); err != nil {
 		return err
 	}
-	if n.disk().IsSaving() {
+	if n.disk.Load().IsSaving() {
 		return disk.ErrAlreadyRunning
 	}
 	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
@@ -77,7 +66,7 @@ func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 
 // LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
 func (n *Node) LastSave() int64 {
-	if d := n.disk(); d != nil {
+	if d := n.disk.Load(); d != nil {
 		return d.LastSave()
 	}
 	return 0
@@ -98,13 +87,11 @@ func (n *Node) saveIfDue(t *Tuning) {
 	}
 	n.feed.Lock()
 	changes := n.feed.Unsaved()
-	n.feed.Unlock()
-	n.saving.mu.Lock()
 	if n.saving.last.IsZero() {
 		n.saving.last = time.Now()
 	}
 	since, failed, tried := time.Since(n.saving.last), n.saving.err != nil, n.saving.tried
-	n.saving.mu.Unlock()
+	n.feed.Unlock()
 	if failed && time.Since(tried) < saveRetry {
 		return
 	}

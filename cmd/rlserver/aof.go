@@ -96,7 +96,7 @@ func repairAOF(out io.Writer, dir string, yes bool) error {
 	for _, c := range r.Cuts {
 		fmt.Fprintln(out, cutSentence(c, cut))
 	}
-	if r.NewManifest() {
+	if r.NewManifest {
 		fmt.Fprintf(out, "The manifest %s written anew.\n", written)
 	}
 	if yes {

@@ -19,8 +19,8 @@ type Report struct {
 	// Cuts is what has to go for the rest to be read, in the order of Files.
 	Cuts []Cut
 
-	manifest manifest // as it is, or as it has to be
-	rewrite  bool     // the manifest has to be written
+	NewManifest bool     // Repair writes, or wrote, the manifest
+	manifest    manifest // as it is, or as it has to be
 }
 
 // A FileReport is about one file.
@@ -46,18 +46,15 @@ type Cut struct {
 	Why    string
 	// Copy is the name of the file that they are kept in; "" before that was made.
 	Copy string
-	// end is how many records are left in a snapshot, which ends with their number; -1 for
-	// an increment.
-	end int64
+	// end is how many records are left in a snapshot, which ends with their number, and from is
+	// where in the stream it stands; end is -1 for an increment.
+	end, from int64
 }
 
 // Damaged says whether a start would stop.
 func (r *Report) Damaged() bool {
 	return slices.ContainsFunc(r.Files, func(f FileReport) bool { return f.Damage != nil && !f.Torn })
 }
-
-// NewManifest says whether Repair writes, or wrote, the manifest.
-func (r *Report) NewManifest() bool { return r.rewrite }
 
 // Check reads what a server keeps in a directory and reports what is there, without changing
 // it. No server may be using the directory.
@@ -79,7 +76,7 @@ func check(dir string) (*Report, error) {
 		if m, err = rebuildManifest(dir); err != nil {
 			return nil, err
 		}
-		r.rewrite = true
+		r.NewManifest = true
 	case err != nil:
 		return nil, err
 	}
@@ -93,7 +90,7 @@ func check(dir string) (*Report, error) {
 	if err := r.log(m); err != nil {
 		return nil, err
 	}
-	if r.rewrite {
+	if r.NewManifest {
 		if err := r.setAside(); err != nil {
 			return nil, err
 		}
@@ -105,9 +102,12 @@ func check(dir string) (*Report, error) {
 	return r, err
 }
 
+// ignore visits changes that are only counted.
+func ignore(*engine.Change) error { return nil }
+
 // file reads and reports one file, and what has to be cut from it.
 func (r *Report) file(name, kind string, snapshot bool) (s fileState, err error) {
-	s, err = readFile(r.Dir, name, snapshot, func(*engine.Change) error { return nil })
+	s, err = readFile(r.Dir, name, snapshot, ignore)
 	var damage *DamageError
 	if err != nil && !errors.As(err, &damage) {
 		return s, err
@@ -128,7 +128,7 @@ func (r *Report) file(name, kind string, snapshot bool) (s fileState, err error)
 func (r *Report) cut(s *fileState, damage *DamageError) {
 	c := Cut{File: damage.File, Offset: damage.Offset, Bytes: s.size - damage.Offset, Why: damage.Problem, end: -1}
 	if s.header.kind == fileSnapshot && !s.ended {
-		c.end = s.records
+		c.end, c.from = s.records, s.header.at.Offset
 	}
 	r.Cuts = append(r.Cuts, c)
 }
@@ -149,7 +149,7 @@ func (r *Report) log(m manifest) error {
 		if begun = s.good > 0; begun {
 			l.at = stream.Position{ID: s.header.at.ID, Offset: s.end}
 		} else {
-			r.manifest.base, r.rewrite = 0, true
+			r.manifest.base, r.NewManifest = 0, true
 		}
 	}
 	broken := false // there was damage in an increment before
@@ -176,7 +176,7 @@ func (r *Report) log(m manifest) error {
 			continue
 		}
 		if f.Damage != nil && !f.Torn {
-			broken, r.rewrite = true, true
+			broken, r.NewManifest = true, true
 			e.end = openEnd
 		}
 		if s.good > 0 && (f.Damage == nil || f.Damage.Offset > 0) {
@@ -209,25 +209,21 @@ func rebuildManifest(dir string) (m manifest, err error) {
 	}
 	slices.Sort(bases)
 	slices.Sort(increments)
-	for _, n := range slices.Backward(bases) {
-		if _, err := readFile(dir, baseName(n), true, func(*engine.Change) error { return nil }); err == nil {
-			m.base = n
-			break
+	complete := false
+	for _, n := range bases {
+		_, err := readFile(dir, baseName(n), true, ignore)
+		if err == nil || !complete {
+			m.base, complete = n, err == nil
 		}
 	}
-	if m.base == 0 && len(bases) > 0 {
-		m.base = bases[len(bases)-1]
-	}
 	for _, n := range increments {
-		s, _ := readFile(dir, incrementName(n), false, func(*engine.Change) error { return nil })
 		if n < m.base {
 			continue
 		}
-		if s.header.kind == fileFirst && len(m.increments) > 0 {
+		s, _ := readFile(dir, incrementName(n), false, ignore)
+		// Nothing can be told of what follows a file without a header.
+		if k := len(m.increments); k > 0 && (s.header.kind == fileFirst || m.increments[k-1].end == openEnd) {
 			break
-		}
-		if k := len(m.increments); k > 0 && m.increments[k-1].end == openEnd {
-			break // nothing can be told of what follows a file without a header
 		}
 		e := incrementEntry{n, s.end}
 		if s.good == 0 {

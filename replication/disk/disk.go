@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,26 +15,15 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// A Policy says when what was appended is on disk.
-type Policy int32
+// A Policy says when what was appended is on disk: a value of the setting appendfsync.
+type Policy string
 
 // The policies, by what is on disk when an append returns.
 const (
-	SyncAlways      Policy = iota + 1 // before append returns
-	SyncEverySecond                   // a sync begins within a second
-	SyncNo                            // when the system likes
+	SyncAlways      Policy = "always"   // before append returns
+	SyncEverySecond Policy = "everysec" // a sync begins within a second
+	SyncNo          Policy = "no"       // when the system likes
 )
-
-// PolicyOf is the policy with a name: always, everysec or no.
-func PolicyOf(name string) Policy {
-	switch name {
-	case "always":
-		return SyncAlways
-	case "no":
-		return SyncNo
-	}
-	return SyncEverySecond
-}
 
 // syncInterval is how often everysec syncs. A change that was drained a quarter of a second
 // late, and took as long to sync, is on disk within the second.
@@ -54,25 +44,24 @@ var (
 
 // Options are what a Disk is made of.
 type Options struct {
-	Dir    string // must exist
-	Fsync  Policy
+	Dir    string        // must exist
+	Fsync  func() Policy // of the moment
 	Logger *slog.Logger
 	Now    func() int64 // µs since the Unix epoch
 }
 
 // A Disk is what is kept in a directory: the log (appendonly.*) and the snapshot (dump.rls).
 //
-// A sync that fails. The kernel reports once that pages were not written, and then forgets it:
-// the next sync succeeds without them. So after the first failure the content of the file is
+// A sync that fails. The kernel reports once that pages were not written; the next sync
+// succeeds without them. So after the first failure the content of the file is
 // unknown, and to sync again would prove nothing. From then on append returns errUnreliable,
 // until a rewrite has made a new base and a new increment and put them in force. Until then the
 // old files stay in force: they may lack their end, and are better than none. What is appended
-// while that rewrite runs goes to the new increment; append returns nil, and trouble says that
+// while that rewrite runs goes to the new increment; append returns nil, and stats says that
 // it would not be found after a crash yet.
 type Disk struct {
 	Options
-	lock   *os.File // of the directory
-	policy atomic.Int32
+	lock *os.File // of the directory
 
 	// Locks, in the order in which they are locked: files while the files in force change; turn
 	// while something is appended, or the file for it changes; syncing during a sync in the
@@ -85,17 +74,18 @@ type Disk struct {
 	manifestErr   error
 	loaded        *loadedState // since load, until the log is on
 
-	// Written with turn and mu held, read with either.
+	// Written with files, turn and mu held, read with any of them.
 	on      bool
-	current *increment // what is appended to; nil if off, or errNoBase
+	current *increment // the one that is appended to; nil if off, or errNoBase
 
 	// Guarded by mu.
 	//
 	// failed is why what is appended would not be found after a crash: errUnreliable or
 	// errNoBase, and the cause.
 	failed error
-	job    *rewriteJob // that runs
-	record diskStats   // what stats tells and nothing else does
+	record diskStats // the part of stats that is kept nowhere else
+
+	job atomic.Pointer[rewriteJob] // the one that runs; nil ends it
 
 	stop chan struct{}
 	jobs sync.WaitGroup // goroutines
@@ -111,10 +101,12 @@ type increment struct {
 	end   stream.Position // behind the last complete frame
 	bytes int64           // of the file, up to there
 
-	// Guarded by mu.
+	// Written with files and mu held, read with either.
 	aside bool // it is in no manifest: its base is being written
 	// before are those that come into force with an increment that is aside, and before it.
-	before   []incrementEntry
+	before []incrementEntry
+
+	// Guarded by mu.
 	unsynced bool  // something was appended since the last sync began
 	failed   error // of a sync
 }
@@ -126,7 +118,6 @@ func Open(o Options) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{Options: o, lock: lock, stop: make(chan struct{})}
-	d.policy.Store(int32(o.Fsync))
 	d.manifest, d.manifestFound, d.manifestErr = readManifest(o.Dir)
 	if d.manifestErr == nil {
 		err = errors.Join(d.removeLeftovers(), removeFile(d.path(dumpName+temporary)))
@@ -137,8 +128,7 @@ func Open(o Options) (*Disk, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlockFile(lock))
 	}
-	d.jobs.Add(1)
-	go d.syncEverySecond()
+	d.jobs.Go(d.syncEverySecond)
 	return d, nil
 }
 
@@ -151,15 +141,12 @@ func (d *Disk) removeLeftovers() error {
 	if err != nil {
 		return diskError(err)
 	}
-	keep := make(map[string]bool)
-	for _, name := range d.manifest.files() {
-		keep[name] = true
-	}
+	keep := d.manifest.files()
 	var failed []error
 	for _, e := range entries {
 		name := e.Name()
 		_, _, log := parseName(strings.TrimSuffix(name, temporary))
-		if log && !keep[name] || name == manifestName+temporary {
+		if log && !slices.Contains(keep, name) || name == manifestName+temporary {
 			crashPoint("before removal")
 			failed = append(failed, removeFile(d.path(name)))
 		}
@@ -168,59 +155,54 @@ func (d *Disk) removeLeftovers() error {
 }
 
 // append writes complete frames that begin where those before ended; end is the offset behind
-// them. If it returns nil they are written, and with SyncAlways they are on disk, or trouble says
+// them. If it returns nil they are written, and with SyncAlways they are on disk, or stats says
 // why that does not count yet. If it returns an error they are not in the file, and can be
 // appended again.
 func (d *Disk) append(frames []byte, end int64) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	c, err := d.appendTo()
-	if err != nil || len(frames) == 0 {
-		return err
+	always, c := d.Fsync() == SyncAlways, d.current
+	d.mu.Lock()
+	can, err := d.canAppend(), d.failed
+	d.mu.Unlock()
+	switch {
+	case !d.on:
+		err = errLogOff
+	case can:
+		err = d.write(c, frames, end, always)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.record.appendErr = err; err == nil {
+		c.bytes += int64(len(frames))
+		c.end.Offset = end
+		c.unsynced = !always
+	}
+	return err
+}
+
+// write writes frames behind those of an increment. turn is held.
+func (d *Disk) write(c *increment, frames []byte, end int64, sync bool) error {
 	if err := c.follows(frames, end); err != nil {
 		return err
 	}
 	if err := c.trim(); err != nil {
-		return d.refuse(err)
+		return err
 	}
 	if _, err := c.file.WriteAt(frames, c.bytes); err != nil {
 		c.ragged = true // WriteAt does not always tell how much was written
-		return d.refuse(errors.Join(diskError(err), c.trim()))
+		return errors.Join(diskError(err), c.trim())
 	}
 	crashPoint("appended")
-	always := Policy(d.policy.Load()) == SyncAlways
-	if always {
-		if err := syncFile(c.file); err != nil {
-			c.ragged = true
-			err = errors.Join(err, c.trim())
-			d.syncFailed(c, err)
-			return d.refuse(d.trouble())
-		}
-		crashPoint("append synced")
+	if !sync {
+		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c.bytes += int64(len(frames))
-	c.end.Offset = end
-	c.unsynced = !always
-	d.record.appendErr = nil
+	if err := syncFile(c.file); err != nil {
+		c.ragged = true
+		return d.syncFailed(c, errors.Join(err, c.trim()))
+	}
+	crashPoint("append synced")
 	return nil
-}
-
-// appendTo is the increment that can be appended to.
-func (d *Disk) appendTo() (*increment, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := d.current
-	switch {
-	case !d.on:
-		return nil, errLogOff
-	case !d.canAppend():
-		d.record.appendErr = d.failed
-		return nil, d.failed
-	}
-	return c, nil
 }
 
 // canAppend says whether what is appended is in force, or comes into force with its base. mu
@@ -246,14 +228,6 @@ func (c *increment) follows(frames []byte, end int64) error {
 	return nil
 }
 
-// refuse notes why append fails.
-func (d *Disk) refuse(err error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.record.appendErr = err
-	return err
-}
-
 // trim cuts what a failed append left behind. If it cannot, nothing can be appended: a shorter
 // frame would leave the end of the failed one behind it.
 func (c *increment) trim() error {
@@ -267,28 +241,18 @@ func (c *increment) trim() error {
 	return nil
 }
 
-// syncFailed makes a failure to sync c known. turn or syncing is held.
-func (d *Disk) syncFailed(c *increment, err error) {
+// syncFailed makes a failure to sync c known, and returns what follows from it. turn or syncing is
+// held.
+func (d *Disk) syncFailed(c *increment, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c.failed = err
 	d.failed = fmt.Errorf("%w: %w", errUnreliable, err)
 	d.Logger.Error("the append-only file cannot be relied on until it has been rewritten", "error", err)
-}
-
-// trouble is why what is appended would not be found after a crash; nil if it would be, as
-// far as the policy goes.
-func (d *Disk) trouble() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	return d.failed
 }
 
-// SetPolicy changes when what is appended from now on is synced.
-func (d *Disk) SetPolicy(p Policy) { d.policy.Store(int32(p)) }
-
 func (d *Disk) syncEverySecond() {
-	defer d.jobs.Done()
 	tick := time.NewTicker(syncInterval)
 	defer tick.Stop()
 	for {
@@ -297,7 +261,7 @@ func (d *Disk) syncEverySecond() {
 			return
 		case <-tick.C:
 		}
-		if Policy(d.policy.Load()) == SyncEverySecond {
+		if d.Fsync() == SyncEverySecond {
 			_ = d.syncCurrent() // the next append returns the error
 		}
 	}
@@ -319,8 +283,7 @@ func (d *Disk) syncCurrent() error {
 	c.unsynced = false
 	d.mu.Unlock()
 	if err := syncFile(c.file); err != nil {
-		d.syncFailed(c, err)
-		return err
+		return d.syncFailed(c, err)
 	}
 	crashPoint("synced")
 	return nil
@@ -328,7 +291,7 @@ func (d *Disk) syncCurrent() error {
 
 // Close syncs and gives the directory free. Nothing may be called after it.
 func (d *Disk) Close() error {
-	d.abandonJob()
+	d.job.Store(nil) // which gives it up
 	close(d.stop)
 	d.jobs.Wait()
 	defer d.lockLog()()

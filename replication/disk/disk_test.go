@@ -20,8 +20,7 @@ func TestLogComesBack(t *testing.T) {
 		h := newHistory(11, 400, "k")
 		w := newWriter(t, nil, h)
 		for round := range 10 {
-			w.d = mustOpen(t, dir)
-			w.d.SetPolicy(policy)
+			w.d = mustOpenAs(t, dir, policy)
 			w.begin()
 			w.append(10)
 			if round%3 == 1 {
@@ -32,8 +31,7 @@ func TestLogComesBack(t *testing.T) {
 				}
 			}
 			w.append(7)
-			must(t, w.d.Close())
-			expect(t, dir, true, h.states[w.done], w.at)
+			w.closeAndExpect()
 		}
 		if got, want := names(t, dir), "appendonly.11.base appendonly.11.incr appendonly.12.incr appendonly.13.incr appendonly.manifest rlserver.lock"; got != want {
 			t.Errorf("the directory has %s, want %s", got, want)
@@ -44,16 +42,14 @@ func TestLogComesBack(t *testing.T) {
 // A server that is started often leaves no files behind.
 func TestEmptyIncrementsGo(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(1, 20, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(1, 20, "k"))
 	w.append(3)
 	for range 5 {
 		must(t, w.d.Close())
 		w.d = mustOpen(t, dir)
 		w.begin()
 	}
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[3], w.at)
+	w.closeAndExpect()
 	if got := names(t, dir); strings.Count(got, ".incr") != 2 {
 		t.Errorf("the directory has %s", got)
 	}
@@ -64,8 +60,7 @@ func TestEmptyIncrementsGo(t *testing.T) {
 func TestRewriteUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	h := newHistory(12, 6000, "k")
-	w := newWriter(t, mustOpen(t, dir), h)
-	w.begin()
+	w := begun(t, dir, h)
 	for w.done < len(h.changes) {
 		w.append(1)
 		if w.done%1000 == 1 { // the base is written while the next thousand are appended
@@ -82,8 +77,7 @@ func TestRewriteUnderLoad(t *testing.T) {
 	if s := waitForRewrite(t, w.d); s.rewrites < 6 || s.rewriteErr != nil {
 		t.Errorf("%+v", s)
 	}
-	must(t, w.d.Close())
-	expect(t, dir, true, h.states[w.done], w.at)
+	w.closeAndExpect()
 }
 
 // What startLog makes counts from when its base is in force, and not before.
@@ -103,36 +97,27 @@ func TestStartAndStopLog(t *testing.T) {
 			t.Errorf("%s while the log is off: %v", name, err)
 		}
 	}
-	for range 5 { // these are not appended
-		_, w.at.Offset = w.change()
-	}
+	w.changeOnly(5)
 	gate := make(chan struct{})
-	must(t, w.d.startLog(w.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}))
+	must(t, w.d.startLog(w.at, behind(gate, w.live.dump)))
 	if err := w.d.startLog(w.at, w.live.dump); !errors.Is(err, errLogOn) {
 		t.Errorf("startLog while it is on: %v", err)
 	}
 	w.append(5)
-	if s := w.d.stats(); !s.on || !s.waiting || !s.rewriting || w.d.needsRewrite(100, 0) {
+	if s := w.d.stats(); !s.waiting || !s.rewriting || w.d.needsRewrite(false, 100, 0) {
 		t.Errorf("%+v", s)
 	}
 	copied := copyDir(t, dir)
 	expect(t, copied, true, oracle{}, stream.Position{})
 	close(gate)
-	if s := waitForRewrite(t, w.d); s.waiting || s.rewriteErr != nil {
-		t.Errorf("%+v", s)
-	}
+	waitForBase(t, w.d)
 	w.append(5)
 	must(t, w.d.stopLog())
 	logAt := w.at
 	expect(t, copyDir(t, dir), true, h.states[15], logAt)
 
 	// Off, a snapshot is younger than the log.
-	for range 5 {
-		_, w.at.Offset = w.change()
-	}
+	w.changeOnly(5)
 	must(t, w.d.Save(w.at, w.live.dump))
 	copied = copyDir(t, dir)
 	expect(t, copied, true, h.states[20], w.at)
@@ -144,8 +129,7 @@ func TestStartAndStopLog(t *testing.T) {
 	w.live = newLive()
 	w.begin()
 	w.append(5)
-	must(t, w.d.Close())
-	expect(t, dir, true, h.states[25], w.at)
+	w.closeAndExpect()
 	// Without the log the snapshot is loaded, and then the log is old.
 	if got, _, err := loadDir(t, dir, false); err != nil || !got.equal(h.states[20]) {
 		t.Errorf("%+v, %v", got, err)
@@ -161,36 +145,24 @@ func TestStartAndStopLog(t *testing.T) {
 func TestReplaceLog(t *testing.T) {
 	dir := t.TempDir()
 	h, other := newHistory(14, 40, "old"), newHistory(15, 40, "new")
-	w := newWriter(t, mustOpen(t, dir), h)
-	w.begin()
+	w := begun(t, dir, h)
 	w.append(20)
 	oldAt := w.at
 	gate := make(chan struct{})
-	never := func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}
+	never := behind(gate, w.live.dump)
 	must(t, w.d.rewrite(w.at, never))
 
 	n := newWriter(t, w.d, other)
 	n.at = stream.Position{ID: testID(99), Offset: 1 << 40}
-	for range 10 {
-		_, n.at.Offset = n.change()
-	}
+	n.changeOnly(10)
 	must(t, n.d.replaceLog(n.at, never)) // and again, before that is done
-	must(t, n.d.replaceLog(n.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return n.live.dump(visit)
-	}))
+	must(t, n.d.replaceLog(n.at, behind(gate, n.live.dump)))
 	n.append(5)
 	expect(t, copyDir(t, dir), true, h.states[20], oldAt)
 	close(gate)
-	if s := waitForRewrite(t, n.d); s.waiting || s.rewriteErr != nil {
-		t.Errorf("%+v", s)
-	}
+	waitForBase(t, n.d)
 	n.append(5)
-	must(t, n.d.Close())
-	expect(t, dir, true, other.states[20], n.at)
+	n.closeAndExpect()
 	if got := names(t, dir); strings.Count(got, "appendonly") != 3 {
 		t.Errorf("the directory has %s", got)
 	}
@@ -201,8 +173,7 @@ func TestReplaceLog(t *testing.T) {
 func TestContinueAside(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("made up")} {
 		dir := t.TempDir()
-		w := newWriter(t, mustOpen(t, dir), newHistory(17, 40, "k"))
-		w.begin()
+		w := begun(t, dir, newHistory(17, 40, "k"))
 		w.append(10)
 		old := w.at
 		gate := make(chan struct{})
@@ -221,7 +192,7 @@ func TestContinueAside(t *testing.T) {
 		close(gate)
 		s, want := waitForRewrite(t, w.d), 6 // a manifest, a base, and four increments
 		if failure != nil {
-			waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+			waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 			want = 2 // a manifest, and the increment from before
 		} else if s.waiting || s.rewriteErr != nil {
 			t.Errorf("%+v", s)
@@ -235,25 +206,23 @@ func TestContinueAside(t *testing.T) {
 			continue
 		}
 		w.append(2)
-		must(t, w.d.Close())
-		expect(t, dir, true, w.h.states[w.done], w.at)
+		w.closeAndExpect()
 	}
 }
 
 // A rewrite of a state that was replaced comes to nothing, even when all of it is written.
 func TestReplacedAtTheLastMoment(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(16, 40, "old"))
-	w.begin()
+	w := begun(t, dir, newHistory(16, 40, "old"))
 	w.append(20)
 	oldAt := w.at
 	gate, replaced := make(chan struct{}), make(chan error, 1)
 	defer func() { crashPoint = func(string) {} }()
 	var once sync.Once
 	crashPoint = func(step string) {
-		if step == "snapshot synced" {
+		if step == "synced "+baseName(2)+temporary {
 			once.Do(func() {
-				replaced <- w.d.replaceLog(stream.Position{ID: testID(2), Offset: 0}, func(func(*engine.Change) error) error { <-gate; return nil })
+				replaced <- w.d.replaceLog(stream.Position{ID: testID(2), Offset: 0}, behind(gate, oracle{}.dump))
 			})
 		}
 	}
@@ -276,7 +245,7 @@ func TestOneProcessADirectory(t *testing.T) {
 	dir := t.TempDir()
 	d := mustOpen(t, dir)
 	for name, open := range map[string]func() error{
-		"open":   func() error { _, err := Open(testOptions(dir)); return err },
+		"open":   func() error { _, err := Open(testOptions(dir, SyncNo)); return err },
 		"check":  func() error { _, err := Check(dir); return err },
 		"repair": func() error { _, err := Repair(dir); return err },
 	} {
@@ -286,7 +255,7 @@ func TestOneProcessADirectory(t *testing.T) {
 	}
 	must(t, d.Close())
 	must(t, mustOpen(t, dir).Close())
-	if _, err := Open(testOptions(filepath.Join(dir, "none"))); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, errDisk) {
+	if _, err := Open(testOptions(filepath.Join(dir, "none"), SyncNo)); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, errDisk) {
 		t.Errorf("%v", err)
 	}
 }
@@ -303,7 +272,6 @@ func TestAppendRefusesGaps(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	must(t, w.d.append(nil, w.at.Offset))
 	w.append(2)
 }
 
@@ -317,19 +285,19 @@ func TestNeedsRewrite(t *testing.T) {
 		percent, bytes int64
 		want           bool
 	}{{0, 0, false}, {100, grown, true}, {100, grown + 1, false}} {
-		if got := w.d.needsRewrite(c.percent, c.bytes); got != c.want {
+		if got := w.d.needsRewrite(false, c.percent, c.bytes); got != c.want {
 			t.Errorf("at %d bytes without a base, %+v", grown, c)
 		}
 	}
 	must(t, w.d.rewrite(w.at, w.live.dump))
 	waitForRewrite(t, w.d)
-	if w.d.needsRewrite(1000, 0) {
+	if w.d.needsRewrite(false, 1000, 0) {
 		t.Errorf("just after a rewrite: %+v", w.d.stats())
 	}
 	for w.d.stats().incrementBytes < w.d.stats().baseBytes*2 {
 		w.append(1)
 	}
-	if !w.d.needsRewrite(190, 0) || w.d.needsRewrite(100_000, 0) {
+	if !w.d.needsRewrite(false, 190, 0) || w.d.needsRewrite(false, 100_000, 0) {
 		t.Errorf("twice the base: %+v", w.d.stats())
 	}
 }

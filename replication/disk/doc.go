@@ -21,7 +21,7 @@
 // # Invariants
 //
 //  1. With the policy always, a change that is acknowledged is on disk, or the answer says that
-//     it is not. (Disk.Append, Writer.Trouble; ../../test's crash tests)
+//     it is not. (Disk.append, Writer.Trouble; ../../test's crash tests)
 //  2. Everything is found after a crash at any step that was acknowledged before the crash.
 //     (crash_test.go)
 //  3. Files that cannot be right stop the start, with the place. Only the end of the last

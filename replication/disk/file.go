@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,13 +37,6 @@ const (
 	// fileFirst is a fileIncrement that follows nothing but the base of its own number.
 	fileFirst
 )
-
-func (k fileKind) String() string {
-	if k == fileSnapshot {
-		return "snapshot"
-	}
-	return "increment"
-}
 
 type fileHeader struct {
 	kind    fileKind
@@ -107,19 +101,65 @@ func diskError(err error) error {
 // there; no other code sets it.
 var crashPoint = func(string) {}
 
-// createFile makes a file that begins with a header. It is not on disk yet.
-func createFile(path string, h fileHeader) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, filePermissions)
-	if err != nil {
-		return nil, diskError(err)
-	}
+// writeHeader begins a new file.
+func writeHeader(f *os.File, h fileHeader) error {
 	crashPoint("created")
-	if _, err := f.Write(h.encode()); err != nil {
-		_ = f.Close()
-		return nil, diskError(errors.Join(err, os.Remove(path)))
-	}
+	_, err := f.Write(h.encode())
 	crashPoint("header written")
-	return f, nil
+	return diskError(err)
+}
+
+// writeFile makes a file, or replaces one, and has what fill writes on disk. Its name is not on
+// disk yet. After an error the file is gone.
+func writeFile(path string, fill func(*os.File) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
+	if err != nil {
+		return diskError(err)
+	}
+	err = fill(f)
+	crashPoint("file written")
+	if err == nil {
+		err = syncFile(f)
+	}
+	crashPoint("synced " + filepath.Base(path))
+	if failed := f.Close(); err == nil {
+		err = diskError(failed)
+	}
+	if err != nil {
+		err = errors.Join(err, diskError(os.Remove(path)))
+	}
+	return err
+}
+
+// cutFile cuts a file at an offset, writes its new end, and has it on disk.
+func cutFile(path string, offset int64, end []byte) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	crashPoint("before the cut")
+	if err := f.Truncate(offset); err != nil {
+		return diskError(err)
+	}
+	crashPoint("cut")
+	if _, err := f.WriteAt(end, offset); err != nil {
+		return diskError(err)
+	}
+	return diskError(f.Sync())
+}
+
+// copyFile copies a file, from an offset on, to a new one.
+func copyFile(from, to string, offset int64) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { _ = in.Close() }()
+	return writeFile(to, func(out *os.File) error {
+		_, err := io.Copy(out, io.NewSectionReader(in, offset, math.MaxInt64-offset))
+		return diskError(err)
+	})
 }
 
 // syncDir has the directory's entries on disk: files that were created, renamed and removed.
@@ -162,20 +202,13 @@ func removeFile(path string) error {
 	return nil
 }
 
-// readHeader reads the header of a snapshot or increment.
-func readHeader(path string) (h fileHeader, err error) {
-	f, err := os.Open(path)
-	if err != nil {
+// readHeader reads a header from the begin of a file.
+func readHeader(f io.Reader) (h fileHeader, err error) {
+	var head [fileHeaderBytes]byte
+	if _, err := io.ReadFull(f, head[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return h, fmt.Errorf("%w: the file ends within it", errHeader)
+	} else if err != nil {
 		return h, diskError(err)
 	}
-	defer func() { _ = f.Close() }()
-	var head [fileHeaderBytes]byte
-	_, err = io.ReadFull(f, head[:])
-	if err == nil {
-		h, err = parseFileHeader(head[:])
-	}
-	if errors.Is(err, errHeader) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return h, &DamageError{Dir: filepath.Dir(path), File: filepath.Base(path), Problem: err.Error()}
-	}
-	return h, err
+	return parseFileHeader(head[:])
 }

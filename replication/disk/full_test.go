@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/rlserver/rlserver/engine"
 )
 
 const fullDir = "RLSERVER_TEST_FULL_DIR"
@@ -34,8 +32,7 @@ func TestFullDiskChild(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGXFSZ)
 	unlimited := ^uint64(0) >> 1
-	w := newWriter(t, mustOpen(t, dir), newHistory(41, 200, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(41, 200, "k"))
 	w.append(10)
 	size := w.d.stats().incrementBytes
 
@@ -55,7 +52,8 @@ func TestFullDiskChild(t *testing.T) {
 			t.Fatalf("with room for %d bytes the file has %d, want %d: %v", room, info.Size(), size, err)
 		}
 	}
-	expect(t, copyDir2(t, dir, unlimited), true, w.h.states[10], w.at)
+	limitFiles(t, unlimited)
+	expect(t, copyDir(t, dir), true, w.h.states[10], w.at)
 
 	// Nothing else can be made either, and nothing of it is left.
 	before := names(t, dir)
@@ -67,7 +65,7 @@ func TestFullDiskChild(t *testing.T) {
 		if err := w.d.rewrite(w.at, w.live.dump); limit == 0 && !errors.Is(err, syscall.EFBIG) {
 			t.Errorf("rewrite without room for %s: %v", want, err)
 		}
-		if s := waitForRewrite(t, w.d); !errors.Is(s.rewriteErr, syscall.EFBIG) || s.trouble != nil || w.d.needsRewrite(1, 0) {
+		if s := waitForRewrite(t, w.d); !errors.Is(s.rewriteErr, syscall.EFBIG) || s.trouble != nil || w.d.needsRewrite(false, 1, 0) {
 			t.Errorf("without room for %s: %+v", want, s)
 		}
 	}
@@ -75,8 +73,7 @@ func TestFullDiskChild(t *testing.T) {
 	if got := names(t, dir); strings.Contains(got, ".base") || strings.Contains(got, temporary) || strings.Contains(got, dumpName) || strings.Count(got, ".incr") != strings.Count(before, ".incr")+1 {
 		t.Errorf("the directory has %s", got)
 	}
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	w.append(10)
 
 	// A log that is started without room for its base refuses, until a rewrite is well.
@@ -84,30 +81,24 @@ func TestFullDiskChild(t *testing.T) {
 	limitFiles(t, fileHeaderBytes)
 	must(t, w.d.startLog(w.at, w.live.dump))
 	waitForRewrite(t, w.d)
-	waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+	waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 	frame, end = w.change()
 	if err := w.d.append(frame, end); !errors.Is(err, errNoBase) || !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("append without a base: %v", err)
 	}
 	limitFiles(t, unlimited)
-	waitUntil(t, func() bool { return w.d.needsRewrite(0, 0) })
+	clockAhead.Add(rewriteRetryMax)
+	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	waitForRewrite(t, w.d)
-	must(t, w.d.trouble())
+	must(t, w.d.stats().trouble)
 	w.append(3)
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
-}
-
-func copyDir2(t *testing.T, dir string, limit uint64) string {
-	t.Helper()
-	limitFiles(t, limit)
-	return copyDir(t, dir)
+	w.closeAndExpect()
 }
 
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestFullDiskChild$", "-test.v")
 	cmd.Env = append(os.Environ(), fullDir+"="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFullDiskChild") {
@@ -136,13 +127,13 @@ func onDevice(t *testing.T, d *Disk, name string) *os.File {
 // After a sync failed nothing is appended until the log has been rewritten; then it is in
 // order, and has everything. /dev/null can be written and cannot be synced.
 func TestSyncFails(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []Policy{SyncAlways, SyncEverySecond} {
 		dir := t.TempDir()
-		w := newWriter(t, mustOpen(t, dir), newHistory(42, 100, "k"))
+		w := newWriter(t, mustOpenAs(t, dir, policy), newHistory(42, 100, "k"))
 		w.begin()
 		w.append(10)
 		must(t, w.d.syncCurrent())
-		w.d.SetPolicy(policy)
 		file := onDevice(t, w.d, "/dev/null")
 		defer func() { _ = file.Close() }()
 
@@ -151,34 +142,29 @@ func TestSyncFails(t *testing.T) {
 		if policy == SyncEverySecond {
 			must(t, err)
 			w.at.Offset = end
-			waitUntil(t, func() bool { return w.d.trouble() != nil })
+			waitUntil(t, func() bool { return w.d.stats().trouble != nil })
 			frame, end = w.change()
 			err = w.d.append(frame, end)
 		}
 		if !errors.Is(err, errUnreliable) || !errors.Is(err, errDisk) || !errors.Is(w.d.append(frame, end), errUnreliable) {
 			t.Fatalf("append after a failed sync: %v", err)
 		}
-		if s := w.d.stats(); !errors.Is(s.trouble, errUnreliable) || s.appendErr == nil || !w.d.needsRewrite(0, 0) {
+		if s := w.d.stats(); !errors.Is(s.trouble, errUnreliable) || s.appendErr == nil || !w.d.needsRewrite(false, 0, 0) {
 			t.Fatalf("%+v", s)
 		}
 		gate := make(chan struct{})
-		must(t, w.d.rewrite(w.at, func(visit func(*engine.Change) error) error {
-			<-gate
-			return w.live.dump(visit)
-		}))
-		must(t, w.d.append(frame, end))
-		w.at.Offset = end
+		must(t, w.d.rewrite(w.at, behind(gate, w.live.dump)))
+		w.put(frame, end)
 		w.append(5)
-		if !errors.Is(w.d.trouble(), errUnreliable) {
-			t.Errorf("while it is rewritten: %v", w.d.trouble())
+		if !errors.Is(w.d.stats().trouble, errUnreliable) {
+			t.Errorf("while it is rewritten: %v", w.d.stats().trouble)
 		}
 		close(gate)
 		if s := waitForRewrite(t, w.d); s.trouble != nil || s.rewriteErr != nil || s.appendErr != nil {
 			t.Errorf("after the rewrite: %+v", s)
 		}
 		w.append(5)
-		must(t, w.d.Close())
-		expect(t, dir, true, w.h.states[w.done], w.at)
+		w.closeAndExpect()
 	}
 }
 
@@ -186,16 +172,12 @@ func TestSyncFails(t *testing.T) {
 // next rewrite makes another.
 func TestSyncFailsAside(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(43, 100, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(43, 100, "k"))
 	w.append(10)
 	old := w.at
-	w.d.syncFailed(w.d.current, errors.New("made up"))
+	_ = w.d.syncFailed(w.d.current, errors.New("made up"))
 	gate := make(chan struct{})
-	must(t, w.d.rewrite(w.at, func(visit func(*engine.Change) error) error {
-		<-gate
-		return w.live.dump(visit)
-	}))
+	must(t, w.d.rewrite(w.at, behind(gate, w.live.dump)))
 	file := onDevice(t, w.d, "/dev/null")
 	defer func() { _ = file.Close() }()
 	w.append(1)
@@ -207,23 +189,21 @@ func TestSyncFailsAside(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	close(gate)
-	waitUntil(t, func() bool { return errors.Is(w.d.trouble(), errNoBase) })
+	waitUntil(t, func() bool { return errors.Is(w.d.stats().trouble, errNoBase) })
 	expect(t, copyDir(t, dir), true, w.h.states[10], old)
-	waitUntil(t, func() bool { return w.d.needsRewrite(0, 0) })
+	clockAhead.Add(rewriteRetryMax)
+	waitUntil(t, func() bool { return w.d.needsRewrite(false, 0, 0) })
 	must(t, w.d.rewrite(w.at, w.live.dump))
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
+	w.put(frame, end)
 	waitForRewrite(t, w.d)
-	must(t, w.d.trouble())
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
+	must(t, w.d.stats().trouble)
+	w.closeAndExpect()
 }
 
 // A part of a frame that could not be cut is cut before anything else is appended.
 func TestTrimIsRemembered(t *testing.T) {
 	dir := t.TempDir()
-	w := newWriter(t, mustOpen(t, dir), newHistory(44, 100, "k"))
-	w.begin()
+	w := begun(t, dir, newHistory(44, 100, "k"))
 	w.append(5)
 	c := w.d.current
 	frame, end := w.change()
@@ -238,10 +218,8 @@ func TestTrimIsRemembered(t *testing.T) {
 	}
 	_ = c.file.Close()
 	c.file = file
-	must(t, w.d.append(frame, end))
-	w.at.Offset = end
-	must(t, w.d.Close())
-	expect(t, dir, true, w.h.states[w.done], w.at)
+	w.put(frame, end)
+	w.closeAndExpect()
 	if info, err := os.Stat(file.Name()); err != nil || info.Size() != c.bytes {
 		t.Errorf("the file has %d bytes, want %d: %v", info.Size(), c.bytes, err)
 	}
@@ -249,9 +227,9 @@ func TestTrimIsRemembered(t *testing.T) {
 
 // everysec syncs within about a second, by itself, and no more than once.
 func TestEverySecond(t *testing.T) {
-	w := newWriter(t, mustOpen(t, t.TempDir()), newHistory(45, 10, "k"))
+	t.Parallel()
+	w := newWriter(t, mustOpenAs(t, t.TempDir(), SyncEverySecond), newHistory(45, 10, "k"))
 	defer func() { must(t, w.d.Close()) }()
-	w.d.SetPolicy(SyncEverySecond)
 	w.begin()
 	w.append(1)
 	if !w.d.stats().unsynced {

@@ -74,8 +74,8 @@ func FuzzReadStream(f *testing.F) {
 // Whatever a manifest holds, it is refused or is what would be written.
 func FuzzManifest(f *testing.F) {
 	for _, m := range []manifest{{}, {last: 9, base: 3, increments: []incrementEntry{{3, 5}, {9, openEnd}}, stopped: 7}} {
-		whole := m.encode()
-		f.Add(whole[:bytes.LastIndex(whole, []byte(checksumTitle))])
+		intact := m.encode()
+		f.Add(intact[:bytes.LastIndex(intact, []byte(checksumTitle))])
 	}
 	f.Fuzz(func(t *testing.T, lines []byte) {
 		b := append(bytes.Clone(lines), checksumLine(lines)...)

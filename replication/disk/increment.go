@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"os"
 	"slices"
 
 	"github.com/rlserver/rlserver/replication/stream"
@@ -10,9 +11,7 @@ import (
 // closeCurrent syncs and closes the current increment, and removes it if it counts for nothing.
 // turn is held.
 func (d *Disk) closeCurrent() error {
-	d.mu.Lock()
 	c := d.current
-	d.mu.Unlock()
 	if c == nil {
 		return nil
 	}
@@ -46,12 +45,15 @@ func (d *Disk) createIncrement(at stream.Position, kind fileKind) (*increment, e
 	// A number is used once, so that an abandoned rewrite cannot write to the file of another.
 	d.manifest.last++
 	number := d.manifest.last
-	f, err := createFile(d.path(incrementName(number)), fileHeader{kind, at, d.Now()})
+	f, err := os.OpenFile(d.path(incrementName(number)), os.O_RDWR|os.O_CREATE|os.O_TRUNC, filePermissions)
 	if err != nil {
-		return nil, err
+		return nil, diskError(err)
 	}
 	c := &increment{file: f, number: number, end: at, bytes: fileHeaderBytes}
-	if err = syncFile(f); err == nil {
+	if err = writeHeader(f, fileHeader{kind, at, d.Now()}); err == nil {
+		err = syncFile(f)
+	}
+	if err == nil {
 		err = syncDir(d.Dir)
 	}
 	if err != nil {
@@ -124,7 +126,7 @@ func (d *Disk) nameNext(c, next *increment) error {
 	m.increments = append(m.increments, incrementEntry{next.number, openEnd})
 	err := d.setManifest(m)
 	if errors.Is(err, errUncertain) { // either may be in force, so neither can be appended to
-		d.syncFailed(c, err)
+		_ = d.syncFailed(c, err)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
@@ -12,9 +13,8 @@ import (
 
 // loadedState is the result of a load.
 type loadedState struct {
-	from     Source
-	log      loadedLog
-	manifest manifest // in force when it was read
+	from Source
+	log  loadedLog
 }
 
 // A Source is where a state was loaded from.
@@ -29,12 +29,10 @@ const (
 
 // HasFiles says whether an earlier process has left something in a directory.
 func HasFiles(dir string) bool {
-	for _, name := range []string{dumpName, manifestName} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{dumpName, manifestName}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	})
 }
 
 // Load hands the kept state to apply, record by record: that of the log, if
@@ -45,7 +43,12 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 	d.files.Lock()
 	defer d.files.Unlock()
 	if !appendOnly {
-		return d.loadWithoutLog(apply)
+		from, at, err = d.loadDump(apply)
+		// What is changed from here on is not appended to a log that is there, so that ends.
+		if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
+			err = d.markStopped()
+		}
+		return from, at, err
 	}
 	if d.manifestErr != nil {
 		return FromNothing, at, d.manifestErr
@@ -58,26 +61,14 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 		return d.loadDump(apply)
 	}
 	l, torn, err := readLog(d.Dir, &d.manifest, apply)
+	if err == nil && torn != nil {
+		err = d.cutTail(torn, &l)
+	}
 	if err != nil {
 		return FromNothing, at, err
 	}
-	if torn != nil {
-		if err := d.cutTail(torn, &l); err != nil {
-			return FromNothing, at, err
-		}
-	}
-	d.loaded = &loadedState{FromLog, l, d.manifest}
+	d.loaded = &loadedState{FromLog, l}
 	return FromLog, l.at, nil
-}
-
-// loadWithoutLog loads the snapshot. A log that is there ends here: what comes now is not
-// appended to it.
-func (d *Disk) loadWithoutLog(apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
-	from, at, err = d.loadDump(apply)
-	if err == nil && d.manifestErr == nil && !d.manifest.empty() && d.manifest.stopped == 0 {
-		err = d.markStopped()
-	}
-	return from, at, err
 }
 
 // dumpIsYounger says whether the log was stopped before the snapshot was made.
@@ -85,9 +76,17 @@ func (d *Disk) dumpIsYounger() (bool, error) {
 	if d.manifest.stopped == 0 {
 		return false, nil
 	}
-	h, err := readHeader(d.path(dumpName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	f, err := os.Open(d.path(dumpName))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, diskError(err)
+	}
+	defer func() { _ = f.Close() }()
+	h, err := readHeader(f)
+	if errors.Is(err, errHeader) {
+		err = &DamageError{Dir: d.Dir, File: dumpName, Problem: err.Error()}
 	}
 	return err == nil && h.created > d.manifest.stopped, err
 }
@@ -96,13 +95,13 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 	s, err := readFile(d.Dir, dumpName, true, apply)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.loaded = &loadedState{from: FromNothing, manifest: d.manifest}
+		d.loaded = &loadedState{from: FromNothing}
 		return FromNothing, at, nil
 	case err != nil:
 		return FromNothing, at, err
 	}
 	at = stream.Position{ID: s.header.at.ID, Offset: s.end}
-	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}, manifest: d.manifest}
+	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}}
 	return fromDump, at, nil
 }
 
@@ -110,19 +109,12 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 func (d *Disk) cutTail(torn *DamageError, l *loadedLog) error {
 	s := &l.increments[len(l.increments)-1].state
 	d.Logger.Warn("cut what a crash left of the last write", "file", d.path(torn.File), "offset", torn.Offset, "bytes", s.size-torn.Offset, "problem", torn.Problem)
-	f, err := os.OpenFile(d.path(torn.File), os.O_RDWR, 0)
-	if err != nil {
-		return diskError(err)
+	if err := cutFile(d.path(torn.File), torn.Offset, nil); err != nil {
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	crashPoint("before the tail is cut")
-	if err := f.Truncate(torn.Offset); err != nil {
-		return diskError(err)
-	}
-	crashPoint("tail cut")
 	d.mu.Lock()
 	d.record.cutBytes = s.size - torn.Offset
 	d.mu.Unlock()
 	s.size = torn.Offset
-	return diskError(f.Sync())
+	return nil
 }

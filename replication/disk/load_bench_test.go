@@ -33,23 +33,3 @@ func BenchmarkLoad(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
 	must(b, d.Close())
 }
-
-// BenchmarkAppend appends a frame of one change.
-func BenchmarkAppend(b *testing.B) {
-	for name, policy := range map[string]Policy{"always": SyncAlways, "everysec": SyncEverySecond} {
-		b.Run(name, func(b *testing.B) {
-			w := newWriter(b, mustOpen(b, b.TempDir()), newHistory(1, 1, "k"))
-			w.d.SetPolicy(policy)
-			w.begin()
-			payload := stream.AppendChange(nil, &engine.Change{Key: "user:12345678", Algorithm: engine.TokenBucket, Word: 1 << 60})
-			var buf []byte
-			b.ReportAllocs()
-			for b.Loop() {
-				buf = stream.AppendFrame(buf[:0], stream.FrameChanges, w.at.Offset, payload)
-				w.at.Offset += int64(len(payload))
-				must(b, w.d.append(buf, w.at.Offset))
-			}
-			must(b, w.d.Close())
-		})
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -28,11 +27,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, err
 	}
 	// The number is for people to read. It is not what locks.
-	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-		if err != nil {
-			_ = f.Truncate(0)
-		}
-	}
+	_ = f.Truncate(0)
+	_, _ = fmt.Fprintln(f, os.Getpid())
 	return f, nil
 }

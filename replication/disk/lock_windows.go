@@ -16,7 +16,7 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, diskError(&os.PathError{Op: "open", Path: path, Err: err})
 	}
-	const shareRead = syscall.FILE_SHARE_READ // so that others can read who has it
+	const shareRead = syscall.FILE_SHARE_READ // so that others can read the number of the process
 	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, shareRead, nil, syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, errorSharingViolation) {
 		return nil, errInUse

@@ -57,7 +57,7 @@ func (d *Disk) continueLog(at stream.Position) error {
 	closedBytes := int64(0)
 	switch was.from {
 	case FromLog:
-		m.base, m.increments = was.manifest.base, nil
+		m.base, m.increments = d.manifest.base, nil
 		for _, i := range was.log.increments {
 			if i.state.frames > 0 { // else a server that is started often would leave many
 				m.increments = append(m.increments, incrementEntry{i.number, i.state.end})
@@ -95,7 +95,7 @@ func (d *Disk) canSwitch() bool {
 // replaceLog begins a new log because the state was replaced: as startLog, but with the log
 // on. A rewrite of the old state that runs has no result.
 func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
-	d.abandonJob()
+	d.job.Store(nil) // which gives it up
 	defer d.lockLog()()
 	if !d.on {
 		return errLogOff
@@ -105,7 +105,7 @@ func (d *Disk) replaceLog(at stream.Position, dump stream.Dumper) error {
 
 // stopLog turns the log off. Its files stay, and the manifest notes when they ended.
 func (d *Disk) stopLog() error {
-	d.abandonJob()
+	d.job.Store(nil)
 	defer d.lockLog()()
 	if !d.on {
 		return errLogOff

@@ -194,21 +194,13 @@ func writeManifest(dir string, m *manifest) error {
 		return fmt.Errorf("%w: it would be longer than %d bytes", errManifest, manifestBytesMax)
 	}
 	path := filepath.Join(dir, manifestName)
-	f, err := os.OpenFile(path+temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
-	if err != nil {
+	err := writeFile(path+temporary, func(f *os.File) error {
+		crashPoint("manifest created")
+		_, err := f.Write(b)
 		return diskError(err)
-	}
-	crashPoint("manifest created")
-	_, err = f.Write(b)
-	crashPoint("manifest written")
-	if err == nil {
-		err = syncFile(f)
-	}
-	if failed := f.Close(); err == nil {
-		err = failed
-	}
+	})
 	if err != nil {
-		return diskError(errors.Join(err, os.Remove(path+temporary)))
+		return err
 	}
 	return putInPlace(path+temporary, path)
 }
@@ -231,15 +223,7 @@ func logFiles(dir string) ([]string, error) {
 
 // parseName parses the name of a base or increment.
 func parseName(name string) (number int, base, ok bool) {
-	middle, ok := strings.CutPrefix(name, "appendonly.")
-	if !ok {
-		return 0, false, false
-	}
-	digits, kind, _ := strings.Cut(middle, ".")
+	digits, kind, _ := strings.Cut(strings.TrimPrefix(name, "appendonly."), ".")
 	number, err := strconv.Atoi(digits)
-	base = kind == "base"
-	if err != nil || name != incrementName(number) && name != baseName(number) {
-		return 0, false, false
-	}
-	return number, base, true
+	return number, kind == "base", err == nil && (name == incrementName(number) || name == baseName(number))
 }

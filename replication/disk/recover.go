@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -82,20 +83,14 @@ func (s *fileState) damaged(format string, args ...any) *DamageError {
 
 // read reads a header and frames.
 func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) error) error {
-	var head [fileHeaderBytes]byte
-	if _, err := io.ReadFull(f, head[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return s.damaged("it ends within its header")
-	} else if err != nil {
-		return diskError(err)
-	}
-	h, err := parseFileHeader(head[:])
+	h, err := readHeader(f)
 	if errors.Is(err, errHeader) {
 		return s.damaged("%v", err)
 	} else if err != nil {
 		return err
 	}
 	if snapshot != (h.kind == fileSnapshot) {
-		return s.damaged("it holds %s %s", article(h.kind), h.kind)
+		return s.damaged("it holds %s", map[bool]string{true: "an increment", false: "a snapshot"}[snapshot])
 	}
 	s.header, s.end, s.good = h, h.at.Offset, fileHeaderBytes
 	records := int64(0) // those of a frame that turns out bad are none
@@ -131,13 +126,6 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 	}
 }
 
-func article(k fileKind) string {
-	if k == fileSnapshot {
-		return "a"
-	}
-	return "an"
-}
-
 // frame reads one frame; done says that it is the end of a snapshot.
 func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Change) error) (done bool, err error) {
 	if f.Offset != s.end {
@@ -149,12 +137,11 @@ func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Cha
 	case f.Kind == stream.FrameChanges && !snapshot && f.Offset > math.MaxInt64-int64(len(f.Payload)):
 		return false, s.damaged("a frame of offset %d, behind which there is none", f.Offset)
 	case f.Kind == stream.FrameChanges && !snapshot, f.Kind == stream.FrameSnapshot && snapshot:
-		if err := stream.ReadChanges(f.Payload, visit); errors.Is(err, stream.ErrRecord) {
-			return false, s.damaged("%v", err)
-		} else if err != nil {
-			return false, err
+		err := stream.ReadChanges(f.Payload, visit)
+		if errors.Is(err, stream.ErrRecord) {
+			err = s.damaged("%v", err)
 		}
-		return false, nil
+		return false, err
 	case f.Kind == stream.FrameEnd && snapshot:
 		if len(f.Payload) != 8 {
 			return false, s.damaged("an end of %d bytes", len(f.Payload))
@@ -198,21 +185,16 @@ func endsInZeros(f io.ReaderAt, start, size int64) (bool, error) {
 	if h, err := stream.ParseFrameHeader(head[:]); err == nil {
 		end += int64(h.Length) + stream.FrameTrailerBytes
 	}
-	buf := make([]byte, stream.ReadBytes)
-	for at := max(end-stream.FrameTrailerBytes, (end-1)/sectorBytes*sectorBytes); at < size; {
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
-		for _, b := range buf[:n] {
-			if b != 0 {
-				return false, nil
-			}
-		}
-		if at += int64(n); err != nil && !errors.Is(err, io.EOF) {
+	from := max(end-stream.FrameTrailerBytes, (end-1)/sectorBytes*sectorBytes)
+	for rest := bufio.NewReader(io.NewSectionReader(f, from, size-from)); ; {
+		b, err := rest.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil || b != 0:
 			return false, diskError(err)
-		} else if n == 0 {
-			return false, nil // the file was cut meanwhile
 		}
 	}
-	return true, nil
 }
 
 // loadedLog is what reading a log found.

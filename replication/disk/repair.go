@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,11 +44,8 @@ func Repair(dir string) (*Report, error) {
 			return r, err
 		}
 	}
-	if r.rewrite {
-		if err := r.keepManifest(); err != nil {
-			return r, err
-		}
-		if err := writeManifest(dir, &r.manifest); err != nil {
+	if r.NewManifest {
+		if err := r.replaceManifest(); err != nil {
 			return r, err
 		}
 	}
@@ -70,23 +66,7 @@ func (r *Report) keep(c *Cut) error {
 	if c.Offset == 0 {
 		return nil
 	}
-	in, err := os.Open(filepath.Join(r.Dir, c.File))
-	if err != nil {
-		return diskError(err)
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(filepath.Join(r.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePermissions)
-	if err != nil {
-		return diskError(err)
-	}
-	_, err = io.Copy(out, io.NewSectionReader(in, c.Offset, c.Bytes))
-	if err == nil {
-		err = syncFile(out)
-	}
-	if failed := out.Close(); err == nil {
-		err = failed
-	}
-	return diskError(err)
+	return copyFile(filepath.Join(r.Dir, c.File), filepath.Join(r.Dir, name), c.Offset)
 }
 
 // freeName is a name in the directory that no file has.
@@ -114,41 +94,20 @@ func (r *Report) apply(c *Cut) error {
 		}
 		return diskError(os.Rename(path, filepath.Join(r.Dir, c.Copy)))
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return diskError(err)
+	if c.end < 0 {
+		return cutFile(path, c.Offset, nil)
 	}
-	defer func() { _ = f.Close() }()
-	h, err := readHeader(path)
-	if err != nil {
-		return err
-	}
-	if err := f.Truncate(c.Offset); err != nil {
-		return diskError(err)
-	}
-	if c.end >= 0 {
-		var n [8]byte
-		binary.LittleEndian.PutUint64(n[:], uint64(c.end))
-		if _, err := f.WriteAt(stream.AppendFrame(nil, stream.FrameEnd, h.at.Offset, n[:]), c.Offset); err != nil {
-			return diskError(err)
-		}
-	}
-	return diskError(f.Sync())
+	return cutFile(path, c.Offset, stream.AppendFrame(nil, stream.FrameEnd, c.from, binary.LittleEndian.AppendUint64(nil, uint64(c.end))))
 }
 
-// keepManifest copies the manifest that is to be replaced, if there is one.
-func (r *Report) keepManifest() error {
-	path := filepath.Join(r.Dir, manifestName)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return diskError(err)
-	}
+// replaceManifest writes the new manifest. If there was one it is copied first.
+func (r *Report) replaceManifest() error {
 	name, err := freeName(r.Dir, manifestName+".replaced")
-	if err != nil {
+	if err == nil {
+		err = copyFile(filepath.Join(r.Dir, manifestName), filepath.Join(r.Dir, name), 0)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return diskError(os.WriteFile(filepath.Join(r.Dir, name), b, filePermissions))
+	return writeManifest(r.Dir, &r.manifest)
 }

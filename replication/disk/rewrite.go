@@ -28,15 +28,12 @@ type rewriteJob struct {
 // the log is in trouble, the new files come into force only when all of them are there.
 func (d *Disk) rewrite(at stream.Position, dump stream.Dumper) error {
 	defer d.lockLog()()
-	d.mu.Lock()
-	running := d.job != nil
-	d.mu.Unlock()
 	switch {
 	case !d.on:
 		return errLogOff
-	case running:
+	case d.job.Load() != nil:
 		return ErrAlreadyRunning
-	case !d.inOrder() || d.current.end != at:
+	case !d.canSwitch() || d.current.aside || d.current.end != at:
 		return d.beginAside(at, dump)
 	}
 	next, err := d.switchTo(at)
@@ -45,13 +42,6 @@ func (d *Disk) rewrite(at stream.Position, dump stream.Dumper) error {
 	}
 	d.beginJob(next, at, dump)
 	return nil
-}
-
-// inOrder says whether what is appended is in force. turn is held.
-func (d *Disk) inOrder() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.canAppend() && !d.current.aside && !d.current.ragged
 }
 
 // beginAside makes an increment that is appended to from now on, and counts when its base is
@@ -78,32 +68,13 @@ func (d *Disk) beginAside(at stream.Position, dump stream.Dumper) error {
 // beginJob writes the base that goes with an increment. files and turn are held.
 func (d *Disk) beginJob(c *increment, at stream.Position, dump stream.Dumper) {
 	job := &rewriteJob{number: c.number, at: at, aside: c.aside, started: d.Now()}
-	d.mu.Lock()
-	d.job = job
-	d.mu.Unlock()
-	d.jobs.Add(1)
-	go func() {
-		defer d.jobs.Done()
-		d.run(job, dump)
-	}()
-}
-
-// abandonJob ends the rewrite that runs without a result.
-func (d *Disk) abandonJob() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.job = nil
-}
-
-func (d *Disk) wanted(job *rewriteJob) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.job == job
+	d.job.Store(job)
+	d.jobs.Go(func() { d.run(job, dump) })
 }
 
 func (d *Disk) run(job *rewriteJob, dump stream.Dumper) {
 	path := d.path(baseName(job.number))
-	bytes, err := writeSnapshot(path+temporary, job.at, job.started, dump, func() bool { return d.wanted(job) })
+	bytes, err := writeSnapshot(path+temporary, job.at, job.started, dump, func() bool { return d.job.Load() == job })
 	if err == nil {
 		err = d.install(job, path, bytes)
 	}
@@ -122,7 +93,7 @@ func (d *Disk) install(job *rewriteJob, path string, bytes int64) error {
 	}
 	d.files.Lock()
 	defer d.files.Unlock()
-	if !d.wanted(job) {
+	if d.job.Load() != job {
 		return errors.Join(errAbandoned, removeFile(path+temporary))
 	}
 	if err := putInPlace(path+temporary, path); err != nil {
@@ -130,9 +101,7 @@ func (d *Disk) install(job *rewriteJob, path string, bytes int64) error {
 	}
 	m := manifest{last: d.manifest.last, base: job.number}
 	if job.aside {
-		d.mu.Lock()
 		m.increments = d.current.chain(openEnd)
-		d.mu.Unlock()
 	} else {
 		m.increments = slices.DeleteFunc(slices.Clone(d.manifest.increments), func(i incrementEntry) bool { return i.number < job.number })
 	}
@@ -178,7 +147,7 @@ func (d *Disk) cleanUp() {
 
 // ended notes that a rewrite is over. mu is held, until the outcome is noted.
 func (d *Disk) ended(job *rewriteJob) {
-	d.job = nil
+	d.job.CompareAndSwap(job, nil) // another may have begun
 	d.record.rewriteSeconds = (d.Now() - job.started) / 1_000_000
 	d.record.rewrites++
 }
@@ -187,11 +156,6 @@ func (d *Disk) ended(job *rewriteJob) {
 func (d *Disk) rewriteFailed(err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.noteFailure(err)
-}
-
-// noteFailure is rewriteFailed with mu held.
-func (d *Disk) noteFailure(err error) error {
 	d.record.rewriteErr = err
 	d.record.rewriteFails++
 	d.record.rewriteRetry = d.Now() + min(rewriteRetryMin<<min(d.record.rewriteFails-1, 10), rewriteRetryMax)
@@ -202,22 +166,18 @@ func (d *Disk) noteFailure(err error) error {
 // jobFailed notes that a base could not be made. The increment that was to stand on it counts
 // for nothing.
 func (d *Disk) jobFailed(job *rewriteJob, err error) {
-	d.mu.Lock()
-	if d.job != job { // it was abandoned
-		d.mu.Unlock()
+	if d.job.Load() != job { // it was abandoned
 		return
 	}
+	err = d.rewriteFailed(err)
+	d.mu.Lock()
 	d.ended(job)
-	_ = d.noteFailure(err)
 	d.mu.Unlock()
 	if !job.aside {
 		return
 	}
 	defer d.lockLog()()
-	d.mu.Lock()
-	stale := d.current == nil || d.current.chain(openEnd)[0].number != job.number
-	d.mu.Unlock()
-	if stale {
+	if c := d.current; c == nil || c.chain(openEnd)[0].number != job.number {
 		return
 	}
 	if err := d.closeCurrent(); err != nil {
@@ -228,31 +188,20 @@ func (d *Disk) jobFailed(job *rewriteJob, err error) {
 	d.failed = fmt.Errorf("%w: %w", errNoBase, err)
 }
 
-// needsRewrite says whether the log has grown by percent over its base (0 is never) and to at
-// least so many bytes, or is in trouble that a rewrite might end.
-func (d *Disk) needsRewrite(percent, bytes int64) bool {
+// needsRewrite says whether a rewrite is due and can begin: the log lacks changes, or is in trouble
+// that a rewrite might end, or has grown by percent over its base (0 is never) and to at least so
+// many bytes. None begins while one runs, or soon after one has failed.
+func (d *Disk) needsRewrite(lacks bool, percent, bytes int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case !d.due():
+	case !d.on || d.job.Load() != nil || d.record.rewriteFails > 0 && d.Now() < d.record.rewriteRetry:
 		return false
-	case d.failed != nil:
+	case lacks || d.failed != nil:
 		return true
 	}
 	grown := d.grown()
 	return percent > 0 && grown >= bytes && grown >= d.record.baseBytes/100*percent
-}
-
-// rewriteDue says whether a rewrite can begin: none runs, and none has just failed.
-func (d *Disk) rewriteDue() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.due()
-}
-
-// due is rewriteDue; mu is held.
-func (d *Disk) due() bool {
-	return d.on && d.job == nil && (d.record.rewriteFails == 0 || d.Now() >= d.record.rewriteRetry)
 }
 
 // grown is the bytes of the increments. mu is held.

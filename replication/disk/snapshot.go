@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"io"
 	"os"
 
 	"github.com/rlserver/rlserver/replication/stream"
@@ -20,40 +19,31 @@ var errAbandoned = errors.New("replication: the snapshot was abandoned")
 // they are applied again each key ends in the same state. wanted is called now and then, and the
 // writing ends when it is false; nil is always wanted. After an error the file is gone.
 func writeSnapshot(path string, at stream.Position, created int64, dump stream.Dumper, wanted func() bool) (bytes int64, err error) {
-	f, err := createFile(path, fileHeader{fileSnapshot, at, created})
-	if err != nil {
-		return 0, err
-	}
-	bytes = fileHeaderBytes
-	unsynced := int64(0)
-	p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(frames []byte, _ int64) error {
-		if wanted != nil && !wanted() {
-			return errAbandoned
+	err = writeFile(path, func(f *os.File) error {
+		if err := writeHeader(f, fileHeader{fileSnapshot, at, created}); err != nil {
+			return err
 		}
-		n, err := f.Write(frames)
-		bytes += int64(n)
-		if unsynced += int64(n); err == nil && unsynced >= snapshotSyncBytes {
-			unsynced = 0
-			return syncFile(f)
+		bytes = fileHeaderBytes
+		unsynced := 0
+		p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(frames []byte, _ int64) error {
+			if wanted != nil && !wanted() {
+				return errAbandoned
+			}
+			n, err := f.Write(frames)
+			bytes += int64(n)
+			if unsynced += n; err == nil && unsynced >= snapshotSyncBytes {
+				unsynced = 0
+				return syncFile(f)
+			}
+			crashPoint("snapshot written in part")
+			return diskError(err)
+		})
+		if err := dump(p.Add); err != nil {
+			return err
 		}
-		crashPoint("snapshot written in part")
-		return diskError(err)
+		return p.End()
 	})
-	if err = dump(p.Add); err == nil {
-		err = p.End()
-	}
-	crashPoint("snapshot written")
-	if err == nil {
-		err = syncFile(f)
-	}
-	crashPoint("snapshot synced")
-	if failed := f.Close(); err == nil {
-		err = diskError(failed)
-	}
-	if err != nil {
-		return 0, errors.Join(err, diskError(os.Remove(path)))
-	}
-	return bytes, nil
+	return bytes, err
 }
 
 // IsSaving says whether a snapshot is being written.
@@ -93,24 +83,5 @@ func linkOrCopy(from, to string) error {
 		crashPoint("linked")
 		return nil
 	}
-	in, err := os.Open(from)
-	if err != nil {
-		return diskError(err)
-	}
-	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
-	if err != nil {
-		return diskError(err)
-	}
-	_, err = io.Copy(out, in)
-	if err == nil {
-		err = syncFile(out)
-	}
-	if failed := out.Close(); err == nil {
-		err = failed
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(to))
-	}
-	return diskError(err)
+	return copyFile(from, to, 0)
 }

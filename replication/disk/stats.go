@@ -2,7 +2,6 @@ package disk
 
 // diskStats are what the disk tells of itself.
 type diskStats struct {
-	on bool // the log
 	// waiting says that what is appended counts only when the rewrite that runs is done.
 	waiting bool
 	trouble error // why what is appended would not be found after a crash
@@ -19,7 +18,6 @@ type diskStats struct {
 	rewrites       int64 // that ended, well or not
 	rewriteErr     error // of the last
 	rewriteSeconds int64 // that the last took
-	rewriteSince   int64 // µs since the Unix epoch: when the one that runs began
 	rewriteFails   int   // since one was well
 	rewriteRetry   int64 // µs since the Unix epoch: when needsRewrite asks again
 
@@ -34,13 +32,11 @@ func (d *Disk) stats() diskStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.record
-	s.on, s.trouble, s.incrementBytes = d.on, d.failed, d.grown()
+	s.trouble, s.incrementBytes = d.failed, d.grown()
 	if c := d.current; c != nil {
 		s.waiting, s.unsynced = c.aside, c.unsynced
 	}
-	if d.job != nil {
-		s.rewriting, s.rewriteSince = true, d.job.started
-	}
+	s.rewriting = d.job.Load() != nil
 	return s
 }
 

@@ -9,20 +9,12 @@ import (
 // syncFile has a file's data on disk, and of what is known about it the length, which is
 // all that reading needs: less than an fsync writes.
 func syncFile(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return diskError(err)
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		for {
-			if failed = syscall.Fdatasync(int(fd)); !errors.Is(failed, syscall.EINTR) {
-				return
-			}
+	for {
+		switch err := syscall.Fdatasync(int(f.Fd())); {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EINTR):
+			return diskError(&os.PathError{Op: "fdatasync", Path: f.Name(), Err: err})
 		}
-	})
-	if err == nil && failed != nil {
-		err = &os.PathError{Op: "fdatasync", Path: f.Name(), Err: failed}
 	}
-	return diskError(err)
 }

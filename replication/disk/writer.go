@@ -98,7 +98,7 @@ func (w *Writer) Mend(at stream.Position, dump stream.Dumper, percent, bytes int
 			return
 		}
 	}
-	if (w.lost && w.Disk.rewriteDue() || w.Disk.needsRewrite(percent, bytes)) && w.Disk.rewrite(at, dump) == nil {
+	if w.Disk.needsRewrite(w.lost, percent, bytes) && w.Disk.rewrite(at, dump) == nil {
 		w.remaking, w.lost = w.lost, false
 	}
 }

@@ -1,128 +1,175 @@
 package disk
 
 import (
-	"io"
-	"log/slog"
-	"os"
-	"strings"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// What tests of the disk share: to open one, to write a history to it, and to look at what is
-// there afterwards.
-
-func testOptions(dir string) Options {
-	return Options{Dir: dir, Fsync: SyncNo, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() int64 { return time.Now().UnixMicro() }}
+// A log that lacks changes is in order again when it has been written anew, and no sooner; nor
+// because the history has got another name meanwhile.
+func TestForkOfAnIncompleteLog(t *testing.T) {
+	w := begun(t, t.TempDir(), newHistory(46, 10, "k"))
+	l := &Writer{Disk: w.d, on: true}
+	l.giveUp() // as when the disk has been full for long
+	l.Append(w.change())
+	w.at = stream.Position{ID: testID(2), Offset: w.at.Offset}
+	l.ContinueAs(w.at)
+	written := make(chan struct{})
+	l.Mend(w.at, behind(written, w.live.dump), 0, 0)
+	if l.lost {
+		t.Fatal("the log is not written anew")
+	}
+	if l.Trouble() == nil {
+		t.Error("changes that the files in force lack are said to be on disk")
+	}
+	close(written)
+	waitForRewrite(t, w.d)
+	must(t, l.Trouble())
+	must(t, w.d.Close())
 }
 
-func mustOpen(t testing.TB, dir string) *Disk {
-	t.Helper()
-	d, err := Open(testOptions(dir))
+// After a fork while the base after a full sync is being written, changes are not said to be on
+// disk until that base is.
+func TestForkWhileTheBaseIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	w := begun(t, dir, newHistory(47, 10, "k"))
+	l := &Writer{Disk: w.d, on: true}
+	written := make(chan struct{})
+	w.at = stream.Position{ID: testID(2), Offset: 1000}
+	l.Replace(w.at, behind(written, w.live.dump))
+	w.at.ID = testID(3)
+	l.ContinueAs(w.at)
+	appendOne := func() {
+		var frame []byte
+		frame, w.at.Offset = w.change()
+		l.Append(frame, w.at.Offset)
+	}
+	appendOne()
+	if l.Trouble() == nil {
+		t.Error("changes that no file in force has are said to be on disk")
+	}
+	close(written)
+	if s := waitForRewrite(t, w.d); s.rewrites != 1 || s.rewriteErr != nil {
+		t.Errorf("%+v", s)
+	}
+	must(t, l.Trouble())
+	appendOne()
+	w.closeAndExpect()
+}
+
+// A real store that is questioned from several goroutines comes back as it was, through rewrites
+// that run meanwhile.
+func TestStoreComesBack(t *testing.T) {
+	t.Parallel()
+	const keys, workers, asks, rewrites = 2000, 3, 20_000, 5
+	dir := t.TempDir()
+	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
-	return d
-}
-
-// loadDir opens a directory, loads, and closes it.
-func loadDir(t testing.TB, dir string, appendOnly bool) (o oracle, at stream.Position, err error) {
-	t.Helper()
-	d, err := Open(testOptions(dir))
-	if err != nil {
-		return nil, at, err
-	}
-	o = oracle{}
-	_, at, err = d.Load(appendOnly, o.apply)
-	must(t, d.Close())
-	return o, at, err
-}
-
-// A writer appends a history to a disk.
-type writer struct {
-	t    testing.TB
-	d    *Disk
-	h    *history
-	done int // changes that were made
-	at   stream.Position
-	live *live
-}
-
-func newWriter(t testing.TB, d *Disk, h *history) *writer {
-	return &writer{t: t, d: d, h: h, at: stream.Position{ID: testID(1), Offset: 0}, live: newLive()}
-}
-
-// change changes the state and returns the frame that tells of it.
-func (w *writer) change() (frame []byte, end int64) {
-	_ = w.live.apply(&w.h.changes[w.done])
-	frame, end = w.h.frame(w.done, w.at.Offset)
-	w.done++
-	return frame, end
-}
-
-func (w *writer) append(n int) {
-	w.t.Helper()
-	for range n {
-		frame, end := w.change()
-		must(w.t, w.d.append(frame, end))
-		w.at.Offset = end
-	}
-}
-
-// begin loads what is there, which may be nothing, and turns the log on.
-func (w *writer) begin() {
-	w.t.Helper()
-	_, at, err := w.d.Load(true, w.live.apply)
-	must(w.t, err)
-	if at.ID != "" && at != w.at {
-		w.t.Fatalf("loaded up to %v, want %v", at, w.at)
-	}
-	must(w.t, w.d.continueLog(w.at))
-}
-
-func waitForRewrite(t testing.TB, d *Disk) diskStats {
-	t.Helper()
-	waitUntil(t, func() bool { return !d.stats().rewriting })
-	d.files.Lock() // until the rewrite has removed the files that it replaces
-	defer d.files.Unlock()
-	return d.stats()
-}
-
-func expect(t testing.TB, dir string, appendOnly bool, want oracle, at stream.Position) {
-	t.Helper()
-	got, gotAt, err := loadDir(t, dir, appendOnly)
+	limit, err := engine.NewLimit(1000, time.Hour, 1000)
 	must(t, err)
-	if !got.equal(want) {
-		t.Fatalf("loaded\n%+v\nwant\n%+v", got, want)
-	}
-	if gotAt != at {
-		t.Fatalf("loaded up to %v, want %v", gotAt, at)
-	}
-}
+	start := time.Now().UnixMicro()
+	var clock atomic.Int64
+	clock.Store(start)
 
-func names(t testing.TB, dir string) string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
+	d := mustOpen(t, dir)
+	_, _, err = d.Load(true, func(*engine.Change) error { return nil })
 	must(t, err)
-	var all []string
-	for _, e := range entries {
-		all = append(all, e.Name())
+	log, at := &Writer{Disk: d}, stream.Position{ID: testID(5), Offset: 0}
+	must(t, log.Resume(at))
+	feed := feedOf(t, store, start, log)
+	feed.Start(at)
+	feed.Track(true)
+
+	var asking sync.WaitGroup
+	for worker := range workers {
+		asking.Go(func() {
+			random := rand.New(rand.NewPCG(71, uint64(worker)))
+			for range asks {
+				key := random.IntN(keys)
+				a := engine.Algorithm(1 + key%3)
+				op := engine.OpCheck
+				if random.IntN(10) == 0 {
+					op = engine.OpRefund
+				}
+				var decision engine.Decision
+				name := fmt.Sprint("user:", key)
+				if random.IntN(200) == 0 {
+					store.Reset(name, clock.Add(1))
+				} else if err := store.Ask(op, name, a, &limit, 1+random.Int64N(3), clock.Add(1), &decision); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 	}
-	return strings.Join(all, " ")
-}
-
-func copyDir(t testing.TB, dir string) string {
-	t.Helper()
-	to := t.TempDir()
-	must(t, os.CopyFS(to, os.DirFS(dir)))
-	return to
-}
-
-// waitUntil returns when something is so. If it never is, the test binary's timeout ends the
-// test: how long it takes on a busy machine decides nothing.
-func waitUntil(t testing.TB, is func() bool) {
-	t.Helper()
-	for !is() {
+	for round := range 30 * rewrites {
+		feed.Drained()
+		if round%30 == 10 {
+			waitForRewrite(t, d)
+			feed.Lock()
+			must(t, log.Rewrite(feed.Place(), feed.DumpBase))
+			feed.Unlock()
+		}
 		time.Sleep(time.Millisecond)
 	}
+	asking.Wait()
+	feed.Drained()
+	if s := waitForRewrite(t, d); s.rewriteErr != nil || s.rewrites != rewrites {
+		t.Errorf("%+v", s)
+	}
+	must(t, log.Trouble())
+	must(t, d.Close())
+
+	want := oracle{}
+	must(t, feed.Dump(want.apply))
+	back, err := engine.NewStore(engine.Options{})
+	must(t, err)
+	d = mustOpen(t, dir)
+	loader := back.Load()
+	_, loadedAt, err := d.Load(true, func(c *engine.Change) error { return loader.Apply(c, start) })
+	must(t, err)
+	loader.Done()
+	must(t, d.Close())
+	got := oracle{}
+	must(t, feedOf(t, back, start, log).Dump(got.apply))
+	if loadedAt != feed.Place() || len(want) < keys/2 {
+		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, feed.Place())
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d keys, want %d", len(got), len(want))
+	}
+	for key, c := range want {
+		if !sameUnits(got[key], c) {
+			t.Fatalf("%s is\n%+v\nwant\n%+v", key, got[key], c)
+		}
+	}
+}
+
+// feedOf is the stream of a store at an instant.
+func feedOf(t *testing.T, store *engine.Store, now int64, log *Writer) *stream.Feed {
+	t.Helper()
+	return stream.NewFeed(t.Context(), store, func() int64 { return now }, log)
+}
+
+// sameUnits says whether two states decide the same. Units of one instant may be told as one
+// entry or several.
+func sameUnits(a, b engine.Change) bool {
+	if a.Algorithm.Shape() != engine.ShapeLog || a.Algorithm != b.Algorithm {
+		return sameChange(a, b)
+	}
+	merged := func(c engine.Change) map[int64]int64 {
+		m := map[int64]int64{}
+		for _, e := range c.Log.Entries {
+			m[e.At] += e.Units
+		}
+		return m
+	}
+	return a.Log.Period == b.Log.Period && fmt.Sprint(merged(a)) == fmt.Sprint(merged(b))
 }

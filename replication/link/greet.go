@@ -1,10 +1,11 @@
 package link
 
 import (
+	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ const handshakeLineMax = 1024
 // A primaryConn is a connection to a primary. Reading and writing end with the timeout.
 type primaryConn struct {
 	net.Conn
+	in   *bufio.Reader // of this; handshakeLineMax bytes
 	link *Replica
 	acks time.Time // when something was last acknowledged
 }
@@ -39,11 +41,8 @@ func (p *primaryConn) Write(b []byte) (int, error) {
 
 // acknowledge tells the primary up to where this server has the stream.
 func (p *primaryConn) acknowledge(offset int64) error {
-	var word [8]byte
-	binary.LittleEndian.PutUint64(word[:], uint64(offset))
 	p.acks = time.Now()
-	_, err := p.Write(word[:])
-	return err
+	return binary.Write(p, binary.LittleEndian, offset)
 }
 
 // ask sends a command and returns the line that answers it.
@@ -55,26 +54,21 @@ func (p *primaryConn) ask(words ...string) (string, error) {
 	if _, err := p.Write(b); err != nil {
 		return "", err
 	}
-	line := make([]byte, 0, 64)
-	for !strings.HasSuffix(string(line), "\r\n") {
-		if len(line) == handshakeLineMax {
-			return "", errNoPrimary
-		}
-		// A byte at a time, so that nothing of what follows is read.
-		var one [1]byte
-		if _, err := io.ReadFull(p, one[:]); err != nil {
-			return "", err
-		}
-		line = append(line, one[0])
+	line, err := p.in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return "", errNoPrimary
+	} else if err != nil {
+		return "", err
 	}
-	answer := strings.TrimSpace(string(line))
-	if strings.HasPrefix(answer, "+") {
-		return answer[1:], nil
+	answer := strings.TrimSpace(string(line)) // the next answer overwrites line
+	if text, ok := strings.CutPrefix(answer, "-"); ok {
+		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], text)
 	}
-	if strings.HasPrefix(answer, "-") {
-		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], answer[1:])
+	answer, ok := strings.CutPrefix(answer, "+")
+	if !ok {
+		return "", errNoPrimary
 	}
-	return "", errNoPrimary
+	return answer, nil
 }
 
 // errNoPrimary is that what answers is no primary of rlserver.
@@ -92,11 +86,7 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 			return at, false, err
 		}
 	}
-	port := t.AnnouncePort
-	if port == 0 {
-		port = l.ListenPort()
-	}
-	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(port)}
+	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(cmp.Or(t.AnnouncePort, l.ListenPort()))}
 	if t.AnnounceIP != "" {
 		introduction = append(introduction, "ip-address", t.AnnounceIP)
 	}
@@ -105,9 +95,9 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 	}
 	wanted := stream.Position{ID: "?", Offset: -1}
 	if l.continued {
-		l.feed.Lock()
-		wanted = l.feed.Place()
-		l.feed.Unlock()
+		l.Feed.Lock()
+		wanted = l.Feed.Place()
+		l.Feed.Unlock()
 	}
 	answer, err := p.ask("RL.SYNC", strconv.Itoa(SyncVersion), wanted.ID, strconv.FormatInt(wanted.Offset, 10))
 	if err != nil {

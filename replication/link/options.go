@@ -28,7 +28,7 @@ type Tuning struct {
 	User, Password string // for a primary
 	AnnounceIP     string
 	AnnouncePort   int
-	Timeout        time.Duration
+	Timeout        time.Duration // without a word from the other end
 }
 
 // SyncVersion is the version of what is spoken between primary and replica.

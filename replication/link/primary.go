@@ -21,7 +21,7 @@ import (
 // little-endian.
 //
 // A full sync is a dump of the store in snapshot frames, with frames of the stream between
-// them, and an end. A dump takes its time, and a state that is told in the stream meanwhile
+// them, and an end. A dump lasts a while, and a state that is told in the stream meanwhile
 // may be older than the dump's of the same key: whatever has changed since is told in the
 // stream. It must not be younger than what the dump tells after it, so the stream is sent
 // between two steps of the dump only.
@@ -40,7 +40,6 @@ type SyncRequest struct {
 // A Primary serves replicas.
 type Primary struct {
 	Options
-	feed  *stream.Feed
 	ended context.Context
 	// upstream is the link to this server's own primary; nil on a primary.
 	upstream func() *Replica
@@ -59,7 +58,7 @@ type Primary struct {
 // NewPrimary serves replicas until the context ends. upstream is the link to this server's own
 // primary, nil if it has none.
 func NewPrimary(ended context.Context, o Options, upstream func() *Replica) *Primary {
-	return &Primary{Options: o, feed: o.Feed, ended: ended, upstream: upstream, changed: make(chan struct{})}
+	return &Primary{Options: o, ended: ended, upstream: upstream, changed: make(chan struct{})}
 }
 
 // Serve serves a replica until it is gone, and closes its connection.
@@ -106,12 +105,12 @@ func (p *Primary) syncProblem(r *SyncRequest) string {
 
 // join finds the place in the stream from which a replica is served.
 func (p *Primary) join(r *servedReplica) (at stream.Position, full bool) {
-	p.feed.Lock()
-	defer p.feed.Unlock()
+	p.Feed.Lock()
+	defer p.Feed.Unlock()
 	if p.upstream() == nil {
-		p.feed.Track(false)
+		p.Feed.Track(false)
 	}
-	at, full = p.feed.Join(r.ID, r.Offset)
+	at, full = p.Feed.Join(r.ID, r.Offset)
 	if full {
 		p.full.Add(1)
 		if r.Offset >= 0 {
@@ -151,7 +150,7 @@ func (p *Primary) sendDump(r *servedReplica, at stream.Position) error {
 	})
 	// The stream is sent between two steps of the dump, behind all that was read so far. Within
 	// a step states can be older than when it began: of keys that have moved, or were flushed.
-	err := p.feed.DumpSteps(out.Add, keys, func() (int, error) {
+	err := p.Feed.DumpSteps(out.Add, keys, func() (int, error) {
 		err := out.Flush()
 		if err == nil {
 			_, err = p.sendSome(r, at.ID)
@@ -196,7 +195,7 @@ func (p *Primary) sendStream(r *servedReplica, id string) error {
 // that tells of more.
 func (p *Primary) sendSome(r *servedReplica, id string) (grown <-chan struct{}, err error) {
 	for {
-		frames, end, grown, ok := p.feed.Read(id, r.place.Load())
+		frames, end, grown, ok := p.Feed.Read(id, r.place.Load())
 		switch {
 		case !ok:
 			return nil, errPlaceLost

@@ -40,15 +40,15 @@ func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 // A key that is flushed during a full sync does not come back on the replica, however slowly
 // the replica reads.
 func TestFlushDuringFullSync(t *testing.T) {
-	for at := range 15 {
-		flushDuringFullSync(t, at*4)
+	for _, at := range []int{0, 12, 16, 28} { // but for 0 within a step of the dump
+		flushDuringFullSync(t, at)
 	}
 }
 
 // flushDuringFullSync flushes when the replica has so many frames.
 func flushDuringFullSync(t *testing.T, at int) {
 	t.Helper()
-	p, primary := startPrimary(t, 4000)
+	p, primary := startPrimary(t, 2100)
 	near, far := net.Pipe()
 	go p.Serve(SyncRequest{Conn: far, IP: "127.0.0.1", Port: 1, Version: SyncVersion, ID: "?", Offset: -1})
 	defer func() { _ = near.Close() }()
@@ -56,23 +56,32 @@ func flushDuringFullSync(t *testing.T, at int) {
 		_, err := near.Read(b)
 		must(t, err)
 	}
-	replica, err := engine.NewStore(engine.Options{})
-	must(t, err)
+	replica := map[string]bool{}
 	frames, place, ended := stream.NewFrameReader(near), int64(0), false
-	for i := 0; !ended || place < p.feed.Drained(); i++ {
+	for i := 0; !ended || place < p.Feed.Drained(); i++ {
 		f, err := frames.Next()
 		must(t, err)
 		if f.Kind != stream.FrameEnd {
-			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error { return replica.Apply(c, 0) }))
+			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error {
+				switch {
+				case c.Key == "":
+					clear(replica)
+				case c.Algorithm == 0:
+					delete(replica, c.Key)
+				default:
+					replica[strings.Clone(c.Key)] = true
+				}
+				return nil
+			}))
 		}
 		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
 		if i == at { // the primary may be in the middle of a step
 			primary.Flush()
-			p.feed.Drained()
+			p.Feed.Drained()
 		}
 	}
-	if replica.Len() != primary.Len() || primary.Len() > 0 {
-		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, replica.Len(), primary.Len())
+	if len(replica) > 0 || primary.Len() > 0 {
+		t.Errorf("after %d frames: the replica has %d keys, and the primary %d", at, len(replica), primary.Len())
 	}
 }
 

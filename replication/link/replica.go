@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,25 +14,18 @@ import (
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// A State is what ROLE tells of a link to a primary.
-type State int32
-
-// The states of a link, in the order in which it comes up.
+// The states of a link as ROLE names them, in the order in which it comes up.
 const (
-	stateConnect State = iota // waiting to connect
-	stateConnecting
-	stateSync
-	stateConnected
+	stateConnect    = "connect" // waiting to connect
+	stateConnecting = "connecting"
+	stateSync       = "sync"
+	stateConnected  = "connected"
 )
-
-func (s State) String() string {
-	return [...]string{"connect", "connecting", "sync", "connected"}[s]
-}
 
 // reconnectPause is the wait between two tries to connect.
 const reconnectPause = time.Second
 
-// dialTimeoutMax bounds how long a connection may take to come up.
+// dialTimeoutMax bounds how long connecting may last.
 const dialTimeoutMax = 5 * time.Second
 
 // A Replica is the replica's side of a link. It connects, asks to go on where this server is in
@@ -42,7 +36,6 @@ type Replica struct {
 	Host string
 	Port int
 
-	feed *stream.Feed
 	// continued says that the store's state is that of the feed's position. The link's own
 	// goroutine has it while it runs.
 	continued bool
@@ -50,17 +43,18 @@ type Replica struct {
 	cancel    context.CancelFunc
 	done      chan struct{}
 
-	status   atomic.Int32 // a LinkState
-	heard    atomic.Int64 // when the primary was heard of, ms since the Unix epoch
-	down     atomic.Int64 // since when the link is down, likewise
-	complain string       // what was last logged
+	state     atomic.Value // a string
+	heard     atomic.Int64 // when the primary was heard of, ms since the Unix epoch
+	down      atomic.Int64 // since when the link is down, likewise
+	complaint string       // the error that was logged last
 }
 
 // Follow keeps a link to a primary up until End, or until the context ends. continued says that
 // the store's state is that of the feed's position.
 func Follow(ended context.Context, o Options, host string, port int, continued bool) *Replica {
-	l := &Replica{Options: o, Host: host, Port: port, feed: o.Feed, continued: continued, done: make(chan struct{})}
+	l := &Replica{Options: o, Host: host, Port: port, continued: continued, done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(ended)
+	l.state.Store(stateConnect)
 	l.down.Store(time.Now().UnixMilli())
 	go l.run()
 	return l
@@ -74,8 +68,8 @@ func (l *Replica) End() (continued bool) {
 	return l.continued
 }
 
-// State tells how far the link is.
-func (l *Replica) State() State { return State(l.status.Load()) }
+// State tells how far the link is, as ROLE names that.
+func (l *Replica) State() string { return l.state.Load().(string) }
 
 // IsUp says whether the link is up and the full sync, if there was one, is done.
 func (l *Replica) IsUp() bool { return l.State() == stateConnected }
@@ -85,7 +79,7 @@ func (l *Replica) Addr() string { return net.JoinHostPort(l.Host, strconv.Itoa(l
 
 // Info tells what INFO shows of the link, by Redis's names.
 func (l *Replica) Info(add func(name string, value any)) {
-	up, now, offset := l.IsUp(), time.Now().UnixMilli(), l.feed.Offset()
+	up, now, offset := l.IsUp(), time.Now().UnixMilli(), l.Feed.Offset()
 	status, sinceHeard, syncing := "down", int64(-1), 0
 	if up {
 		status, sinceHeard = "up", max(now-l.heard.Load(), 0)/1000
@@ -115,11 +109,14 @@ func (l *Replica) run() {
 	}
 	for {
 		err := l.follow()
-		l.status.Store(int32(stateConnect))
+		l.state.Store(stateConnect)
 		if l.ctx.Err() != nil {
 			return
 		}
-		l.complainOf(err)
+		if text := err.Error(); text != l.complaint {
+			l.complaint = text
+			l.Logger.Warn("no link to the primary", "primary", l.Addr(), "error", err, "retry_in", reconnectPause)
+		}
 		select {
 		case <-l.ctx.Done():
 			return
@@ -128,17 +125,9 @@ func (l *Replica) run() {
 	}
 }
 
-// complainOf logs why there is no link, once for each reason.
-func (l *Replica) complainOf(err error) {
-	if text := err.Error(); text != l.complain {
-		l.complain = text
-		l.Logger.Warn("no link to the primary", "primary", l.Addr(), "error", err, "retry_in", reconnectPause)
-	}
-}
-
 // follow connects, and applies what comes until the link is down.
 func (l *Replica) follow() error {
-	l.status.Store(int32(stateConnecting))
+	l.state.Store(stateConnecting)
 	ctx, cancel := context.WithTimeout(l.ctx, min(l.Tuning().Timeout, dialTimeoutMax))
 	defer cancel()
 	conn, err := l.Dial(ctx, l.Addr())
@@ -148,23 +137,24 @@ func (l *Replica) follow() error {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(l.ctx, func() { _ = conn.Close() })()
 	p := &primaryConn{Conn: conn, link: l}
+	p.in = bufio.NewReaderSize(p, handshakeLineMax)
 	at, full, err := l.greet(p)
 	if err != nil {
 		return err
 	}
 	defer func() { l.down.Store(time.Now().UnixMilli()) }()
-	frames := stream.NewFrameReader(p)
+	frames := stream.NewFrameReader(p.in)
 	if full {
-		l.status.Store(int32(stateSync))
+		l.state.Store(stateSync)
 		l.Logger.Info("full sync from the primary", "primary", l.Addr(), "history", at.ID, "offset", at.Offset)
 		if at.Offset, err = l.loadAll(p, frames, at); err != nil {
 			return err
 		}
 	} else {
-		l.feed.Rename(at.ID)
+		l.Feed.Rename(at.ID)
 	}
-	l.status.Store(int32(stateConnected))
-	l.complain = ""
+	l.state.Store(stateConnected)
+	l.complaint = ""
 	l.Logger.Info("link to the primary is up", "primary", l.Addr(), "history", at.ID, "full_sync", full)
 	return l.apply(p, frames, at.Offset)
 }
@@ -173,7 +163,7 @@ func (l *Replica) follow() error {
 // complete. It returns the offset of that state.
 func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.Position) (offset int64, err error) {
 	started := time.Now()
-	loader := l.feed.Load()
+	loader := l.Feed.Load()
 	loaded := uint64(0)
 	for {
 		f, err := frames.Next()
@@ -185,7 +175,7 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 			if f.Kind == stream.FrameChanges && f.Offset != at.Offset {
 				return 0, fmt.Errorf("%w: frames at %d, expected at %d", stream.ErrGap, f.Offset, at.Offset)
 			}
-			stale := l.feed.StaleAt()
+			stale := l.Feed.StaleAt()
 			err := stream.ReadChanges(f.Payload, func(c *engine.Change) error {
 				if f.Kind == stream.FrameSnapshot {
 					loaded++
@@ -201,11 +191,11 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 				return 0, fmt.Errorf("%w: a snapshot that lacks keys", stream.ErrFrame)
 			}
 			l.continued = false // until the feed knows
-			l.feed.Install(loader, at)
+			l.Feed.Install(loader, at)
 			l.continued = true
 			l.Logger.Info("full sync done", "primary", l.Addr(), "keys", loaded, "took", time.Since(started).Round(time.Millisecond))
 			return at.Offset, p.acknowledge(at.Offset)
-		case stream.FramePing, stream.FrameKindEnd:
+		case stream.FramePing:
 		}
 		if time.Since(p.acks) > pingInterval { // it is still here, and has nothing yet
 			if err := p.acknowledge(0); err != nil {
@@ -229,7 +219,7 @@ func (l *Replica) apply(p *primaryConn, frames *stream.FrameReader, offset int64
 			return fmt.Errorf("%w: %v at %d, expected changes at %d", stream.ErrGap, f.Kind, f.Offset, offset)
 		default:
 			l.continued = false // while only a part is applied
-			if err := l.feed.Apply(f); err != nil {
+			if err := l.Feed.Apply(f); err != nil {
 				return err
 			}
 			l.continued = true

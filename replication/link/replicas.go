@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -29,22 +29,14 @@ func (r *servedReplica) end() { go func() { _ = r.Conn.Close() }() }
 
 func (r *servedReplica) name() string { return net.JoinHostPort(r.IP, fmt.Sprint(r.Port)) }
 
-// lag is how long nothing was heard of the replica, in seconds.
-func (r *servedReplica) lag() int64 { return max(time.Now().UnixMilli()-r.heard.Load(), 0) / 1000 }
-
 // listen reads what the replica acknowledges.
 func (r *servedReplica) listen(p *Primary) {
 	defer close(r.gone)
 	defer func() { _ = r.Conn.Close() }()
-	var word [8]byte
-	for {
-		if _, err := io.ReadFull(r.Conn, word[:]); err != nil {
-			return
-		}
+	for offset := int64(0); binary.Read(r.Conn, binary.LittleEndian, &offset) == nil; {
 		r.heard.Store(time.Now().UnixMilli())
-		offset := int64(binary.LittleEndian.Uint64(word[:]))
 		if offset > r.offered.Load() {
-			return // it cannot have what it was not sent
+			return // nothing was sent that goes so far
 		}
 		if offset > r.acked.Load() {
 			r.acked.Store(offset)
@@ -56,16 +48,12 @@ func (r *servedReplica) listen(p *Primary) {
 }
 
 // Count is how many replicas are being served.
-func (p *Primary) Count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.list)
-}
+func (p *Primary) Count() int { return len(p.all()) }
 
 func (p *Primary) all() []*servedReplica {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]*servedReplica(nil), p.list...)
+	return slices.Clone(p.list)
 }
 
 // add is false when no more replicas are served.
@@ -81,12 +69,7 @@ func (p *Primary) add(r *servedReplica) bool {
 func (p *Primary) remove(r *servedReplica) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.list {
-		if p.list[i] == r {
-			p.list = append(p.list[:i:i], p.list[i+1:]...)
-			break
-		}
-	}
+	p.list = slices.DeleteFunc(p.list, func(served *servedReplica) bool { return served == r })
 	p.signal()
 }
 
@@ -146,20 +129,28 @@ func (p *Primary) acknowledged(offset int64) (n int, changed <-chan struct{}) {
 	return n, p.changed
 }
 
-// Await waits until all replicas have all changes so far, or a span is over.
-func (p *Primary) Await(most time.Duration) {
-	offset, over := p.feed.Drained(), time.After(most)
+// await waits until so many replicas have the stream up to an offset, or until it is over or ended.
+// It returns how many have.
+func (p *Primary) await(offset int64, count func() int, over <-chan time.Time, ended <-chan struct{}) int {
 	for {
 		n, changed := p.acknowledged(offset)
-		if n >= p.Count() {
-			return
+		if n >= count() {
+			return n
 		}
 		select {
 		case <-changed:
+			continue
 		case <-over:
-			return
+		case <-ended:
 		}
+		n, _ = p.acknowledged(offset)
+		return n
 	}
+}
+
+// Await waits until all replicas have all changes so far, or a span is over.
+func (p *Primary) Await(most time.Duration) {
+	p.await(p.Feed.Drained(), p.Count, time.After(most), nil)
 }
 
 // Wait calls done with how many replicas have all changes that were made before: when there
@@ -168,25 +159,11 @@ func (p *Primary) Wait(count int, timeout time.Duration, done func(acknowledged 
 	wanted, abandon := context.WithCancel(p.ended)
 	p.waits.Go(func() {
 		defer abandon()
-		offset := p.feed.Drained()
 		var over <-chan time.Time
 		if timeout > 0 {
 			over = time.After(timeout)
 		}
-		for {
-			acknowledged, changed := p.acknowledged(offset)
-			if acknowledged < count {
-				select {
-				case <-changed:
-					continue
-				case <-over:
-				case <-wanted.Done():
-				}
-				acknowledged, _ = p.acknowledged(offset)
-			}
-			done(acknowledged)
-			return
-		}
+		done(p.await(p.Feed.Drained(), func() int { return count }, over, wanted.Done()))
 	})
 	return abandon
 }
@@ -198,7 +175,7 @@ func (p *Primary) CutOff() {
 	since := time.Now().Add(-timeout).UnixMilli()
 	for _, r := range p.all() {
 		switch {
-		case !p.feed.Holds(r.place.Load()):
+		case !p.Feed.Holds(r.place.Load()):
 			p.Logger.Warn("replica cut off: it takes changes more slowly than they come, and the backlog has gone past it",
 				"replica", r.name(), "remedy", "raise repl-backlog-size")
 		case r.heard.Load() < since:
@@ -217,7 +194,8 @@ func (p *Primary) Info(add func(name string, value any)) {
 		if r.online.Load() {
 			state = "online"
 		}
-		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.IP, r.Port, state, r.acked.Load(), r.lag()))
+		lag := max(time.Now().UnixMilli()-r.heard.Load(), 0) / 1000 // s
+		add(fmt.Sprint("slave", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.IP, r.Port, state, r.acked.Load(), lag))
 	}
 }
 

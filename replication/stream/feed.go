@@ -197,9 +197,5 @@ func (f *Feed) Install(loaded *engine.Loader, at Position) {
 // Unsaved is how many changes there were since the last snapshot began. Locked.
 func (f *Feed) Unsaved() int64 { return f.changes }
 
-// Saved says that so many of the unsaved changes are in a snapshot.
-func (f *Feed) Saved(changes int64) {
-	f.Lock()
-	defer f.Unlock()
-	f.changes -= changes
-}
+// Saved says that so many of the unsaved changes are in a snapshot. Locked.
+func (f *Feed) Saved(changes int64) { f.changes -= changes }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ const (
 	FrameExtraBytes   = FrameHeaderBytes + FrameTrailerBytes
 	// frameBytesMax bounds a payload.
 	frameBytesMax = 1 << 20
-	// ReadBytes is what a reader asks for at a time.
-	ReadBytes = 256 << 10
+	// readBytes is how much a reader asks for at a time, until a larger frame comes.
+	readBytes = 32 << 10
 )
 
 // A FrameKind says what a payload is.
@@ -39,22 +40,17 @@ const (
 	FrameEnd
 	// FramePing is empty.
 	FramePing
-
-	// FrameKindEnd is one past the last.
-	FrameKindEnd
 )
 
+// frameKinds are the names of the kinds; no kind has the number 0.
+var frameKinds = [...]string{FrameChanges: "changes", FrameSnapshot: "snapshot", FrameEnd: "end", FramePing: "ping"}
+
+// isKnown says whether frames of this kind are made here.
+func (k FrameKind) isKnown() bool { return k > 0 && int(k) < len(frameKinds) }
+
 func (k FrameKind) String() string {
-	switch k {
-	case FrameChanges:
-		return "changes"
-	case FrameSnapshot:
-		return "snapshot"
-	case FrameEnd:
-		return "end"
-	case FramePing:
-		return "ping"
-	case FrameKindEnd:
+	if k.isKnown() {
+		return frameKinds[k]
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -128,7 +124,7 @@ func ParseFrameHeader(b []byte) (h FrameHeader, err error) {
 	switch {
 	case length > frameBytesMax:
 		err = fmt.Errorf("%w: a payload of %d bytes, and %d are the most", ErrFrame, length, frameBytesMax)
-	case h.kind == 0 || h.kind >= FrameKindEnd:
+	case !h.kind.isKnown():
 		err = fmt.Errorf("%w: its kind, %d, is not known", ErrFrame, uint8(h.kind))
 	case b[5]|b[6]|b[7] != 0:
 		err = fmt.Errorf("%w: reserved bytes are not zero", ErrFrame)
@@ -138,85 +134,64 @@ func ParseFrameHeader(b []byte) (h FrameHeader, err error) {
 	return h, err
 }
 
-// A FrameReader reads frames from a file or a connection. It asks for no more than it has
-// room for and returns a frame as soon as all of it is there. It takes memory for a payload only
-// when the checksum of the header was right, and never more than the largest frame needs.
+// A FrameReader reads frames from a file or a connection. It returns a frame as soon as all of it
+// is there. It takes memory for a large payload only when the checksum of the header was right, and
+// never more than the largest frame needs.
 type FrameReader struct {
-	from io.Reader
-	buf  []byte
-	// Invariant: buf[begin:end] has been read from the source and not been returned.
-	begin, end int
-	// At is how many bytes of the source are before the frame that next reads or, after an
+	in *bufio.Reader
+	// At is how many bytes of the source are before the frame that Next reads or, after an
 	// error, could not read.
-	At int64
+	At   int64
+	last int // bytes of in that are the frame that was returned last
 }
 
 // NewFrameReader reads frames from a source.
 func NewFrameReader(from io.Reader) *FrameReader {
-	return &FrameReader{from: from, buf: make([]byte, ReadBytes)}
+	return &FrameReader{in: bufio.NewReaderSize(from, readBytes)}
 }
 
 // Next reads a frame. The error is io.EOF where the source ended between two frames,
 // io.ErrUnexpectedEOF where it ended within one, ErrFrame for a frame that is damaged, or
 // the source's own.
 func (r *FrameReader) Next() (Frame, error) {
-	if err := r.fill(FrameHeaderBytes); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) && r.begin == r.end {
+	_, _ = r.in.Discard(r.last) // it is buffered, so there is no error
+	r.last = 0
+	header, err := r.peek(FrameHeaderBytes)
+	if err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) && len(header) == 0 {
 			err = io.EOF
 		}
 		return Frame{}, err
 	}
-	h, err := ParseFrameHeader(r.buf[r.begin:r.end])
+	h, err := ParseFrameHeader(header)
 	if err != nil {
 		return Frame{}, err
 	}
 	size := FrameExtraBytes + h.Length
-	if err := r.fill(size); err != nil {
+	all, err := r.peek(size)
+	if err != nil {
 		return Frame{}, err
 	}
-	all := r.buf[r.begin : r.begin+size]
 	payload := all[FrameHeaderBytes : size-FrameTrailerBytes]
 	if binary.LittleEndian.Uint32(all[size-FrameTrailerBytes:]) != Checksum(payload) {
 		return Frame{}, fmt.Errorf("%w: the checksum of its payload is wrong", ErrFrame)
 	}
-	r.begin += size
+	r.last = size
 	r.At += int64(size)
 	return Frame{h.kind, h.Offset, payload}, nil
 }
 
 // Buffered says whether something was read that has not been returned.
-func (r *FrameReader) Buffered() bool { return r.begin < r.end }
+func (r *FrameReader) Buffered() bool { return r.in.Buffered() > r.last }
 
-// emptyReadsMax bounds how often a source may return nothing and no error.
-const emptyReadsMax = 100
-
-// fill reads until n bytes are there. The first of them may move.
-func (r *FrameReader) fill(n int) error {
-	if r.end-r.begin >= n {
-		return nil
+// peek reads until n bytes are there, and returns those that are.
+func (r *FrameReader) peek(n int) ([]byte, error) {
+	if n > r.in.Size() { // the larger reader begins with what the smaller one has read
+		r.in = bufio.NewReaderSize(r.in, min(4*n, FrameExtraBytes+frameBytesMax))
 	}
-	if n > len(r.buf)-r.begin {
-		into := r.buf
-		if n > len(into) {
-			into = make([]byte, max(n, min(2*n, FrameExtraBytes+frameBytesMax)))
-		}
-		r.end = copy(into, r.buf[r.begin:r.end])
-		r.buf, r.begin = into, 0
+	b, err := r.in.Peek(n)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
-	for empty := 0; r.end-r.begin < n; {
-		got, err := r.from.Read(r.buf[r.end:])
-		r.end += got
-		switch {
-		case r.end-r.begin >= n:
-		case errors.Is(err, io.EOF):
-			return io.ErrUnexpectedEOF
-		case err != nil:
-			return err
-		case got == 0:
-			if empty++; empty == emptyReadsMax {
-				return io.ErrNoProgress
-			}
-		}
-	}
-	return nil
+	return b, err
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -15,7 +16,7 @@ func TestFramesComeBack(t *testing.T) {
 	var stream []byte
 	var payloads [][]byte
 	offset := int64(7)
-	for _, n := range []int{0, 1, 3, frameBytesMax, 0, ReadBytes - FrameExtraBytes, ReadBytes, 17, frameBytesMax - 1} {
+	for _, n := range []int{0, 1, 3, frameBytesMax, 0, readBytes - FrameExtraBytes, readBytes, 17, frameBytesMax - 1} {
 		payload := make([]byte, n)
 		for i := range payload {
 			payload[i] = byte(random.Uint32())
@@ -48,8 +49,8 @@ func TestFramesComeBack(t *testing.T) {
 			}
 			offset = f.End()
 		}
-		if len(r.buf) > FrameExtraBytes+frameBytesMax {
-			t.Errorf("%s: the reader took %d bytes", name, len(r.buf))
+		if r.in.Size() > FrameExtraBytes+frameBytesMax {
+			t.Errorf("%s: the reader took %d bytes", name, r.in.Size())
 		}
 	}
 }
@@ -57,23 +58,23 @@ func TestFramesComeBack(t *testing.T) {
 // A frame with any bit flipped, or cut anywhere, is never read.
 func TestFramesDamaged(t *testing.T) {
 	for _, payload := range [][]byte{nil, []byte("some payload")} {
-		whole := AppendFrame(nil, FrameChanges, 1<<40, payload)
-		for bit := range 8 * len(whole) {
-			damaged := bytes.Clone(whole)
+		intact := AppendFrame(nil, FrameChanges, 1<<40, payload)
+		for bit := range 8 * len(intact) {
+			damaged := bytes.Clone(intact)
 			damaged[bit/8] ^= 1 << (bit % 8)
 			r := NewFrameReader(bytes.NewReader(damaged))
 			if f, err := r.Next(); !errors.Is(err, ErrFrame) {
 				t.Fatalf("bit %d: %+v, %v", bit, f, err)
-			} else if len(r.buf) != ReadBytes {
-				t.Fatalf("bit %d: took %d bytes", bit, len(r.buf))
+			} else if r.in.Size() != readBytes {
+				t.Fatalf("bit %d: took %d bytes", bit, r.in.Size())
 			}
 		}
-		for n := range whole {
+		for n := range intact {
 			want := io.ErrUnexpectedEOF
 			if n == 0 {
 				want = io.EOF
 			}
-			if f, err := NewFrameReader(bytes.NewReader(whole[:n])).Next(); !errors.Is(err, want) {
+			if f, err := NewFrameReader(bytes.NewReader(intact[:n])).Next(); !errors.Is(err, want) {
 				t.Fatalf("%d bytes: %+v, %v", n, f, err)
 			}
 		}
@@ -89,14 +90,13 @@ func TestFramesThatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(b []byte){
 		"length":   func(b []byte) { b[2] = 0xff },
 		"no kind":  func(b []byte) { b[4] = 0 },
-		"kind":     func(b []byte) { b[4] = byte(FrameKindEnd) },
+		"kind":     func(b []byte) { b[4] = byte(len(frameKinds)) },
 		"reserved": func(b []byte) { b[6] = 1 },
 		"negative": func(b []byte) { b[15] = 0x80 },
 	} {
 		b := AppendFrame(nil, FramePing, 0, nil)
 		change(b)
-		sum := Checksum(b[:16])
-		b[16], b[17], b[18], b[19] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
+		binary.LittleEndian.PutUint32(b[16:], Checksum(b[:16]))
 		if f, err := NewFrameReader(bytes.NewReader(b)).Next(); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}

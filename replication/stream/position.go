@@ -3,7 +3,7 @@ package stream
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
+	"strings"
 )
 
 // IDBytes is the length of a history's id: hexadecimal digits, as in Redis.
@@ -18,12 +18,7 @@ func NewID() string {
 
 // IsID says whether s can be the id of a history.
 func IsID(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == IDBytes
+	return len(s) == IDBytes && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // A Position is a place in the stream: a history, and how many bytes of payload came before
@@ -32,5 +27,3 @@ type Position struct {
 	ID     string // 40 hexadecimal digits
 	Offset int64
 }
-
-func (p Position) String() string { return fmt.Sprintf("%s:%d", p.ID, p.Offset) }
