@@ -12,7 +12,6 @@ SOAK    := JUDGE_TIMES=1 $(GO) test -count=1 -v -p 1
 # A benchmark that compares contestants in rounds runs once and prints its own tables.
 GOBENCH := $(GO) test -count=1 -timeout 30m -run '^$$' -benchtime 1x
 LINT    := build/golangci-lint-v2.15.0
-BENCHTIME ?= 1s
 SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
@@ -64,15 +63,13 @@ check: style race ## what CI runs besides the tests: format, vet, lint, race tes
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
-bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (6 minutes)
+bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
 	test/setup
-	$(GO) test ./test/bench/engine -run '^$$' -bench Check -benchtime $(BENCHTIME) -cpu 1,2
-	$(GO) test ./test/bench/engine -run '^$$' -bench Log -benchtime $(BENCHTIME) -cpu 1
-	$(GOBENCH) ./test/bench/engine -bench 'Compare|Memory|TenMillion'
+	$(GOBENCH) ./test/bench/engine -bench .
 
 bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	test/setup
-	$(GOBENCH) ./test/bench/wire -bench . $(if $(WIREPROFILE),-wireprofile $(abspath $(WIREPROFILE)))
+	$(GOBENCH) ./test/bench/wire -bench .
 
 bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	test/setup
