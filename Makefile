@@ -16,7 +16,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,10 @@ run: build ## build and serve on 127.0.0.1:6380
 build: ## build the static binary bin/rlserver
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/rlserver ./cmd/rlserver
 
-test: ## install what the tests need, and run them all
+setup:
 	test/setup
+
+test: setup ## install what the tests need, and run them all
 	$(GOTEST) ./...
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
@@ -36,8 +38,7 @@ test: ## install what the tests need, and run them all
 RACED   := ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
 	./test/linearizability ./test/model ./test/parity ./test/pubsub ./test/wire
 
-race: ## run what shares memory with the race detector and the costly invariant checks
-	test/setup
+race: setup ## run what shares memory with the race detector and the costly invariant checks
 	CGO_ENABLED=1 $(GOTEST) -race -tags invariants $(RACED)
 
 format: ## format the code in place
@@ -63,44 +64,34 @@ check: style race ## what CI runs besides the tests: format, vet, lint, race tes
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
-bench-engine: ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
-	test/setup
+bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
 	$(GOBENCH) ./test/bench/engine -bench .
 
-bench: ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
-	test/setup
+bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
 
-bench-redis: ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
-	test/setup
+bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	$(GOBENCH) ./test/bench/backend -bench .
 
-bench-durability: ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
-	test/setup
+bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
 
-parity: ## compare a million random steps in Redis and in memory, field by field
-	test/setup
+parity: setup ## compare a million random steps in Redis and in memory, field by field
 	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000)
 
-attack: ## attack a server by its connections, and see what honest clients notice (half an hour)
-	test/setup
+attack: setup ## attack a server by its connections, and see what honest clients notice (half an hour)
 	$(SOAK) -timeout 60m ./test/attack -run 'TestAttack$$' -attack
 
-crash: ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
-	test/setup
+crash: setup ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
 	$(SOAK) -timeout 0 ./test/durability -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
 
-links: ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
-	test/setup
+links: setup ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
 	$(SOAK) -timeout 0 ./test/replication -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
 
-soak-wire: ## full load with churn for SOAKTIME, looking for growth
-	test/setup
+soak-wire: setup ## full load with churn for SOAKTIME, looking for growth
 	$(SOAK) -timeout 0 ./test/attack -run TestAttackChurnSoak -churn $(SOAKTIME)
 
-soak-times: ## run the tests of the built binary on a machine that does nothing else, and judge how long things took (6 minutes)
-	test/setup
+soak-times: setup ## run the tests of the built binary on a machine that does nothing else, and judge how long things took (6 minutes)
 	$(SOAK) -timeout 30m -parallel 1 ./test/attack ./test/backend ./test/debugging ./test/pubsub ./test/replication
 
 fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
