@@ -56,10 +56,10 @@ $(LINT):
 	GOBIN=$(abspath build) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	mv build/golangci-lint $@
 
-style: vet lint ## what CI runs beside the tests: format, vet, lint
+style: vet lint ## check format, vet and lint
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
 
-check: style race ## what CI runs besides the tests: format, vet, lint, race tests
+check: style race ## what CI runs besides make test: format, vet, lint, race tests
 
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
