@@ -24,7 +24,23 @@
 // What a test needs besides Go is installed by test/setup, which `make test` runs first; a test
 // that finds it missing fails and says so, it does not skip.
 //
-// The code alone decides a test's outcome. What depends on chance is a soak: a make target runs it
-// (attack, crash, links, soak, soak-times, soak-wire, fuzz), and CI does not. How long a server takes
-// depends on what else the machine does, so only the soaks judge it (harness.Within).
+// # Soaks
+//
+// The code alone decides a test's outcome. What depends on chance is a soak: a make target runs
+// it (attack, crash, links, soak, soak-times, soak-wire, fuzz), and CI does not.
+//
+// How long a server takes depends on what else the machine does, so only soaks judge it
+// (harness.Within). CI asserts the rest of each of these tests, and that nothing takes a minute:
+//
+//   - attack: an honest client waits 2 s at most; attackers are closed within seconds of their
+//     timeout; a server without descriptors uses a quarter of a core at most (attack, soak-times)
+//   - debugging, pubsub, replication: a bystander waits a second at most beside a monitor, a
+//     subscriber, a transaction or a replica that does not read (soak-times)
+//   - backend: a question waits redis-timeout and 2 s at most; while Redis is dead a caller waits
+//     once (soak-times)
+//   - backend, replication: what a failover loses was admitted in the last 200 ms; a primary
+//     without replicas ceases to admit 1.5 s after min-replicas-max-lag at most (soak-times)
+//
+// Too large for CI are the large attacks, hundreds of crashes, minutes of bad links, and the search
+// for growth (attack, crash, links, soak-wire).
 package test

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rlserver/rlserver/test/bench"
 	"github.com/rlserver/rlserver/test/harness"
 )
 
@@ -53,14 +54,14 @@ var attacks = []attack{
 // Whatever connections do to a server, honest clients of it are answered, rightly and in
 // time, and when it is over nothing is left of it.
 func TestAttack(t *testing.T) {
-	var table attackTable
-	defer func() { t.Logf("honest clients: p50/p99/max in ms; resident memory in MB\n%s", &table) }()
+	table := newAttackTable()
+	defer table.Print(t.Output())
 	for _, one := range attacks {
 		t.Run(one.name, func(t *testing.T) {
 			if one.only && !*attackFlag {
-				t.Skip("large, and only with -attack")
+				t.Skip("a soak: make attack")
 			}
-			one.besiege(t, &table)
+			one.besiege(t, table)
 		})
 	}
 }
@@ -107,11 +108,11 @@ func span(small, large time.Duration) time.Duration {
 	return small
 }
 
-func (a attack) besiege(t *testing.T, table *attackTable) {
+func (a attack) besiege(t *testing.T, table *bench.Table) {
 	p := a.serve(t)
 	s := &siege{t: t, p: p, watch: startWatch(t, p)}
 	honest := startHonest(t, p)
-	time.Sleep(200 * time.Millisecond) // until everybody has connected
+	time.Sleep(200 * time.Millisecond) // until all clients have connected
 	began := time.Now()
 	time.Sleep(calm())
 	s.before = s.vital()
@@ -124,13 +125,9 @@ func (a attack) besiege(t *testing.T, table *attackTable) {
 	time.Sleep(time.Until(over.Add(calm())))
 	s.watch.stop()
 	answers := honest.stop()
-	row := attackRow{
-		name: a.name, took: over.Sub(fired), notes: s.notes, vitals: [3]vital{s.before, peak, after},
-		honest: [3]latencies{answers.between(began, fired), answers.between(fired, over), answers.between(over, time.Now())},
-	}
-	table.add(row)
-	t.Log(row.String())
-	for i, l := range row.honest {
+	phases := [3]latencies{answers.between(began, fired), answers.between(fired, over), answers.between(over, time.Now())}
+	s.addTo(table, a.name, over.Sub(fired), phases, [3]vital{s.before, peak, after})
+	for i, l := range phases {
 		if phase := [...]string{"before", "during", "after"}[i]; len(l) == 0 {
 			t.Errorf("no honest client was answered %s the attack", phase)
 		} else {

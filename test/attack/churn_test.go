@@ -17,7 +17,7 @@ import (
 
 var churnFlag = flag.Duration("churn", 0, "how long TestAttackChurnSoak goes on, a minute at least")
 
-// The load of the churn. The keys come from a bounded set or are soon at rest, and maxmemory
+// The load of the churn. The keys are of a bounded set or soon idle, and maxmemory
 // bounds what they take: what grows is not keys.
 const (
 	churnPipelines  = 3
@@ -57,13 +57,13 @@ func TestAttackChurnSoak(t *testing.T) {
 	if *churnFlag < growthMinDuration {
 		t.Skip("a soak: make soak-wire")
 	}
-	var table attackTable
+	table := newAttackTable()
+	defer table.Print(t.Output())
 	attack{name: "churn", flags: churnFlags, fire: func(s *siege) {
 		for _, problem := range growth(s.churn(*churnFlag)) {
 			s.t.Error(problem)
 		}
-	}}.besiege(t, &table)
-	t.Logf("\n%s", &table)
+	}}.besiege(t, table)
 }
 
 // churnAWhile is too short to see growth. Like every attack it must leave nothing behind.
@@ -137,7 +137,7 @@ func (s *siege) connect() *harness.Conn {
 	return harness.NewConn(s.t, nc)
 }
 
-// visit has visitors come and leave in every way.
+// visit has visitors connect and close in every way.
 func (c *churn) visit(id int) {
 	for n := id; !c.over(churnVisitPause); n++ {
 		source := net.IPv4(127, 1, byte(id+1), byte(n%200+1))

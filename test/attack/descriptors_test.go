@@ -21,29 +21,19 @@ const fewDescriptors = 64
 func startWithFewDescriptors(t testing.TB) *harness.Process {
 	t.Helper()
 	script := `ulimit -n ` + strconv.Itoa(fewDescriptors) + ` && exec "$0" "$@"`
-	flags := append([]string{"-c", script, harness.Binary(t), "serve", "--port", strconv.Itoa(harness.FreePort(t))}, strings.Fields(*attackFlags)...)
-	p := harness.StartProcess(t, "bash", flags...)
-	t.Cleanup(func() {
-		if err := p.Stop(syscall.SIGTERM); err != nil {
-			t.Errorf("rlserver ended with %v\n%s", err, p.Log)
-		}
-		if text := p.Log.String(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
-			t.Errorf("rlserver's log:\n%s", text)
-		}
-	})
-	return p
+	return harness.StartServerBy(t, []string{"bash", "-c", script}, strings.Fields(*attackFlags)...)
 }
 
 const (
 	// starvedShareMax of a core is what a server may use up, besides what it used before, while
-	// it can accept nobody.
+	// it can accept no connection.
 	starvedShareMax = 0.25
 	// starvedLinesMax is how many lines a second its log may gain meanwhile.
 	starvedLinesMax = 4
 )
 
-// exhaustDescriptors has more connect than the server has descriptors for. Those who are in
-// are served; the others wait, which costs next to nothing, until somebody leaves.
+// exhaustDescriptors makes more connections than the server has descriptors for. Those that were
+// accepted are served. The others wait until one of them closes, which costs next to nothing.
 func exhaustDescriptors(s *siege) {
 	n, starving := size(100, 300), span(1500*time.Millisecond, 10*time.Second)
 	usualShare := s.share(500 * time.Millisecond)
@@ -73,7 +63,7 @@ func exhaustDescriptors(s *siege) {
 		if len(waiting) < before {
 			progress = time.Now()
 		} else if time.Since(progress) > harness.Patience {
-			s.errorf("nobody of %d is served although others have left", before)
+			s.errorf("none of %d connections is served although others have been closed", before)
 			break
 		}
 		if refused > 0 {
@@ -84,7 +74,7 @@ func exhaustDescriptors(s *siege) {
 	s.waitClients(0, 5*time.Second)
 	for range 10 {
 		c := s.dial()
-		s.ping(c, "somebody new")
+		s.ping(c, "a new connection")
 		_ = c.Close()
 	}
 }

@@ -18,8 +18,8 @@ import (
 // floodWorkers connect at the same time.
 const floodWorkers = 4
 
-// floodPastMaxClients has more connect than may. The surplus is told so and closed,
-// the residents go on, and when some leave others are let in.
+// floodPastMaxClients makes more connections than maxclients. The surplus is told so and closed,
+// the residents go on, and when some of them close others are let in.
 func floodPastMaxClients(s *siege) {
 	const maxClients = 200
 	surplus := size(400, 4000)
@@ -61,21 +61,21 @@ func floodPastMaxClients(s *siege) {
 	s.waitClients(len(residents)-10, 5*time.Second)
 	for range 10 {
 		c := s.dial()
-		s.ping(c, "somebody new")
+		s.ping(c, "a new connection")
 		residents = append(residents, c)
 	}
 	closeAll(residents)
 	s.note("%d turned away", turnedAway.Load())
 }
 
-// ping asks for a sign of life.
-func (s *siege) ping(c *harness.Conn, who string) {
+// ping asks for a sign of life. The role of the connection stands in a failure.
+func (s *siege) ping(c *harness.Conn, role string) {
 	if _, err := io.WriteString(c, harness.Command("PING")); err != nil {
-		s.errorf("%s: %v", who, err)
+		s.errorf("%s: %v", role, err)
 		return
 	}
 	if reply, err := harness.ReadReply(c.Reader); err != nil || reply != "+PONG\r\n" {
-		s.errorf("%s was answered %q and %v", who, reply, err)
+		s.errorf("%s was answered %q and %v", role, reply, err)
 	}
 }
 
@@ -99,8 +99,8 @@ func beTurnedAway(addr string, talks bool) error {
 	return fmt.Errorf("one too many was answered %q and not %q; the end: %w", answer, want, cmp.Or(err, io.EOF))
 }
 
-// leavings are the ways to come and go: what is said before, whether an answer is awaited,
-// and whether the end is a reset. One that closes with answers unread resets as well.
+// leavings are the ways to connect and close: the bytes that are sent before, the answer that is
+// awaited, and whether the end is a reset. One that closes with answers unread resets as well.
 var leavings = []struct {
 	name, say, want string
 	reset           bool
@@ -111,7 +111,8 @@ var leavings = []struct {
 	{name: "with answers unread and a reset", say: "KEYS *\r\nPING\r\n", reset: true},
 	{name: "in the middle of a command", say: "*3\r\n$4\r\nECHO\r\n$10\r\nhalf"},
 	{name: "in the middle of a command, with a reset", say: "*5\r\n$8\r\nRL.CHE", reset: true},
-	{name: "after an answer", say: harness.Command("RL.PEEK", "leaver", "token_bucket", "10", "60"), want: "*6\r\n:1\r\n:10\r\n:10\r\n:0\r\n:0\r\n:0\r\n", reset: true},
+	{name: "after an answer", say: "PING\r\n", want: "+PONG\r\n"},
+	{name: "after an answer, with a reset", say: harness.Command("RL.PEEK", "leaver", "token_bucket", "10", "60"), want: "*6\r\n:1\r\n:10\r\n:10\r\n:0\r\n:0\r\n:0\r\n", reset: true},
 	{name: "with QUIT", say: harness.Command("QUIT"), want: "+OK\r\n"},
 	{name: "as a monitor", say: harness.Command("MONITOR"), want: "+OK\r\n", reset: true},
 }

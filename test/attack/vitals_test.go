@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rlserver/rlserver/test/bench"
 	"github.com/rlserver/rlserver/test/harness"
 )
 
@@ -146,8 +147,8 @@ func (w *watch) look() (vital, error) {
 	return seen, err
 }
 
-// ask sends a command, which may be somebody else's: the connection is the only one of the
-// test that is always there.
+// ask sends a command, also for others than the watch: the connection is the only one of the test
+// that is always there.
 func (w *watch) ask(words ...string) (reply string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,43 +184,19 @@ func (w *watch) stop() {
 	w.done.Wait()
 }
 
-// An attackRow is what the table says of one attack: three figures are before, during (for a
-// vital the highest) and after it.
-type attackRow struct {
-	name   string
-	honest [3]latencies
-	vitals [3]vital
-	took   time.Duration
-	notes  []string
+// newAttackTable has a row for each attack. Three figures are those before, during and after it; of
+// vitals, those during it are the highest.
+func newAttackTable() *bench.Table {
+	return bench.NewTable("honest clients: p50/p99/max in ms; resident memory in MB", "attack", "before", "during", "after", "checks",
+		"memory", "goroutines", "descriptors", "clients", "s", "notes")
 }
 
-func (r attackRow) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-26s", r.name)
-	for _, l := range r.honest {
-		fmt.Fprintf(&b, " %-17s", l)
-	}
-	n := len(r.honest[0]) + len(r.honest[1]) + len(r.honest[2])
+// addTo adds what was seen of an attack to the table.
+func (s *siege) addTo(table *bench.Table, name string, took time.Duration, honest [3]latencies, vitals [3]vital) {
 	figures := func(of func(vital) int64) string {
-		return fmt.Sprintf("%d/%d/%d", of(r.vitals[0]), of(r.vitals[1]), of(r.vitals[2]))
+		return fmt.Sprintf("%d/%d/%d", of(vitals[0]), of(vitals[1]), of(vitals[2]))
 	}
-	fmt.Fprintf(&b, " %6d %-12s %-12s %-12s %-12s %6.1f  %s", n,
+	table.Add("%s|%s|%s|%s|%d|%s|%s|%s|%s|%.1f|%s", name, honest[0], honest[1], honest[2], len(honest[0])+len(honest[1])+len(honest[2]),
 		figures(func(v vital) int64 { return v.rss >> 20 }), figures(func(v vital) int64 { return v.goroutines }),
-		figures(func(v vital) int64 { return v.files }), figures(func(v vital) int64 { return v.clients }),
-		r.took.Seconds(), strings.Join(r.notes, "; "))
-	return b.String()
-}
-
-// An attackTable gathers rows.
-type attackTable struct{ rows []attackRow }
-
-func (t *attackTable) add(r attackRow) { t.rows = append(t.rows, r) }
-
-func (t *attackTable) String() string {
-	lines := []string{fmt.Sprintf("%-26s %-17s %-17s %-17s %6s %-12s %-12s %-12s %-12s %6s  %s", "attack",
-		"before", "during", "after", "checks", "memory", "goroutines", "descriptors", "clients", "s", "notes")}
-	for _, r := range t.rows {
-		lines = append(lines, r.String())
-	}
-	return strings.Join(lines, "\n")
+		figures(func(v vital) int64 { return v.files }), figures(func(v vital) int64 { return v.clients }), took.Seconds(), strings.Join(s.notes, "; "))
 }

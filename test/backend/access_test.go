@@ -56,7 +56,7 @@ func fields(text string) (list []any) {
 	return list
 }
 
-// The database and the prefix are those that were asked for, and keys expire when at rest.
+// The database and the prefix are those of the settings, and keys expire when they are idle.
 func TestRedisDatabaseAndPrefix(t *testing.T) {
 	r := startFaultyRedis(t)
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-db", "3", "--redis-prefix", "mine/").Client()

@@ -72,7 +72,7 @@ func startCluster(t testing.TB, replicas bool) *cluster {
 		return strings.Contains(cl.info(node), "cluster_state:ok") &&
 			(strings.Contains(link, "role:master") || strings.Contains(link, "master_link_status:up"))
 	})
-	cl.await("all know who has which slots", func(node *clusterNode) bool {
+	cl.await("all know which node has which slots", func(node *clusterNode) bool {
 		ranges, err := node.c.ClusterSlots(context.Background()).Result() //nolint:staticcheck // as rlserver asks
 		return err == nil && len(ranges) == primaries && len(ranges[0].Nodes) == n/primaries
 	})
@@ -137,5 +137,5 @@ func primaryOf(slot int64) int {
 	return -1
 }
 
-// kill ends a process at once, without a word to anybody.
+// kill ends a process at once.
 func kill(p *harness.Process) { _ = p.Stop(syscall.SIGKILL) }

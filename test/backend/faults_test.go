@@ -19,7 +19,7 @@ import (
 // A fault is one way for a Redis not to decide.
 type fault struct {
 	name string
-	// opens says that the circuit opens: after the first question nobody waits.
+	// opens says that the circuit opens: after the first question none waits.
 	opens bool
 	begin func(r *faultyRedis)
 	end   func(r *faultyRedis)
@@ -85,8 +85,8 @@ const (
 	faultShare   = 2
 )
 
-// Whatever is wrong with Redis, every policy's answers are what they should be, nobody waits
-// longer than the timeout, only the first ones wait at all, and it ends by itself.
+// Whatever is wrong with Redis, every policy's answers are right, no question waits longer than
+// the timeout, only the first ones wait at all, and Redis decides again when the fault has ended.
 func TestRedisFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {

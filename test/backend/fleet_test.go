@@ -176,7 +176,7 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 		cl.migrate(back[0], to, from)
 		again, moves = retries(), moves+2
 	}
-	t.Logf("%d questions while slots moved %d times, %d of them asked again elsewhere", asked.Load(), moves, again)
+	t.Logf("%d questions while slots moved %d times, %d of them asked again at another node", asked.Load(), moves, again)
 	if again == 0 {
 		t.Error("no question met a slot that moved")
 	}
@@ -263,7 +263,7 @@ func TestPrimaryKilled(t *testing.T) {
 				case err == nil:
 					untroubled.Add(1)
 				case later || !dying.Load(): // it was not under way when the primary died
-					t.Errorf("a caller who would have waited was answered with an error: %v", err)
+					t.Errorf("a caller that would have waited was answered with an error: %v", err)
 				default:
 					lost.Add(1)
 				}
@@ -280,14 +280,14 @@ func TestPrimaryKilled(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Logf("keys of the primary that was killed were answered again after %v", time.Since(killed).Round(10*time.Millisecond))
-	settled := killed.Add(denyCacheMax) // what is denied after it is denied by the cluster as it is now
-	for w.full(settled) < keys && time.Now().Before(deadline) {
+	known := killed.Add(denyCacheMax) // what is denied after it is denied by the cluster as it is now
+	for w.full(known) < keys && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	stop.Store(true)
 	asking.Wait()
 	t.Logf("with a timeout of 20 s %d questions were answered, and %d were lost that were under way", untroubled.Load(), lost.Load())
-	if n := w.full(settled); n < keys {
+	if n := w.full(known); n < keys {
 		t.Errorf("%d of %d keys were not asked until they were denied", keys-n, keys)
 	}
 	w.judge(t, limit, killed, unreplicated)

@@ -62,7 +62,7 @@ func TestClientListTellsOfEveryConnection(t *testing.T) {
 		t.Errorf("CLIENT LIST in RESP3 replies a %c, want verbatim text", got)
 	}
 	_ = b.Close()
-	harness.Eventually(t, "who left is not listed", func() bool { return len(a.Listed("LIST")) == 1 })
+	harness.Eventually(t, "a connection that was closed is not listed", func() bool { return len(a.Listed("LIST")) == 1 })
 }
 
 func TestClientNames(t *testing.T) {
@@ -133,7 +133,7 @@ func TestClientKill(t *testing.T) {
 	v, _ := victim()
 	c.MustSay("OK", "CLIENT", "KILL", v.LocalAddr().String())
 	v.MustBeClosed()
-	harness.Eventually(t, "who was killed is gone", func() bool { return len(c.Listed("LIST")) == 1 })
+	harness.Eventually(t, "a connection that was killed is gone", func() bool { return len(c.Listed("LIST")) == 1 })
 	c.MustSay("ERR No such client", "CLIENT", "KILL", v.LocalAddr().String())
 
 	v, id := victim()
@@ -217,7 +217,7 @@ func TestIdleConnectionsAreClosedAfterTheTimeout(t *testing.T) {
 				t.Errorf("an idle connection ended after %v with %v", took, err)
 			}
 			if _, words := monitor.NextLine(); words != `"PING"` {
-				t.Errorf("the monitor, who is never idle, is shown %s", words)
+				t.Errorf("the monitor, which is never idle, is shown %s", words)
 			}
 			busy.MustSay("PONG", "PING")
 			return

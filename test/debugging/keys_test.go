@@ -14,7 +14,7 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// A key has the type of its algorithm and a TTL until it is at rest, and then it is gone,
+// A key has the type of its algorithm and a TTL until it is idle, and then it is gone,
 // for every command that looks.
 func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
 	t.Parallel()
@@ -234,7 +234,7 @@ func TestScanOptions(t *testing.T) {
 	}
 	c.MustFail("invalid cursor", "SCAN", "")
 	c.MustFail("wrong number of arguments for 'scan' command", "SCAN")
-	// A cursor that nobody gave out is no error, and ends.
+	// A cursor that SCAN never returned is no error, and ends.
 	for _, cursor := range []string{"1", "12345", "18446744073709551615"} {
 		if got := c.Ask("SCAN", cursor, "COUNT", "1000"); got.Kind != '*' {
 			t.Errorf("SCAN %s: %c%q", cursor, got.Kind, got.Text)

@@ -137,7 +137,7 @@ func TestAMonitorCanQuit(t *testing.T) {
 	if err != nil || !strings.Contains(string(rest), "+OK\r\n") {
 		t.Errorf("after QUIT: %q, %v", rest, err)
 	}
-	harness.Eventually(t, "nobody monitors", func() bool { return other.InfoNumber("monitor_clients") == 0 })
+	harness.Eventually(t, "no connection monitors", func() bool { return other.InfoNumber("monitor_clients") == 0 })
 	other.MustSay("0", "EXISTS", "late")
 }
 

@@ -183,7 +183,7 @@ func (r *crashRun) flush() {
 	r.fresh = true
 }
 
-// ballast makes keys that nobody asks about.
+// ballast makes keys that no worker asks about.
 func (r *crashRun) ballast() {
 	r.t.Helper()
 	c := harness.DialAddr(r.t, r.n.Addr())

@@ -16,7 +16,7 @@ import (
 // were told that they have, and what they have asked for and not heard of. It is held against
 // what a server says that has been killed and started again.
 //
-// Counted keys are checked by everybody at once. Each worker has private keys as well, which
+// Counted keys are checked by all workers at once. Each worker has private keys as well, which
 // it also refunds and resets; being the only one it knows their state after each command.
 type ledger struct {
 	counted []*countedKey

@@ -193,7 +193,7 @@ func TestDamage(t *testing.T) {
 		pattern string // of the file, the last in order
 		flags   []string
 		damage  func(content []byte) []byte
-		kept    int // units that are taken after the repair, or −1: nobody can say
+		kept    int // units that are taken after the repair, or −1: not known
 	}{
 		{"a byte of the base", "appendonly.*.base", nil, flipMiddle, -1},
 		{"a base cut short", "appendonly.*.base", nil, cutMiddle, -1},

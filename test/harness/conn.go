@@ -32,7 +32,7 @@ func (p *Process) Dial() *Conn {
 	}
 	p.T.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(Patience))
-	return &Conn{p.T, nc, bufio.NewReader(nc)}
+	return NewConn(p.T, nc)
 }
 
 // DialAddr connects without leaving anything to be done when the test ends.

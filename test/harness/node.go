@@ -87,14 +87,6 @@ func (n *Node) Await() {
 	}
 }
 
-// mustBeSane looks for what a server's log must never hold.
-func (n *Node) mustBeSane() {
-	n.T.Helper()
-	if text := n.Log.String(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
-		n.T.Fatalf("the log of the node on port %d:\n%s", n.Port, text)
-	}
-}
-
 // End stops the node by a signal and wants it to end well.
 func (n *Node) End(signal os.Signal) {
 	n.T.Helper()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,16 +52,29 @@ func (l *LockedBuffer) String() string {
 // ends. The test fails if it does not end well.
 func StartServer(t testing.TB, flags ...string) *Process {
 	t.Helper()
-	p := StartProcess(t, Binary(t), append([]string{"serve", "--port", strconv.Itoa(FreePort(t))}, flags...)...)
+	return StartServerBy(t, nil, flags...)
+}
+
+// StartServerBy is StartServer where other words run the server, such as a shell with a limit.
+func StartServerBy(t testing.TB, through []string, flags ...string) *Process {
+	t.Helper()
+	words := slices.Concat(through, []string{Binary(t), "serve", "--port", strconv.Itoa(FreePort(t))}, flags)
+	p := StartProcess(t, words[0], words[1:]...)
 	t.Cleanup(func() {
 		if err := p.Stop(syscall.SIGTERM); err != nil {
 			t.Errorf("rlserver ended with %v\n%s", err, p.Log)
 		}
-		if text := p.Log.String(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
-			t.Errorf("rlserver's log:\n%s", text)
-		}
+		p.mustBeSane()
 	})
 	return p
+}
+
+// mustBeSane looks for what a server's log must never hold.
+func (p *Process) mustBeSane() {
+	p.T.Helper()
+	if text := p.Log.String(); strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
+		p.T.Errorf("the log of the server on port %d:\n%s", p.Port, text)
+	}
 }
 
 // StartRedis starts a real redis-server on a free port, in memory only.
@@ -156,14 +170,4 @@ func (p *Process) Client() *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1, DialTimeout: Patience, ReadTimeout: Patience, WriteTimeout: Patience, PoolTimeout: Patience})
 	p.T.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// RedisCLI runs redis-cli against the server and returns what it prints.
-func (p *Process) RedisCLI(args ...string) string {
-	p.T.Helper()
-	out, err := exec.Command("redis-cli", append([]string{"-p", strconv.Itoa(p.Port)}, args...)...).CombinedOutput()
-	if err != nil {
-		p.T.Fatalf("redis-cli %v: %v\n%s", args, err, out)
-	}
-	return strings.TrimRight(string(out), "\n")
 }

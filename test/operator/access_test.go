@@ -73,7 +73,7 @@ func TestAccessNeedsPassword(t *testing.T) {
 
 // A step of a script: which connection says what, and how the answer begins.
 type accessStep struct {
-	who        int // a connection; it opens when it first speaks
+	conn       int // the number of a connection, which opens when it is first used
 	says, want string
 }
 
@@ -89,20 +89,20 @@ const (
 func follow(t *testing.T, name string, p *harness.Process, script []accessStep) {
 	t.Helper()
 	conns := map[int]*harness.Conn{}
-	for who := range 4 {
-		conns[who] = p.Dial()
-		conns[who].Send(harness.Command("HELLO", "x")) // answered, so it is served
-		conns[who].Reply()
+	for i := range 4 {
+		conns[i] = p.Dial()
+		conns[i].Send(harness.Command("HELLO", "x")) // answered, so it is served
+		conns[i].Reply()
 	}
 	for i, step := range script {
-		c := conns[step.who]
+		c := conns[step.conn]
 		if c == nil {
 			c = p.Dial()
-			conns[step.who] = c
+			conns[step.conn] = c
 		}
 		c.Send(harness.CommandLine(step.says))
 		if got := c.Reply(); !strings.HasPrefix(got, step.want) {
-			t.Errorf("%s, step %d, %d says %q:\n got %q\nwant %q", name, i+1, step.who, step.says, got, step.want)
+			t.Errorf("%s, step %d, %d says %q:\n got %q\nwant %q", name, i+1, step.conn, step.says, got, step.want)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func TestMaxMemorySetting(t *testing.T) {
 }
 
 // Far more live keys than fit: the bound holds, live keys are forgotten and counted, and
-// nobody is refused.
+// no check is refused.
 func TestMaxMemoryForgetsKeys(t *testing.T) {
 	for _, c := range []struct {
 		name, prefix string
@@ -96,7 +96,7 @@ func TestMaxMemoryForgetsKeys(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if race.Enabled && c.step > 2000 {
-				t.Skip("takes a minute with the race detector, which the long keys give as much to see")
+				t.Skip("a minute with the race detector, for which the long keys are enough; make test runs it")
 			}
 			client := harness.StartServer(t, "--maxmemory", "16mb").Client()
 			const steps = 60
@@ -131,7 +131,7 @@ func TestMaxMemoryForgetsKeys(t *testing.T) {
 }
 
 // Those nearest to rest go first: of two kinds of keys that come in turn, those that would
-// soon be at rest make way for those that would not.
+// soon be idle make way for the others.
 func TestMaxMemoryForgetsTheNearestToRest(t *testing.T) {
 	client := harness.StartServer(t, "--maxmemory", "16mb").Client()
 	const step, steps = 3000, 20
@@ -199,7 +199,7 @@ func TestMaxMemoryRefusesLogs(t *testing.T) {
 	if got, want := remaining(), most-asked+refused; got != want {
 		t.Errorf("%d units remain of the log, want %d", got, want)
 	}
-	if got := harness.Integers(t, client, "RL.CHECK", "somebody", "token_bucket", 100, "100d"); got[0] != 1 {
+	if got := harness.Integers(t, client, "RL.CHECK", "another", "token_bucket", 100, "100d"); got[0] != 1 {
 		t.Errorf("another key is answered %v", got)
 	}
 	seen := harness.InfoNumbers(t, client)
@@ -266,7 +266,7 @@ func TestTheEnvironmentSetsTheCollector(t *testing.T) {
 	}
 }
 
-// from is what INFO gives as the origin of a setting: the environment, unless its variable is empty.
+// from is where INFO says that a setting is from: the environment, unless its variable is empty.
 func from(variable string) string {
 	if variable == "" {
 		return "rlserver"

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,8 +142,9 @@ func TestShutdownByCommand(t *testing.T) {
 		}
 	}
 	p := harness.StartServer(t)
-	if out := p.RedisCLI("SHUTDOWN", "NOSAVE"); out != "" {
-		t.Errorf("redis-cli says %q", out)
+	out, err := exec.Command("redis-cli", "-p", strconv.Itoa(p.Port), "SHUTDOWN", "NOSAVE").CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("redis-cli SHUTDOWN NOSAVE: %v, %q", err, out)
 	}
 	<-p.Done
 }

@@ -84,10 +84,7 @@ func (p *pipeliner) run(total *atomic.Int64) {
 func accepted(p *harness.Process) *harness.Conn {
 	p.T.Helper()
 	c := p.Dial()
-	c.Send(harness.Command("PING"))
-	if got := c.Reply(); got != "+PONG\r\n" {
-		p.T.Fatalf("PING was answered %q", got)
-	}
+	c.MustSay("PONG", "PING")
 	return c
 }
 
@@ -138,7 +135,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 }
 
-// refusesConnections: soon after the signal nobody is let in any more.
+// refusesConnections waits until the server refuses new connections, which must be soon.
 func refusesConnections(t *testing.T, p *harness.Process, signalled time.Time) {
 	t.Helper()
 	for {
@@ -157,7 +154,7 @@ func refusesConnections(t *testing.T, p *harness.Process, signalled time.Time) {
 }
 
 // accountsForUnits: every connection ended at the end of a whole reply, its units in
-// ascending order; none was given twice; and those that nobody heard of are no more than
+// ascending order; none was given twice; and the units without a reply are no more than
 // the checks that were not answered.
 func accountsForUnits(t *testing.T, all []*pipeliner) {
 	t.Helper()

@@ -73,8 +73,8 @@ func TestPubsubKeepsTheOrderOfMessages(t *testing.T) {
 	reading.Wait()
 	next := make([]int, publishers)
 	for i, text := range seen[0] {
-		who, number, _ := strings.Cut(text, " ")
-		n, _ := strconv.Atoi(who)
+		publisher, number, _ := strings.Cut(text, " ")
+		n, _ := strconv.Atoi(publisher)
 		if number != strconv.Itoa(next[n]) {
 			t.Fatalf("message %d is %q, want number %d", i, text, next[n])
 		}
@@ -88,7 +88,7 @@ func TestPubsubKeepsTheOrderOfMessages(t *testing.T) {
 }
 
 // A subscriber that does not read is cut off; the others get every message, and neither the
-// publisher nor anybody's check waits for it.
+// publisher nor a bystander's check waits for it.
 func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 	p := harness.StartServer(t)
 	deaf, good, publisher, bystander := p.Dial(), p.Dial(), p.Dial(), p.Dial()
@@ -118,7 +118,7 @@ func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 	harness.Within(t, time.Second, slowestPublish, "a PUBLISH")
 	harness.Within(t, time.Second, slowestCheck, "a bystander's check")
 	if n := <-heard; n != messages {
-		t.Errorf("who reads got %d of %d messages", n, messages)
+		t.Errorf("the subscriber that reads got %d of %d messages", n, messages)
 	}
 	harness.Eventually(t, "the deaf subscriber is gone", func() bool { return bystander.InfoNumber("connected_clients") == 3 })
 	for name, want := range map[string]int64{"pubsub_clients": 1, "pubsub_channels": 1, "client_output_buffer_limit_disconnections": 1} {
@@ -130,7 +130,7 @@ func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 		t.Error("the deaf subscriber's connection is still open")
 	}
 	if log := p.Log.String(); !strings.Contains(log, "subscriber cut off") || !strings.Contains(log, deaf.LocalAddr().String()) {
-		t.Errorf("the log does not tell who was cut off:\n%s", log)
+		t.Errorf("the log does not tell which subscriber was cut off:\n%s", log)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestTransactionsWithGoRedis(t *testing.T) {
 	}
 }
 
-// What may take long in a transaction holds up nobody, and its answers wait for the peer
+// A slow command in a transaction holds up no other connection, and its answers wait for the peer
 // only up to a bound.
 func TestSlowTransactionsStepAside(t *testing.T) {
 	p := harness.StartServer(t, "--output-buffer-limit", "1mb")
@@ -54,7 +54,7 @@ func TestSlowTransactionsStepAside(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	harness.Within(t, time.Second, slowest, "a PING beside a slow transaction")
-	harness.Eventually(t, "the transaction is over, though nobody has read its answers", func() bool {
+	harness.Eventually(t, "the transaction is over, though its answers have not been read", func() bool {
 		return len(bystander.Listed("LIST")) == 2 && !strings.Contains(bystander.Ask("CLIENT", "LIST").Text, "flags=x")
 	})
 	for range 301 {

@@ -12,8 +12,8 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// A link is a way to a server that a test makes worse: it delays, narrows, cuts, holds back,
-// or lets nobody pass. What it does to bytes in both directions is the same.
+// A link is a way to a server that a test makes worse: it delays, narrows, cuts, holds back or
+// refuses. It does the same to bytes in both directions.
 type link struct {
 	to       string
 	port     int
@@ -31,7 +31,7 @@ type link struct {
 type weather struct {
 	delay  time.Duration // of every packet
 	rate   int           // bytes a second; 0 is no bound
-	hole   bool          // nothing passes, and nobody is told
+	hole   bool          // nothing passes, and neither side is told
 	refuse bool          // connections end as soon as they begin
 }
 
@@ -240,6 +240,6 @@ func (l *link) trouble(rng *rand.Rand, timeout time.Duration) string {
 		l.set(weather{refuse: true})
 		l.cut()
 		time.Sleep(2 * span)
-		return fmt.Sprintf("cut, and nobody let in for %v", 2*span)
+		return fmt.Sprintf("cut, and connections refused for %v", 2*span)
 	}
 }

@@ -97,7 +97,7 @@ func TestLinks(t *testing.T) {
 	for i, name := range []string{"the replica with an append-only file", "the replica in memory"} {
 		t.Logf("%s was started again %d times; its link: %s", name, restarts[i], strings.Join(lists[i], ", "))
 	}
-	time.Sleep(stirShort * time.Millisecond) // keys that are soon at rest are at rest
+	time.Sleep(stirShort * time.Millisecond) // the short-lived keys are idle
 	harness.Drained(primary)
 	harness.AwaitSync(primary, onDisk, inMemory)
 	keys := mustEqual(t, primary, onDisk, inMemory)

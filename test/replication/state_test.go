@@ -44,9 +44,9 @@ func TestPrimaryRestarts(t *testing.T) {
 	}
 }
 
-// What is rare: a log of as many units as a frame holds or more, keys of any bytes and of the greatest
-// length, and keys that are forgotten for want of memory. A replica has it by a full sync as
-// well as by the stream, and a restart has it.
+// Rare states: a log of as many units as a frame holds or more, and keys of any bytes and of the
+// greatest length. A replica gets them by a full sync as well as by the stream, and a restart
+// keeps them.
 func TestRareStates(t *testing.T) {
 	t.Parallel()
 	const entries = 400_000
@@ -108,8 +108,8 @@ func TestRareStates(t *testing.T) {
 	}
 }
 
-// Keys that the primary forgets for want of memory are forgotten by its replica and on its
-// disk as well, although these have room.
+// Keys that the primary evicts are dropped by its replica and on its disk as well, although these
+// have room.
 func TestForgottenForMemory(t *testing.T) {
 	t.Parallel()
 	primary := harness.StartNode(t, "--maxmemory", "16mb", "--appendonly", "yes")

@@ -15,7 +15,7 @@ import (
 )
 
 // A stir changes keys of a server in every way, so that there is something to replicate:
-// buckets and logs, hot keys and many, keys that are soon at rest and keys that stay, costs,
+// buckets and logs, hot keys and many, keys that are soon idle and keys that stay, costs,
 // refunds, resets, flushes, and more and more keys.
 type stir struct {
 	addr     string
@@ -34,7 +34,7 @@ const (
 	stirKeys = 6000
 	// stirPeriod is so long that no unit comes back while a test runs.
 	stirPeriod = "300d"
-	// stirShort is the longest period, in ms, of keys that are soon at rest.
+	// stirShort is the longest period, in ms, of keys that are soon idle.
 	stirShort = 1500
 	stirBatch = 50
 )
@@ -106,7 +106,7 @@ func (c *stir) command(rng *rand.Rand) string {
 	case 3, 4: // a hot one
 		a := rng.IntN(3)
 		words[1], words[2], words[3] = "hot:"+strconv.Itoa(a), stirAlgorithm(a), "1000"
-	case 5, 6, 7: // soon at rest
+	case 5, 6, 7: // soon idle
 		words[1], words[4] = "short:"+strconv.Itoa(i), strconv.Itoa(20+rng.IntN(stirShort-20))+"ms"
 		if i%3 == 2 {
 			words[3] = "20"
@@ -228,7 +228,7 @@ func (s keyState) differs(o keyState) string {
 }
 
 // mustEqual wants servers to have equal state, key by key, and returns how many keys that is.
-// Nobody may change anything meanwhile.
+// No client may change anything meanwhile.
 func mustEqual(t testing.TB, primary *harness.Node, replicas ...*harness.Node) int {
 	t.Helper()
 	names := keys(primary)

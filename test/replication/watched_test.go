@@ -18,8 +18,8 @@ import (
 )
 
 // A watched is three servers, of which one is the primary, and three Sentinels that watch
-// them. Everybody reaches a server through its front, which a test can cut off. A client
-// with the server's own port is on its side of the cut.
+// them. Clients, replicas and Sentinels reach a server through its front, which a test can cut
+// off. A client with the server's own port is on its side of the cut.
 type watched struct {
 	t         testing.TB
 	nodes     []*harness.Node
@@ -124,7 +124,7 @@ func (w *watched) failover() *redis.Client {
 
 // The key on which over-admission is measured. Nothing of it returns while the test runs.
 const (
-	measuredKey   = "hot:3" // a name that mustEqual knows, and that nobody else uses
+	measuredKey   = "hot:3" // a name that mustEqual knows, and that no stir uses
 	measuredBurst = 40_000
 )
 
@@ -134,6 +134,7 @@ var measuredQuestion = []any{"RL.CHECK", measuredKey, "token_bucket", 1000, "366
 type askers struct {
 	mu       sync.Mutex
 	admitted []time.Time
+	asked    time.Time // the last question that was admitted
 	errors   map[string]int
 	denied   atomic.Int64
 	stop     atomic.Bool
@@ -146,6 +147,7 @@ func (a *askers) start(workers int, ask func() ([]int64, error)) {
 	for range workers {
 		a.running.Go(func() {
 			for !a.stop.Load() {
+				asked := time.Now()
 				got, err := ask()
 				switch {
 				case err != nil:
@@ -160,6 +162,9 @@ func (a *askers) start(workers int, ask func() ([]int64, error)) {
 				case got[0] == 1:
 					a.mu.Lock()
 					a.admitted = append(a.admitted, time.Now())
+					if asked.After(a.asked) {
+						a.asked = asked
+					}
 					a.mu.Unlock()
 				default:
 					a.denied.Add(1)

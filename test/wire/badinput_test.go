@@ -244,7 +244,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// A key that is not at rest belongs to the algorithm that wrote it.
+// A key that is not idle belongs to the algorithm that wrote it.
 func TestBadInputWrongType(t *testing.T) {
 	c := harness.StartServer(t).Dial()
 	var witnesses []*witness

@@ -122,7 +122,8 @@ func converseInPieces(t *testing.T, p *harness.Process, stream []byte, cuts []in
 	}
 	_ = c.Conn.(*net.TCPConn).CloseWrite()
 	answer, err := io.ReadAll(c.Reader)
-	// A server that hangs up on a client that still sends answers with a reset, at the latest to the next piece.
+	// A server that closes while the client still sends answers with a reset, at the latest to the
+	// next piece.
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%.300q: %v", stream, err)
 	}

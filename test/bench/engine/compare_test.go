@@ -32,7 +32,7 @@ func (g *group) row(name string) *row {
 			return r
 		}
 	}
-	panic("enginebench: nobody is called " + name)
+	panic("enginebench: no contestant is called " + name)
 }
 
 // bestPeer is the peer with the lowest median.

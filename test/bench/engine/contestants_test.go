@@ -175,14 +175,14 @@ func mutexMap(l engine.Limit) checkFunc {
 	}
 }
 
-// nothing is the harness alone. It reads from the key, as everybody must, so that the time
+// nothing is the harness alone. It reads from the key, as every contestant must, so that the time
 // to bring a held key into the cache is the harness's.
 func nothing(key string, _ int64, d *engine.Decision) { d.Allowed = key[0] != 0 }
 
-// TestContestantsAgree makes sure that like is compared with like: who keeps the store's
-// state answers as the store does, with keys that are new, full and empty, and a clock that
-// turns back now and then. A rate.Limiter says only whether, and understands a clock that
-// turns back in its own way, so it is asked with one that does not.
+// TestContestantsAgree makes sure that like is compared with like. A contestant that keeps the
+// store's state answers as the store does, with keys that are new, full and empty, and a clock that
+// turns back now and then. A rate.Limiter says only whether, and understands a clock that turns
+// back in its own way, so it is asked with one that does not.
 func TestContestantsAgree(t *testing.T) {
 	for _, c := range contestants {
 		switch c.name {

@@ -2,17 +2,14 @@
 // instead. It holds only benchmarks, and uses nothing of the engine but what any program can.
 // `make bench-engine` runs all of them; one part alone is run so:
 //
-//	go test ./test/bench/engine -run '^$' -bench Check -cpu 1,2
-//	go test ./test/bench/engine -run '^$' -bench Log -cpu 1
 //	go test ./test/bench/engine -run '^$' -bench Compare -benchtime 1x
 //	go test ./test/bench/engine -run '^$' -bench Memory -benchtime 1x
 //	go test ./test/bench/engine -run '^$' -bench TenMillion -benchtime 1x -timeout 20m
 //
 // # What is compared
 //
-// BenchmarkCheck and BenchmarkLog run one contestant after the other, as Go's tools expect. BenchmarkCompare runs
-// the same loops in short rounds that alternate (see package bench), and prints medians and
-// ratios: those are the figures to quote.
+// BenchmarkCompare runs the contestants in short rounds that alternate (see package bench), on one
+// core and on two, and prints medians and ratios.
 //
 // The contestants (contestants_test.go) are the store, a mutex around a map of
 // golang.org/x/time/rate limiters, and sync.Map and xsync.Map of the same state as the

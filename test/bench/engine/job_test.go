@@ -24,7 +24,7 @@ const gcPercent = 10
 const jobTimeMax = 170 * time.Second
 
 // A job is what a process of its own does, so that its memory and its garbage collector
-// are nobody else's. One of its fields is set.
+// are its own. One of its fields is set.
 type job struct {
 	Fill *fillJob `json:",omitempty"`
 	Load *loadJob `json:",omitempty"`

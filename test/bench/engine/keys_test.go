@@ -35,7 +35,7 @@ func putKey(b *[keyBytes]byte, i uint64) {
 	binary.LittleEndian.PutUint64(b[8:], x>>4&nibbles|letters)
 }
 
-// A scratch is a key that is written over and over again. A contestant that keeps a key makes a copy.
+// A scratch is a key that is written over and over again. A contestant that keeps a key copies it.
 type scratch [keyBytes]byte
 
 func (s *scratch) key(i uint64) string {
@@ -67,7 +67,7 @@ func (r *random) below(n uint64) uint64 {
 const received = 64
 
 // A walker supplies one goroutine with what to ask: random keys, and a clock that goes on
-// by a microsecond a question and is nobody else's. It allocates nothing.
+// by a microsecond a question and is its own. It allocates nothing.
 //
 // Without held keys it receives them: it writes 64 and then hands them out, as a server
 // does that reads a pipeline of commands into its buffer and answers one after the other.

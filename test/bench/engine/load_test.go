@@ -32,13 +32,6 @@ type span struct {
 	P50, P99, P999, Max time.Duration
 }
 
-// A phaseResult is what was measured in a phase.
-type phaseResult struct {
-	Single    []span // from just before a call to just after
-	Scheduled []span // from the instant at which the call was due
-	GC        collections
-}
-
 // A load is a loadJob under way.
 type load struct {
 	*loadJob
@@ -47,10 +40,10 @@ type load struct {
 	inserted atomic.Int64 // keys 0 … inserted−1 are there
 }
 
-func (j *loadJob) run() ([]phaseResult, error) {
+func (j *loadJob) run() ([][]span, error) {
 	l := &load{loadJob: j, store: newStore(), limit: mustLimit(100, 24*time.Hour, 0)}
 	nothing := func(string, int64) {}
-	return []phaseResult{
+	return [][]span{
 		l.phase("harness alone, no keys", nothing, l.wait(j.Harness)),
 		l.phase("growth: checks", l.check, phasePart{"growth: new keys", l.insert}),
 		l.phase("steady: checks", l.check, l.litter(j.Steady)),
@@ -70,12 +63,12 @@ func (l *load) check(key string, now int64) {
 // name if its own times are to be reported.
 type phasePart struct {
 	name string
-	do   func() *times
+	do   func() *histogram
 }
 
 // wait does nothing for a while.
 func (l *load) wait(length time.Duration) phasePart {
-	return phasePart{do: func() *times {
+	return phasePart{do: func() *histogram {
 		time.Sleep(length)
 		return nil
 	}}
@@ -83,7 +76,7 @@ func (l *load) wait(length time.Duration) phasePart {
 
 // litter makes garbage for a while.
 func (l *load) litter(length time.Duration) phasePart {
-	return phasePart{do: func() *times {
+	return phasePart{do: func() *histogram {
 		var piece atomic.Pointer[[garbageBytes]byte] // so that it is on the heap
 		end := time.Now().Add(length)
 		pace(l.GarbagePerSec, func() bool { return time.Now().Before(end) }, func(time.Time) {
@@ -94,7 +87,7 @@ func (l *load) litter(length time.Duration) phasePart {
 }
 
 // insert asks for each key once, on a schedule, until all are there.
-func (l *load) insert() *times {
+func (l *load) insert() *histogram {
 	var s scratch
 	return pace(l.InsertsPerSec, func() bool { return l.inserted.Load() < int64(l.Keys) }, func(now time.Time) {
 		l.check(s.key(uint64(l.inserted.Load())), now.UnixMicro())
@@ -104,11 +97,11 @@ func (l *load) insert() *times {
 
 // phase calls ask with keys picked at random from those that are there, on a schedule, as
 // long as the other part takes.
-func (l *load) phase(name string, ask func(key string, now int64), part phasePart) phaseResult {
-	gc, begin := newCollector(), time.Now()
+func (l *load) phase(name string, ask func(key string, now int64), part phasePart) []span {
+	begin := time.Now()
 	var stop atomic.Bool
 	var running sync.WaitGroup
-	workers := make([]*times, loadWorkers)
+	workers := make([]*histogram, loadWorkers)
 	for i := range workers {
 		running.Go(func() {
 			draw, s := random(mix(uint64(i))), new(scratch)
@@ -123,34 +116,23 @@ func (l *load) phase(name string, ask func(key string, now int64), part phasePar
 	running.Wait()
 	all, elapsed := workers[0], time.Since(begin)
 	for _, one := range workers[1:] {
-		all.single.merge(&one.single)
-		all.scheduled.merge(&one.scheduled)
+		all.merge(one)
 	}
-	var result phaseResult
-	result.add(name, all, elapsed)
+	spans := []span{all.span(name, elapsed)}
 	if part.name != "" {
-		result.add(part.name, other, elapsed)
+		spans = append(spans, other.span(part.name, elapsed))
 	}
-	result.GC = gc.done()
-	return result
-}
-
-func (r *phaseResult) add(name string, all *times, elapsed time.Duration) {
-	r.Single = append(r.Single, all.single.span(name, elapsed))
-	r.Scheduled = append(r.Scheduled, all.scheduled.span(name, elapsed))
+	return spans
 }
 
 func (h *histogram) span(name string, elapsed time.Duration) span {
 	return span{name, float64(h.total) / elapsed.Seconds(), h.quantile(0.5), h.quantile(0.99), h.quantile(0.999), h.max}
 }
 
-// times are how long the calls of one goroutine took.
-type times struct{ single, scheduled histogram }
-
 // pace calls do so many times a second while there is more to do, each time as soon as it
-// is due: if one call is late, the next are not put off but are late too, and count so.
-func pace(perSec int, more func() bool, do func(now time.Time)) *times {
-	seen, interval := new(times), time.Second/time.Duration(perSec)
+// is due, and returns how long the calls took. If one call is late, the next are late too.
+func pace(perSec int, more func() bool, do func(now time.Time)) *histogram {
+	seen, interval := new(histogram), time.Second/time.Duration(perSec)
 	for due := time.Now(); more(); {
 		before := time.Now()
 		if early := due.Sub(before); early > 0 {
@@ -158,9 +140,7 @@ func pace(perSec int, more func() bool, do func(now time.Time)) *times {
 			continue
 		}
 		do(before)
-		after := time.Now()
-		seen.single.add(after.Sub(before))
-		seen.scheduled.add(after.Sub(due))
+		seen.add(time.Since(before))
 		due = due.Add(interval)
 	}
 	return seen

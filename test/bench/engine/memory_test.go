@@ -42,7 +42,7 @@ type fillResult struct {
 }
 
 func (j *fillJob) run() (result fillResult, err error) {
-	// No key comes to rest meanwhile.
+	// No key becomes idle meanwhile.
 	l, err := engine.NewLimit(j.Limit, 24*time.Hour, 0)
 	if err != nil {
 		return result, err

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strconv"
@@ -22,7 +21,7 @@ func redisMemory(t testing.TB) {
 	keys := scaled(1_000_000, 100)
 	rows := bench.NewTable(fmt.Sprintf("Redis, %d keys of %d bytes with PX: bytes a key", keys, keyBytes),
 		"value", "by used_memory_rss", "by used_memory")
-	for _, v := range []struct{ what, value string }{
+	for _, v := range []struct{ name, value string }{
 		{"integer of 16 digits", strconv.Itoa(firstNow)},
 		{"text of 16 bytes", strings.Repeat("x", 16)},
 	} {
@@ -30,8 +29,8 @@ func redisMemory(t testing.TB) {
 		before := redisUsed(t, c)
 		fillRedis(t, c, keys, v.value)
 		after := redisUsed(t, c)
-		rows.Add("%s|%.1f|%.1f", v.what, (after["used_memory_rss"]-before["used_memory_rss"])/float64(keys),
-			(after["used_memory"]-before["used_memory"])/float64(keys))
+		each := func(name string) float64 { return float64(after[name]-before[name]) / float64(keys) }
+		rows.Add("%s|%.1f|%.1f", v.name, each("used_memory_rss"), each("used_memory"))
 	}
 	rows.Print(os.Stdout)
 }
@@ -60,20 +59,8 @@ func fillRedis(t testing.TB, c *redis.Client, keys int, value string) {
 
 // redisUsed reads Redis's own figures of its memory, in bytes. Redis looks at its resident
 // memory ten times a second.
-func redisUsed(t testing.TB, c *redis.Client) map[string]float64 {
+func redisUsed(t testing.TB, c *redis.Client) map[string]int64 {
 	t.Helper()
 	time.Sleep(500 * time.Millisecond)
-	info, err := c.Info(t.Context(), "memory").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := map[string]float64{}
-	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-			if bytes, err := strconv.ParseFloat(value, 64); err == nil {
-				used[name] = bytes
-			}
-		}
-	}
-	return used
+	return harness.InfoNumbers(t, c)
 }

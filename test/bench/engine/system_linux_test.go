@@ -11,12 +11,3 @@ func pause(d time.Duration) {
 	span := syscall.NsecToTimespec(int64(d))
 	_ = syscall.Nanosleep(&span, nil) // woken too soon, one looks at the clock again
 }
-
-// cpuTime is how long this process has been on a core.
-func cpuTime() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		panic(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}

@@ -4,8 +4,6 @@ package engine_test
 
 import "time"
 
-// Processes are measured on Linux only (bench.OnlyOnLinux); this lets the rest run on other systems.
+// Processes are measured on Linux only (bench.OnlyOnLinux). This lets the rest run on other systems.
 
 func pause(d time.Duration) { time.Sleep(d) }
-
-func cpuTime() time.Duration { return 0 }

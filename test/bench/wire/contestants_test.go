@@ -71,8 +71,8 @@ func (c *contestant) launch(t testing.TB) *harness.Process {
 // fillRequests are enough for most of the keys to be there before anything is measured.
 const fillRequests = 200_000
 
-// with runs something on a server that was just started and has the keys, and ends it: what
-// others have left is nobody's to pay for, and nobody else's server runs meanwhile.
+// with starts a server, fills it with the keys, uses it and ends it. So no contestant pays for what
+// another has left, and no other server runs meanwhile.
 func (c *contestant) with(t testing.TB, use func(p *harness.Process, words []string)) {
 	t.Helper()
 	p := c.launch(t)

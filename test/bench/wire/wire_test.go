@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -51,8 +50,6 @@ func (r *wireRow) measure(t testing.TB) (m measurement) {
 	return m
 }
 
-var profileFlag = flag.String("wireprofile", "", "leave CPU profiles of rlserver at pipeline 64 in this `dir`")
-
 // Targets. A server that misses one is to be looked at.
 const (
 	wireCPUDeepTarget   = 0.6  // of Redis INCR's CPU time for a request, at most, at pipeline 64
@@ -95,9 +92,6 @@ func BenchmarkWireCompare(t *testing.B) {
 		printIdle(t)
 	}
 	rows.printTargets(out)
-	if *profileFlag != "" {
-		rows.profile(t, *profileFlag)
-	}
 }
 
 // A wireRow is one contestant in one setting, and what each round measured.

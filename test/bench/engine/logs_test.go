@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -80,28 +79,5 @@ func fullLogs(s logState, a engine.Algorithm, keys int) (checkFunc, *roundWalker
 var logKeys = []int{1, 16}
 
 // logAlgorithms are the algorithms that are compared. One goroutine asks, because what is
-// compared is the length of a step and not what happens when two collide; so there is
-// nothing to learn from more than -cpu 1.
+// compared is the length of a step and not what happens when two collide.
 var logAlgorithms = []engine.Algorithm{engine.SlidingWindowLog, engine.TokenBucket}
-
-// BenchmarkLog measures a check of full logs of 10,000 entries, next to token buckets of
-// the same limit that are asked the same.
-func BenchmarkLog(b *testing.B) {
-	for _, s := range logStates {
-		for _, keys := range logKeys {
-			for _, a := range logAlgorithms {
-				b.Run(fmt.Sprintf("%s/keys=%d/%v", s.name, keys, a), func(b *testing.B) {
-					check, w := fullLogs(s, a, keys)
-					var done tally
-					b.ReportAllocs()
-					b.ResetTimer()
-					for range b.N {
-						done.add(w.ask(check))
-					}
-					b.StopTimer()
-					s.confirm(b, done)
-				})
-			}
-		}
-	}
-}
