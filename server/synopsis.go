@@ -22,6 +22,18 @@ type argument struct {
 	parts    []argument // of a oneof or a block
 }
 
+// words is how many words the argument has, if it is given once.
+func (a argument) words() int {
+	n := max(len(a.parts), 1)
+	if a.kind == "oneof" {
+		n = 1
+	}
+	if a.token != "" {
+		n++
+	}
+	return n
+}
+
 // argumentKinds lists the names of arguments that are not strings.
 var argumentKinds = map[string]string{
 	"key": "key", "pattern": "pattern", "limit": "integer", "burst": "integer", "cost": "integer",
