@@ -144,25 +144,12 @@ func (r *request) parseHello() (h hello, problem string) {
 
 // introduce writes HELLO's reply.
 func (c *session) introduce() {
-	c.reply.Map(7)
-	for _, pair := range [...][2]string{{"server", "redis"}, {"version", redisVersion}} {
-		c.reply.BulkString(pair[0])
-		c.reply.BulkString(pair[1])
-	}
-	c.reply.BulkString("proto")
-	c.reply.Int(c.reply.Protocol())
-	c.reply.BulkString("id")
-	c.reply.Int64(c.id)
 	role := "master"
 	if c.server.role().Replica {
 		role = "replica"
 	}
-	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", role}} {
-		c.reply.BulkString(pair[0])
-		c.reply.BulkString(pair[1])
-	}
-	c.reply.BulkString("modules")
-	c.reply.Array(0)
+	c.reply.Value(resp.Map{"server", "redis", "version", redisVersion, "proto", c.reply.Protocol(), "id", c.id,
+		"mode", "standalone", "role", role, "modules", []any{}})
 }
 
 // cmdResetConnection returns the connection to how it began: RESP2, no name, no

@@ -21,7 +21,7 @@ type command struct {
 	arity int
 	flags string // Redis's names, separated by spaces
 	keys  keyRange
-	subs  []*command // of a container
+	subs  []*command       // of a container
 	run   func(r *request) // of a container: cmdUnknownSubcommand, unless the row says it
 
 	// What dispatch must know beyond Redis's flags.

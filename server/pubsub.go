@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -111,13 +112,7 @@ func (ps *pubsub) add(c *session, kind topicKind, name string) {
 	ps.subscriptions.Add(1)
 }
 
-// unsubscribe ends a subscription, if there is one.
-func (ps *pubsub) unsubscribe(c *session, kind topicKind, name string) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.drop(c, kind, name)
-}
-
+// drop ends a subscription, if there is one.
 func (ps *pubsub) drop(c *session, kind topicKind, name string) {
 	if _, found := c.topics[kind][name]; !found {
 		return
@@ -146,16 +141,6 @@ func (ps *pubsub) unsubscribeAll(c *session) {
 			ps.drop(c, topicKind(kind), name)
 		}
 	}
-}
-
-// names lists a session's channels or patterns. Only the session's own goroutine changes them.
-func (c *session) names(kind topicKind) []string {
-	list := make([]string, 0, len(c.topics[kind]))
-	for name := range c.topics[kind] {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // setProtocol changes the protocol of a session. Messages that were published before go out in the
@@ -264,6 +249,7 @@ func (r *request) subscribe(kind topicKind, action string) {
 // unsubscribe unsubscribes from the names given, or from all. Messages that were published
 // before stand in front of the reply, and none comes behind it.
 func (r *request) unsubscribe(kind topicKind, action string) {
+	ps := &r.server.pubsub
 	answer := func(name *string) {
 		r.conn.FlushPushes()
 		r.reply.Push(3)
@@ -276,14 +262,16 @@ func (r *request) unsubscribe(kind topicKind, action string) {
 		r.reply.Int(r.subscriptions())
 	}
 	end := func(name string) {
-		r.server.pubsub.unsubscribe(r.session, kind, name)
+		ps.mu.Lock()
+		ps.drop(r.session, kind, name)
+		ps.mu.Unlock()
 		answer(&name)
 	}
 	for _, name := range r.args[1:] {
 		end(string(name))
 	}
 	if len(r.args) == 1 {
-		names := r.names(kind)
+		names := slices.Sorted(maps.Keys(r.topics[kind]))
 		for _, name := range names {
 			end(name)
 		}

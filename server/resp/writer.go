@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"unsafe"
@@ -109,6 +110,48 @@ func (w *Writer) Strings(list []string) {
 	w.Array(len(list))
 	for _, s := range list {
 		w.BulkString(s)
+	}
+}
+
+// The kinds of values that Value tells apart from a list and a bulk string. A Map has its keys and
+// values in turn.
+type (
+	Map    []any
+	Set    []any
+	Simple string
+)
+
+// Value writes a string, an integer, or a list, Map or Set of values. It is for replies that are
+// trees; it allocates.
+func (w *Writer) Value(value any) {
+	switch v := value.(type) {
+	case string:
+		w.BulkString(v)
+	case Simple:
+		w.Simple(string(v))
+	case int:
+		w.Int(v)
+	case int64:
+		w.Int64(v)
+	case []string:
+		w.Strings(v)
+	case []any:
+		w.Array(len(v))
+		w.values(v)
+	case Map:
+		w.Map(len(v) / 2)
+		w.values(v)
+	case Set:
+		w.Set(len(v))
+		w.values(v)
+	default:
+		panic(fmt.Sprintf("resp: a reply has no %T", value))
+	}
+}
+
+func (w *Writer) values(list []any) {
+	for _, v := range list {
+		w.Value(v)
 	}
 }
 
