@@ -18,20 +18,17 @@ type sessions struct {
 	byID   map[int64]*session
 }
 
-// add registers a session, unless there are limit already.
-func (r *sessions) add(limit int, make func(id int64) *session) *session {
+// add registers a session and numbers it, unless there are limit already.
+func (r *sessions) add(c *session, limit int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.byID) >= limit {
-		return nil
-	}
-	if r.byID == nil {
-		r.byID = map[int64]*session{}
+		return false
 	}
 	r.lastID++
-	c := make(r.lastID)
+	c.id = r.lastID
 	r.byID[c.id] = c
-	return c
+	return true
 }
 
 func (r *sessions) remove(c *session) {

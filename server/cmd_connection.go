@@ -182,6 +182,6 @@ func isClientName(name string) bool {
 }
 
 func cmdTime(r *request) {
-	now := r.server.clock.micros()
+	now := r.server.Now()
 	r.reply.Strings([]string{strconv.FormatInt(now/1_000_000, 10), strconv.FormatInt(now%1_000_000, 10)})
 }

@@ -80,9 +80,6 @@ func (c *command) fullName() string {
 	return c.name
 }
 
-// isBriefNow says whether a command that may take long does not at this moment.
-func (c *command) isBriefNow(of *session) bool { return c.briefWhen != nil && c.briefWhen(of) }
-
 func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
 
 // fits says whether a command line of n words has the right arity.

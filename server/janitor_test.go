@@ -67,7 +67,7 @@ func TestSweepGivesMemoryBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	longAgo := s.clock.micros() - time.Hour.Microseconds()
+	longAgo := s.Now() - time.Hour.Microseconds()
 	for i := range keys {
 		if _, err := store.Check(fmt.Sprint("user:", i), engine.TokenBucket, l, 1, longAgo); err != nil {
 			t.Fatal(err)

@@ -70,9 +70,7 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	refusal := errMaxClients
 	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
 		refusal = errProtected
-	} else if c := o.sessions.add(cfg.MaxClients, func(id int64) *session {
-		return newSession(o.Server, conn, id, conn.RemoteAddr(), conn.LocalAddr())
-	}); c != nil {
+	} else if c := newSession(o.Server, conn, conn.RemoteAddr(), conn.LocalAddr()); o.sessions.add(c, cfg.MaxClients) {
 		return c, ""
 	}
 	o.stats.rejected.Add(1)
@@ -87,14 +85,14 @@ func (o owner) Conns() (list []*wire.Conn) {
 	return list
 }
 
-func newSession(s *Server, conn *wire.Conn, id int64, addr, laddr string) *session {
-	now := s.clock.micros()
+func newSession(s *Server, conn *wire.Conn, addr, laddr string) *session {
+	now := s.Now()
 	c := &session{
 		conn:          conn,
 		reply:         &conn.Writer,
 		server:        s,
 		authenticated: s.config().RequirePass == "",
-		identity:      identity{id: id, created: now, addr: addr, laddr: laddr},
+		identity:      identity{created: now, addr: addr, laddr: laddr},
 		batch:         batch{now: now},
 	}
 	c.request.session = c
@@ -117,7 +115,7 @@ func (r *request) arg(i int) string { return string(r.args[i]) }
 
 // BeginBatch reads the clock, once for all commands that were read together.
 func (c *session) BeginBatch() {
-	c.now = c.server.clock.micros()
+	c.now = c.server.Now()
 	c.active.Store(c.now)
 	c.holds = c.server.holds()
 	c.conn.Trust(c.mayAsk())
