@@ -51,7 +51,7 @@ func (s *Server) carry(c *Conn) (begin func()) {
 	if begin := s.loops.carry(c); begin != nil {
 		return begin
 	}
-	st := newStream(c.nc)
+	st := newStream(s, c.nc)
 	c.carrier, c.handle = st, st
 	return func() { go c.serveStream(st) }
 }
