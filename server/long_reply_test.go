@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -59,14 +58,11 @@ func TestWaitEnds(t *testing.T) {
 		eventually(t, "the killed connection to end", func() bool { return s.sessions.len() == 2 })
 		s.stop()
 		stays.expect(":0", "(EOF)")
-		if err := <-s.ended; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
+		s.hasEnded()
 		if n := l.abandoned.Load(); n != 3 {
 			t.Errorf("%d of 3 WAITs were abandoned", n)
 		}
 		l.acknowledge(1)
-		s.ended <- nil
 	})
 }
 
@@ -94,11 +90,8 @@ func TestTransactionsWait(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const keys = 1000 // of half a kilobyte
 		l := newLedger()
-		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		s := startServed(t, loops, l, moodyStore{storeOf(t, keys), nil})
 		c := s.dial()
-		for i := range keys {
-			c.ask(fmt.Sprintf("RL.CHECK %0500d token_bucket 10 1d", i), "[:1 :10 :9 …")
-		}
 		for _, before := range []string{"PING", "KEYS *"} {
 			l.stick()
 			c.send("PING", "MULTI", before, check, peek, "UNLINK k", "EXEC", "PING")
