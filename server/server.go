@@ -108,7 +108,12 @@ func (s *Server) Listen() error {
 }
 
 // Addrs are the addresses that Listen opened.
-func (s *Server) Addrs() []net.Addr { return s.wire.Addrs() }
+func (s *Server) Addrs() (addrs []net.Addr) {
+	for _, l := range s.wire.Listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
 
 // Serve serves until ctx ends, and then drains: it accepts no new connections, answers the commands
 // that were sent, and closes the connections. Listen comes before it.

@@ -52,7 +52,7 @@ func (s *Server) listenTCP(hosts []string, port int, tlsConfig *tls.Config) (int
 		if tlsConfig != nil {
 			listener = tls.NewListener(listener, tlsConfig)
 		}
-		s.listeners = append(s.listeners, listener)
+		s.Listeners = append(s.Listeners, listener)
 	}
 	return port, nil
 }
@@ -78,7 +78,7 @@ func (s *Server) listenUnix(path string, permissions int) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on unixsocket %s: %w", path, err)
 	}
-	s.listeners = append(s.listeners, listener)
+	s.Listeners = append(s.Listeners, listener)
 	if permissions != 0 {
 		if err := os.Chmod(path, os.FileMode(permissions)); err != nil {
 			return fmt.Errorf("cannot set unixsocketperm: %w", err)
@@ -108,17 +108,8 @@ func network(host string) string {
 	return "tcp6"
 }
 
-// Addrs are the addresses that Listen opened.
-func (s *Server) Addrs() []net.Addr {
-	var addrs []net.Addr
-	for _, l := range s.listeners {
-		addrs = append(addrs, l.Addr())
-	}
-	return addrs
-}
-
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
+	for _, l := range s.Listeners {
 		_ = l.Close() // there is nothing to do about a listener that does not close
 	}
 }
