@@ -25,14 +25,13 @@ func cmdCommandInfo(r *request) {
 		cmdCommand(r)
 		return
 	}
-	r.reply.Array(len(r.args) - 2)
-	for _, name := range r.args[2:] {
+	list := make([]any, len(r.args)-2) // nil where there is no such command
+	for i, name := range r.args[2:] {
 		if c := r.server.table.findByLabel(string(name)); c != nil {
-			r.reply.Value(c.info())
-		} else {
-			r.reply.Null()
+			list[i] = c.info()
 		}
 	}
+	r.reply.Value(list)
 }
 
 // info has the ten elements of a command.

@@ -47,32 +47,28 @@ func cmdSelect(r *request) {
 
 func cmdAuth(r *request) {
 	user, password := "default", r.arg(1)
+	if len(r.args) == 3 {
+		user, password = r.arg(1), r.arg(2)
+	}
 	switch {
 	case len(r.args) > 3:
 		r.fail(errSyntax)
-		return
-	case len(r.args) == 3:
-		user, password = r.arg(1), r.arg(2)
-	case r.server.config().RequirePass == "":
+	case len(r.args) == 2 && r.server.config().RequirePass == "":
 		r.fail(errNoPassword)
-		return
-	}
-	if !r.login(user, password) {
+	case !r.login(user, password):
 		r.fail(errWrongPass)
-		return
+	default:
+		r.reply.OK()
 	}
-	r.reply.OK()
 }
 
 // login authenticates the connection if user and password are right. Without a password
 // set, the default user needs none, and any will do. As in Redis.
 func (c *session) login(user, password string) bool {
 	want := c.server.config().RequirePass
-	if user != "default" || want != "" && !samePassword(password, want) {
-		return false
-	}
-	c.authenticated = true
-	return true
+	right := user == "default" && (want == "" || samePassword(password, want))
+	c.authenticated = c.authenticated || right
+	return right
 }
 
 // samePassword compares in a time that does not depend on whether, or at which byte, they differ.

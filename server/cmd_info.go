@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -128,30 +127,26 @@ func infoMemory(s *Server, add addField) {
 	add("gc_percent", gc.Percent)
 	add("gc_soft_limit", gc.SoftLimit)
 	add("gc_cycles", gc.Cycles)
-	add("gc_cpu_percent", strconv.FormatFloat(100*gc.CPUShare, 'f', 2, 64))
+	add("gc_cpu_percent", fmt.Sprintf("%.2f", 100*gc.CPUShare))
 }
 
 func infoCPU(_ *Server, add addField) {
 	usage := process.Used()
-	seconds := func(micros int64) string {
-		return strconv.FormatFloat(float64(micros)/1e6, 'f', 6, 64)
-	}
-	add("used_cpu_sys", seconds(usage.SystemMicros))
-	add("used_cpu_user", seconds(usage.UserMicros))
+	add("used_cpu_sys", fmt.Sprintf("%.6f", float64(usage.SystemMicros)/1e6))
+	add("used_cpu_user", fmt.Sprintf("%.6f", float64(usage.UserMicros)/1e6))
 }
 
 // human writes bytes as Redis does: 1.50M.
 func human(n uint64) string {
-	units := []string{"B", "K", "M", "G", "T"}
-	value, i := float64(n), 0
-	for value >= 1024 && i < len(units)-1 {
+	if n < 1024 {
+		return fmt.Sprintf("%dB", n)
+	}
+	const units = "KMGT"
+	value, i := float64(n)/1024, 0
+	for ; value >= 1024 && i < len(units)-1; i++ {
 		value /= 1024
-		i++
 	}
-	if i == 0 {
-		return strconv.FormatUint(n, 10) + "B"
-	}
-	return strconv.FormatFloat(value, 'f', 2, 64) + units[i]
+	return fmt.Sprintf("%.2f%c", value, units[i])
 }
 
 func infoPersistence(s *Server, add addField) {

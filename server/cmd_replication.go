@@ -66,13 +66,12 @@ const waitTimeoutMax = math.MaxInt64 / time.Millisecond
 
 // cmdWait waits until replicas have acknowledged every change so far.
 func cmdWait(r *request, replicator Replicator) {
-	replicas, ok := wholeNumber(r.args[1])
-	if !ok {
-		r.fail(errNotInteger)
-		return
-	}
+	replicas, isNumber := wholeNumber(r.args[1])
 	millis, ok := wholeNumber(r.args[2])
 	switch {
+	case !isNumber:
+		r.fail(errNotInteger)
+		return
 	case !ok || millis > int64(waitTimeoutMax):
 		r.fail(errTimeoutInteger)
 		return

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/resp"
 )
 
 // A command is one row of the command table. Everything that can be said about a command
@@ -212,10 +214,9 @@ func helpRow(container *command) *command {
 // cmdHelp is the HELP of every container.
 func cmdHelp(r *request) {
 	container := r.command.container
-	r.reply.Array(2*len(container.subs) + 1)
-	r.reply.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
+	lines := []any{resp.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")}
 	for _, sub := range container.subs {
-		r.reply.Simple(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
-		r.reply.Simple("    " + sub.summary)
+		lines = append(lines, resp.Simple(strings.TrimSpace(strings.ToUpper(sub.name)+" "+sub.synopsis)), resp.Simple("    "+sub.summary))
 	}
+	r.reply.Value(lines)
 }

@@ -23,9 +23,6 @@ func (m *monitors) any() bool { return m.count.Load() > 0 }
 func (m *monitors) add(c *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.all == nil {
-		m.all = map[*session]struct{}{}
-	}
 	m.all[c] = struct{}{}
 	m.count.Store(int32(len(m.all)))
 	c.monitor.Store(true)

@@ -68,6 +68,8 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		table:    newCommandTable(),
 		changed:  map[string]bool{},
 		sessions: sessions{byID: map[int64]*session{}},
+		monitors: monitors{all: map[*session]struct{}{}},
+		pubsub:   pubsub{topics: [2]map[string]map[*session]struct{}{{}, {}}},
 	}
 	s.wire = wire.NewServer(owner{s}, logger)
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {

@@ -188,13 +188,11 @@ func (c *session) Closed() {
 func (c *session) push(message, receiver string) bool {
 	err := c.conn.Push(message)
 	if errors.Is(err, wire.ErrCutOff) {
-		go c.cutOff(receiver) // to close a connection with TLS can take time
+		go func() { // to close a connection with TLS can take time
+			c.server.stats.cutOff.Add(1)
+			c.server.logger.Warn(receiver+" cut off: it does not read fast enough", "addr", c.addr, "bytes_waiting", wire.PushBytesMax)
+			c.conn.Kill()
+		}()
 	}
 	return err == nil
-}
-
-func (c *session) cutOff(receiver string) {
-	c.server.stats.cutOff.Add(1)
-	c.server.logger.Warn(receiver+" cut off: it does not read fast enough", "addr", c.addr, "bytes_waiting", wire.PushBytesMax)
-	c.conn.Kill()
 }

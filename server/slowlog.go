@@ -75,12 +75,6 @@ func (l *slowlog) newest(n int) []slowEntry {
 	return list
 }
 
-func (l *slowlog) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entries = nil
-}
-
 func cmdSlowlogGet(r *request) {
 	count := int64(10)
 	if len(r.args) > 3 {
@@ -104,6 +98,9 @@ func cmdSlowlogGet(r *request) {
 func cmdSlowlogLen(r *request) { r.reply.Int(len(r.server.slowlog.newest(-1))) }
 
 func cmdSlowlogReset(r *request) {
-	r.server.slowlog.reset()
+	l := &r.server.slowlog
+	l.mu.Lock()
+	l.entries = nil
+	l.mu.Unlock()
 	r.reply.OK()
 }

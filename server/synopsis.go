@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -123,12 +124,7 @@ func repeat(arguments []argument, names []string) []argument {
 	return append(arguments[:from], again)
 }
 
-func kindOf(name string) string {
-	if kind := argumentKinds[name]; kind != "" {
-		return kind
-	}
-	return "string"
-}
+func kindOf(name string) string { return cmp.Or(argumentKinds[name], "string") }
 
 func isToken(word string) bool { return word == strings.ToUpper(word) }
 

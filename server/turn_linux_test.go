@@ -2,9 +2,9 @@ package server
 
 import (
 	"net"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
+	"unsafe"
 )
 
 // All replies that begin to wait in one turn of an event loop wait together, those of one connection
@@ -30,8 +30,9 @@ func TestOneCommitATurn(t *testing.T) {
 		}
 		eventually(t, "the commands to arrive", func() (arrived bool) {
 			_ = raw.Control(func(fd uintptr) {
-				n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
-				arrived = err == nil && n == 0
+				var queued int32
+				_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&queued)))
+				arrived = errno == 0 && queued == 0
 			})
 			return arrived
 		})

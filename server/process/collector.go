@@ -52,9 +52,9 @@ func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
 		}
 	}
 	tune()
-	inForce := ReadCollector()
-	logger.Info("garbage collector", "percent", inForce.Percent, "percent_from", origin(ownPercent),
-		"soft_limit", inForce.SoftLimit, "soft_limit_from", origin(ownLimit))
+	inForce, origin := ReadCollector(), map[bool]string{true: "rlserver", false: "environment"}
+	logger.Info("garbage collector", "percent", inForce.Percent, "percent_from", origin[ownPercent],
+		"soft_limit", inForce.SoftLimit, "soft_limit_from", origin[ownLimit])
 	tick := time.NewTicker(tunePeriod)
 	defer tick.Stop()
 	for {
@@ -65,13 +65,6 @@ func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
 			tune()
 		}
 	}
-}
-
-func origin(own bool) string {
-	if own {
-		return "rlserver"
-	}
-	return "environment"
 }
 
 // gcPercent is the percentage for a heap of which so much was live after the last

@@ -91,20 +91,6 @@ func (w *Writer) Map(n int) {
 	}
 }
 
-// Set announces n distinct elements.
-func (w *Writer) Set(n int) { w.aggregate('~', n) }
-
-// Push announces n elements of a message that is no reply.
-func (w *Writer) Push(n int) { w.aggregate('>', n) }
-
-func (w *Writer) aggregate(kind byte, n int) {
-	if w.isRESP3.Load() {
-		w.Buf = AppendHeader(w.Buf, kind, n)
-	} else {
-		w.Array(n)
-	}
-}
-
 // Strings writes an array of bulk strings.
 func (w *Writer) Strings(list []string) {
 	w.Array(len(list))
@@ -113,20 +99,27 @@ func (w *Writer) Strings(list []string) {
 	}
 }
 
-// The kinds of values that Value tells apart from a list and a bulk string. A Map has its keys and
-// values in turn.
 type (
-	Map    []any
-	Set    []any
+	// A Map is a value with its keys and values in turn.
+	Map []any
+	// A Set is a value with distinct elements.
+	Set []any
+	// A Push is a message that is no reply.
+	Push []any
+	// A Simple is a simple string.
 	Simple string
 )
 
-// Value writes a string, an integer, or a list, Map or Set of values. It is for replies that are
-// trees; it allocates.
+// Value writes a string, bytes, an integer, nil for no value, or a list, Map, Set or Push of values. It is
+// for replies that are trees; it allocates.
 func (w *Writer) Value(value any) {
 	switch v := value.(type) {
+	case nil:
+		w.Null()
 	case string:
 		w.BulkString(v)
+	case []byte:
+		w.Bulk(v)
 	case Simple:
 		w.Simple(string(v))
 	case int:
@@ -136,20 +129,29 @@ func (w *Writer) Value(value any) {
 	case []string:
 		w.Strings(v)
 	case []any:
-		w.Array(len(v))
-		w.values(v)
+		w.values('*', v)
 	case Map:
 		w.Map(len(v) / 2)
-		w.values(v)
+		w.each(v)
 	case Set:
-		w.Set(len(v))
-		w.values(v)
+		w.values('~', v)
+	case Push:
+		w.values('>', v)
 	default:
 		panic(fmt.Sprintf("resp: a reply has no %T", value))
 	}
 }
 
-func (w *Writer) values(list []any) {
+// values writes an aggregate, whose header begins with kind. In RESP2 it is an array.
+func (w *Writer) values(kind byte, list []any) {
+	if !w.isRESP3.Load() {
+		kind = '*'
+	}
+	w.Buf = AppendHeader(w.Buf, kind, len(list))
+	w.each(list)
+}
+
+func (w *Writer) each(list []any) {
 	for _, v := range list {
 		w.Value(v)
 	}

@@ -51,7 +51,8 @@ func (so *socket) begin() {
 	s := so.loop.server
 	so.loop.count.Add(1)
 	fd, err := duplicate(so.conn.nc)
-	for backoff := acceptBackoffMin; outOfDescriptors(err) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
+	// The process or the machine may have no descriptor to spare at the moment.
+	for backoff := acceptBackoffMin; (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
 		s.logger.Warn("cannot serve a connection yet", "error", err, "retry_in", backoff)
 		time.Sleep(backoff)
 		fd, err = duplicate(so.conn.nc)
@@ -64,12 +65,6 @@ func (so *socket) begin() {
 		return
 	}
 	so.loop.post(func() { so.join(fd) }) // the loops end after accepting has ended
-}
-
-// outOfDescriptors says whether an error means that the process or the machine has no descriptor to
-// spare at the moment.
-func outOfDescriptors(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
 // duplicate returns a second descriptor of the connection's socket.
