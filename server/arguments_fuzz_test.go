@@ -14,7 +14,9 @@ import (
 
 // newTestSession is a session whose replies stay in its connection's buffer.
 func newTestSession(s *Server) *session {
-	return s.sessions.add(1, func(id int64) *session { return newSession(s, new(wire.Conn), id, "127.0.0.1:1", "127.0.0.1:2") })
+	c := newSession(s, new(wire.Conn), "127.0.0.1:1", "127.0.0.1:2")
+	s.sessions.add(c, 1)
+	return c
 }
 
 // argumentSeeds are command lines behind the command's name, right ones and nearly right

@@ -2,8 +2,9 @@ package server
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,20 +18,17 @@ type sessions struct {
 	byID   map[int64]*session
 }
 
-// add registers a session, unless there are limit already.
-func (r *sessions) add(limit int, make func(id int64) *session) *session {
+// add registers a session and numbers it, unless there are limit already.
+func (r *sessions) add(c *session, limit int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.byID) >= limit {
-		return nil
-	}
-	if r.byID == nil {
-		r.byID = map[int64]*session{}
+		return false
 	}
 	r.lastID++
-	c := make(r.lastID)
+	c.id = r.lastID
 	r.byID[c.id] = c
-	return c
+	return true
 }
 
 func (r *sessions) remove(c *session) {
@@ -45,28 +43,21 @@ func (r *sessions) len() int {
 	return len(r.byID)
 }
 
-// blocked counts the sessions that wait for a long reply.
-func (r *sessions) blocked() (n int) {
+// all lists the sessions by age, the oldest first.
+func (r *sessions) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.byID {
+	return slices.SortedFunc(maps.Values(r.byID), func(a, b *session) int { return cmp.Compare(a.id, b.id) })
+}
+
+// blocked counts the sessions that wait for a long reply.
+func (r *sessions) blocked() (n int) {
+	for _, c := range r.all() {
 		if c.blocked.Load() {
 			n++
 		}
 	}
 	return n
-}
-
-// all lists the sessions by age, the oldest first.
-func (r *sessions) all() []*session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := make([]*session, 0, len(r.byID))
-	for _, c := range r.byID {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
-	return list
 }
 
 // An identity is what CLIENT LIST shows of a session. The session's goroutine changes it, and any
@@ -99,32 +90,9 @@ func (c *session) describe(now int64) string {
 	if cmd := c.last.Load(); cmd != nil {
 		last = cmd.fullName()
 	}
-	var b strings.Builder
-	field := func(name, value string) {
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(name + "=" + value)
-	}
-	field("id", strconv.FormatInt(c.id, 10))
-	field("addr", c.addr)
-	field("laddr", c.laddr)
-	field("fd", "-1")
-	field("name", text(&c.name))
-	field("age", strconv.FormatInt((now-c.created)/1_000_000, 10))
-	field("idle", strconv.FormatInt(max(now-c.active.Load(), 0)/1_000_000, 10))
-	field("flags", c.flags())
-	field("db", "0")
-	field("sub", strconv.Itoa(int(c.topicCounts[byChannel].Load())))
-	field("psub", strconv.Itoa(int(c.topicCounts[byPattern].Load())))
-	field("multi", strconv.Itoa(int(c.queued.Load())))
-	field("cmd", last)
-	field("user", "default")
-	field("redir", "-1")
-	field("resp", strconv.Itoa(c.reply.Protocol()))
-	field("lib-name", text(&c.libName))
-	field("lib-ver", text(&c.libVer))
-	return b.String()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d multi=%d cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		c.id, c.addr, c.laddr, text(&c.name), (now-c.created)/1_000_000, max(now-c.active.Load(), 0)/1_000_000, c.flags(),
+		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load(), last, c.reply.Protocol(), text(&c.libName), text(&c.libVer))
 }
 
 // flags are Redis's letters for what a connection is and does.
@@ -193,32 +161,26 @@ func cmdClientGetName(r *request) {
 }
 
 func cmdClientSetName(r *request) {
-	name := r.arg(2)
-	if !isClientName(name) {
+	if name := r.arg(2); isClientName(name) {
+		r.name.Store(&name)
+		r.reply.OK()
+	} else {
 		r.fail(errClientName)
-		return
 	}
-	r.name.Store(&name)
-	r.reply.OK()
 }
 
 func cmdClientSetInfo(r *request) {
-	value := r.arg(3)
-	attribute := lower(r.arg(2))
-	if attribute != "lib-name" && attribute != "lib-ver" {
+	attribute, value := lower(r.args[2]), r.arg(3)
+	to := map[string]*atomic.Pointer[string]{"lib-name": &r.libName, "lib-ver": &r.libVer}[attribute]
+	switch {
+	case to == nil:
 		r.fail("ERR Unrecognized option '" + r.arg(2) + "'")
-		return
-	}
-	if !isClientName(value) {
+	case !isClientName(value):
 		r.fail("ERR " + attribute + " cannot contain spaces, newlines or special characters.")
-		return
+	default:
+		to.Store(&value)
+		r.reply.OK()
 	}
-	if attribute == "lib-name" {
-		r.libName.Store(&value)
-	} else {
-		r.libVer.Store(&value)
-	}
-	r.reply.OK()
 }
 
 func cmdClientID(r *request) { r.reply.Int64(r.id) }

@@ -1,6 +1,10 @@
 package server
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/rlserver/rlserver/server/resp"
+)
 
 // COMMAND and its subcommands tell clients what there is. Types matter: redis-cli asserts
 // them.
@@ -10,10 +14,7 @@ func cmdCommand(r *request) {
 		cmdUnknownSubcommand(r)
 		return
 	}
-	r.reply.Array(len(r.server.table.rows))
-	for _, c := range r.server.table.rows {
-		r.writeCommandInfo(c)
-	}
+	r.reply.Value(infoOf(r.server.table.rows))
 }
 
 func cmdCommandCount(r *request) { r.reply.Int(len(r.server.table.rows)) }
@@ -24,98 +25,77 @@ func cmdCommandInfo(r *request) {
 		cmdCommand(r)
 		return
 	}
-	r.reply.Array(len(r.args) - 2)
-	for _, name := range r.args[2:] {
+	list := make([]any, len(r.args)-2) // nil where there is no such command
+	for i, name := range r.args[2:] {
 		if c := r.server.table.findByLabel(string(name)); c != nil {
-			r.writeCommandInfo(c)
-		} else {
-			r.reply.Null()
+			list[i] = c.info()
 		}
 	}
+	r.reply.Value(list)
 }
 
-// writeCommandInfo writes the ten elements of a command.
-func (r *request) writeCommandInfo(c *command) {
-	r.reply.Array(10)
-	r.reply.BulkString(c.fullName())
-	r.reply.Int(c.arity)
-	r.writeSimpleSet(strings.Fields(c.flags))
-	r.reply.Int(c.keys.first)
-	r.reply.Int(c.keys.last)
-	r.reply.Int(c.keys.step)
-	r.writeSimpleSet(c.categories())
-	r.reply.Set(0) // tips
-	r.writeKeySpecs(c)
-	r.reply.Array(len(c.subs))
-	for _, sub := range c.subs {
-		r.writeCommandInfo(sub)
+// info has the ten elements of a command.
+func (c *command) info() []any {
+	tips := resp.Set{}
+	return []any{c.fullName(), c.arity, simpleSet(strings.Fields(c.flags)...), c.keys.first, c.keys.last, c.keys.step,
+		simpleSet(c.categories()...), tips, c.keySpecs(), infoOf(c.subs)}
+}
+
+func infoOf(commands []*command) (list []any) {
+	for _, c := range commands {
+		list = append(list, c.info())
 	}
+	return list
 }
 
-func (r *request) writeSimpleSet(words []string) {
-	r.reply.Set(len(words))
+func simpleSet(words ...string) (set resp.Set) {
 	for _, word := range words {
-		r.reply.Simple(word)
+		set = append(set, resp.Simple(word))
 	}
+	return set
 }
 
 // categories are the ACL categories, which follow from flags and group.
-func (c *command) categories() []string {
-	var list []string
-	for _, pair := range [...][2]string{{"write", "@write"}, {"readonly", "@read"}, {"admin", "@admin"}, {"admin", "@dangerous"}} {
-		if c.has(pair[0]) {
-			list = append(list, pair[1])
+func (c *command) categories() (list []string) {
+	for _, row := range [...]struct {
+		applies  bool
+		category string
+	}{
+		{c.has("write"), "@write"},
+		{c.has("readonly"), "@read"},
+		{c.has("admin"), "@admin"},
+		{c.has("admin"), "@dangerous"},
+		{c.group == "connection", "@connection"},
+		{c.has("pubsub"), "@pubsub"},
+		{c.group == "transactions", "@transaction"},
+		{c.isFast, "@fast"},
+		{!c.isFast, "@slow"},
+	} {
+		if row.applies {
+			list = append(list, row.category)
 		}
 	}
-	if c.group == "connection" {
-		list = append(list, "@connection")
-	}
-	if c.has("pubsub") {
-		list = append(list, "@pubsub")
-	}
-	if c.group == "transactions" {
-		list = append(list, "@transaction")
-	}
-	if c.has("fast") {
-		return append(list, "@fast")
-	}
-	return append(list, "@slow")
+	return list
 }
 
-// writeKeySpecs writes where the keys are, in the form of Redis 7.
-func (r *request) writeKeySpecs(c *command) {
+// keySpecs says where the keys are, in the form of Redis 7.
+func (c *command) keySpecs() resp.Set {
 	if c.keys == noKeys {
-		r.reply.Set(0)
-		return
+		return nil
 	}
-	flags := []string{"RO", "ACCESS"}
-	if c.has("write") {
-		flags = []string{"RW", "ACCESS", "UPDATE"}
+	flags := simpleSet("RO", "ACCESS")
+	if c.writes {
+		flags = simpleSet("RW", "ACCESS", "UPDATE")
 	}
 	last := c.keys.last
 	if last > 0 {
 		last -= c.keys.first // Redis counts it from the first key here
 	}
-	r.reply.Set(1)
-	r.reply.Map(3)
-	r.reply.BulkString("flags")
-	r.writeSimpleSet(flags)
-	r.reply.BulkString("begin_search")
-	r.writeSpec("index", "index", c.keys.first)
-	r.reply.BulkString("find_keys")
-	r.writeSpec("range", "lastkey", last, "keystep", c.keys.step, "limit", 0)
-}
-
-func (r *request) writeSpec(kind string, pairs ...any) {
-	r.reply.Map(2)
-	r.reply.BulkString("type")
-	r.reply.BulkString(kind)
-	r.reply.BulkString("spec")
-	r.reply.Map(len(pairs) / 2)
-	for i := 0; i < len(pairs); i += 2 {
-		r.reply.BulkString(pairs[i].(string))
-		r.reply.Int(pairs[i+1].(int))
-	}
+	return resp.Set{resp.Map{
+		"flags", flags,
+		"begin_search", resp.Map{"type", "index", "spec", resp.Map{"index", c.keys.first}},
+		"find_keys", resp.Map{"type", "range", "spec", resp.Map{"lastkey", last, "keystep", c.keys.step, "limit", 0}},
+	}}
 }
 
 func cmdCommandList(r *request) {
@@ -175,54 +155,41 @@ func cmdCommandDocs(r *request) {
 			}
 		}
 	}
-	r.reply.Map(len(found))
-	for _, c := range found {
-		r.reply.BulkString(c.fullName())
-		r.writeCommandDocs(c)
-	}
+	r.reply.Value(docsOf(found))
 }
 
-func (r *request) writeCommandDocs(c *command) {
-	pairs := 3
+func docsOf(commands []*command) (m resp.Map) {
+	for _, c := range commands {
+		m = append(m, c.fullName(), c.docs())
+	}
+	return m
+}
+
+func (c *command) docs() resp.Map {
+	m := resp.Map{"summary", c.summary, "since", since, "group", c.group}
 	if len(c.arguments) > 0 {
-		pairs++
+		m = append(m, "arguments", docsOfArguments(c.arguments))
 	}
 	if len(c.subs) > 0 {
-		pairs++
+		m = append(m, "subcommands", docsOf(c.subs))
 	}
-	r.reply.Map(pairs)
-	for _, pair := range [...][2]string{{"summary", c.summary}, {"since", since}, {"group", c.group}} {
-		r.reply.BulkString(pair[0])
-		r.reply.BulkString(pair[1])
-	}
-	if len(c.arguments) > 0 {
-		r.reply.BulkString("arguments")
-		r.writeArguments(c.arguments)
-	}
-	if len(c.subs) > 0 {
-		r.reply.BulkString("subcommands")
-		r.reply.Map(len(c.subs))
-		for _, sub := range c.subs {
-			r.reply.BulkString(sub.fullName())
-			r.writeCommandDocs(sub)
-		}
-	}
+	return m
 }
 
-func (r *request) writeArguments(list []argument) {
-	r.reply.Array(len(list))
-	for _, a := range list {
-		r.writeArgument(a)
+func docsOfArguments(arguments []argument) (list []any) {
+	for _, a := range arguments {
+		list = append(list, a.docs())
 	}
+	return list
 }
 
-func (r *request) writeArgument(a argument) {
-	texts := [][2]string{{"name", a.name}, {"type", a.kind}}
+func (a argument) docs() resp.Map {
+	m := resp.Map{"name", a.name, "type", a.kind}
 	if len(a.parts) == 0 {
-		texts = append(texts, [2]string{"display_text", a.name})
+		m = append(m, "display_text", a.name)
 	}
 	if a.token != "" {
-		texts = append(texts, [2]string{"token", a.token})
+		m = append(m, "token", a.token)
 	}
 	var flags []string
 	if a.optional {
@@ -231,24 +198,11 @@ func (r *request) writeArgument(a argument) {
 	if a.multiple {
 		flags = append(flags, "multiple")
 	}
-	pairs := len(texts)
 	if len(flags) > 0 {
-		pairs++
+		m = append(m, "flags", simpleSet(flags...))
 	}
 	if len(a.parts) > 0 {
-		pairs++
+		m = append(m, "arguments", docsOfArguments(a.parts))
 	}
-	r.reply.Map(pairs)
-	for _, pair := range texts {
-		r.reply.BulkString(pair[0])
-		r.reply.BulkString(pair[1])
-	}
-	if len(flags) > 0 {
-		r.reply.BulkString("flags")
-		r.writeSimpleSet(flags)
-	}
-	if len(a.parts) > 0 {
-		r.reply.BulkString("arguments")
-		r.writeArguments(a.parts)
-	}
+	return m
 }

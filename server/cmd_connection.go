@@ -47,32 +47,28 @@ func cmdSelect(r *request) {
 
 func cmdAuth(r *request) {
 	user, password := "default", r.arg(1)
+	if len(r.args) == 3 {
+		user, password = r.arg(1), r.arg(2)
+	}
 	switch {
 	case len(r.args) > 3:
 		r.fail(errSyntax)
-		return
-	case len(r.args) == 3:
-		user, password = r.arg(1), r.arg(2)
-	case r.server.config().RequirePass == "":
+	case len(r.args) == 2 && r.server.config().RequirePass == "":
 		r.fail(errNoPassword)
-		return
-	}
-	if !r.login(user, password) {
+	case !r.login(user, password):
 		r.fail(errWrongPass)
-		return
+	default:
+		r.reply.OK()
 	}
-	r.reply.OK()
 }
 
 // login authenticates the connection if user and password are right. Without a password
 // set, the default user needs none, and any will do. As in Redis.
 func (c *session) login(user, password string) bool {
 	want := c.server.config().RequirePass
-	if user != "default" || want != "" && !samePassword(password, want) {
-		return false
-	}
-	c.authenticated = true
-	return true
+	right := user == "default" && (want == "" || samePassword(password, want))
+	c.authenticated = c.authenticated || right
+	return right
 }
 
 // samePassword compares in a time that does not depend on whether, or at which byte, they differ.
@@ -144,25 +140,12 @@ func (r *request) parseHello() (h hello, problem string) {
 
 // introduce writes HELLO's reply.
 func (c *session) introduce() {
-	c.reply.Map(7)
-	for _, pair := range [...][2]string{{"server", "redis"}, {"version", redisVersion}} {
-		c.reply.BulkString(pair[0])
-		c.reply.BulkString(pair[1])
-	}
-	c.reply.BulkString("proto")
-	c.reply.Int(c.reply.Protocol())
-	c.reply.BulkString("id")
-	c.reply.Int64(c.id)
 	role := "master"
 	if c.server.role().Replica {
 		role = "replica"
 	}
-	for _, pair := range [...][2]string{{"mode", "standalone"}, {"role", role}} {
-		c.reply.BulkString(pair[0])
-		c.reply.BulkString(pair[1])
-	}
-	c.reply.BulkString("modules")
-	c.reply.Array(0)
+	c.reply.Value(resp.Map{"server", "redis", "version", redisVersion, "proto", c.reply.Protocol(), "id", c.id,
+		"mode", "standalone", "role", role, "modules", []any{}})
 }
 
 // cmdResetConnection returns the connection to how it began: RESP2, no name, no
@@ -195,6 +178,6 @@ func isClientName(name string) bool {
 }
 
 func cmdTime(r *request) {
-	now := r.server.clock.micros()
+	now := r.server.Now()
 	r.reply.Strings([]string{strconv.FormatInt(now/1_000_000, 10), strconv.FormatInt(now%1_000_000, 10)})
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -26,13 +25,11 @@ func newRunID() string {
 type infoSection struct {
 	name   string
 	extra  bool // only on request, or with "all" and "everything"
-	fields func(s *Server) []infoField
+	fields func(s *Server, add addField)
 }
 
-type infoField struct {
-	name  string
-	value any
-}
+// An addField adds a field to a section.
+type addField = func(name string, value any)
 
 var infoSections = []infoSection{
 	{"Server", false, infoServer},
@@ -58,9 +55,7 @@ func cmdInfo(r *request) {
 			text.WriteString("\r\n")
 		}
 		text.WriteString("# " + section.name + "\r\n")
-		for _, f := range section.fields(r.server) {
-			fmt.Fprintf(&text, "%s:%v\r\n", f.name, f.value)
-		}
+		section.fields(r.server, func(name string, value any) { fmt.Fprintf(&text, "%s:%v\r\n", name, value) })
 	}
 	r.reply.Text(text.String())
 }
@@ -82,175 +77,142 @@ func (section infoSection) wanted(names [][]byte) bool {
 	})
 }
 
-func infoServer(s *Server) []infoField {
-	uptime := (s.clock.micros() - s.clock.start.UnixMicro()) / 1_000_000
+func infoServer(s *Server, add addField) {
+	uptime := (s.Now() - s.started.UnixMicro()) / 1_000_000
 	executable, _ := os.Executable() // empty if unknown
-	return []infoField{
-		{"redis_version", redisVersion},
-		{"redis_mode", "standalone"},
-		{"rlserver_version", s.version},
-		{"os", runtime.GOOS + " " + runtime.GOARCH},
-		{"arch_bits", 32 << (^uint(0) >> 63)},
-		{"go_version", runtime.Version()},
-		{"process_id", os.Getpid()},
-		{"run_id", s.runID},
-		{"tcp_port", s.config().Port},
-		{"server_time_usec", s.clock.micros()},
-		{"uptime_in_seconds", uptime},
-		{"uptime_in_days", uptime / 86_400},
-		{"executable", executable},
-		{"gomaxprocs", runtime.GOMAXPROCS(0)},
-		{"goroutines", runtime.NumGoroutine()},
-	}
+	add("redis_version", redisVersion)
+	add("redis_mode", "standalone")
+	add("rlserver_version", s.version)
+	add("os", runtime.GOOS+" "+runtime.GOARCH)
+	add("arch_bits", 32<<(^uint(0)>>63))
+	add("go_version", runtime.Version())
+	add("process_id", os.Getpid())
+	add("run_id", s.runID)
+	add("tcp_port", s.config().Port)
+	add("server_time_usec", s.Now())
+	add("uptime_in_seconds", uptime)
+	add("uptime_in_days", uptime/86_400)
+	add("executable", executable)
+	add("gomaxprocs", runtime.GOMAXPROCS(0))
+	add("goroutines", runtime.NumGoroutine())
 }
 
-func infoClients(s *Server) []infoField {
-	return []infoField{
-		{"connected_clients", s.sessions.len()},
-		{"maxclients", s.config().MaxClients},
-		{"blocked_clients", s.sessions.blocked()},
-		{"pubsub_clients", s.pubsub.clients.Load()},
-		{"monitor_clients", s.monitors.count.Load()},
-		{"event_loops", s.wire.Loops()},
-		{"clients_unsent_bytes", s.wire.Unsent()},
-	}
+func infoClients(s *Server, add addField) {
+	add("connected_clients", s.sessions.len())
+	add("maxclients", s.config().MaxClients)
+	add("blocked_clients", s.sessions.blocked())
+	add("pubsub_clients", s.pubsub.clients.Load())
+	add("monitor_clients", s.monitors.count.Load())
+	add("event_loops", s.wire.Loops())
+	add("clients_unsent_bytes", s.wire.Unsent())
 }
 
 // infoMemory gives the memory that maxmemory bounds as used_memory, so that one divided by the other
 // is how full the server is. The memory of the process is used_memory_rss.
-func infoMemory(s *Server) []infoField {
+func infoMemory(s *Server, add addField) {
 	counted, most := s.limiter.Stats(), s.config().MaxMemory
 	used, gc := uint64(counted.Bytes()), process.ReadCollector()
-	return []infoField{
-		{"used_memory", used},
-		{"used_memory_human", human(used)},
-		{"used_memory_dataset", used},
-		{"used_memory_tables", counted.TableBytes},
-		{"used_memory_logs", counted.LogBytes},
-		{"used_memory_heap", gc.HeapBytes},
-		{"used_memory_rss", process.ResidentBytes()},
-		{"used_memory_peak", process.Used().PeakBytes},
-		{"maxmemory", most},
-		{"maxmemory_human", human(uint64(most))},
-		{"maxmemory_policy", maxMemoryPolicy},
-		{"mem_allocator", "go " + runtime.Version()},
-		{"gc_percent", gc.Percent},
-		{"gc_soft_limit", gc.SoftLimit},
-		{"gc_cycles", gc.Cycles},
-		{"gc_cpu_percent", strconv.FormatFloat(100*gc.CPUShare, 'f', 2, 64)},
-	}
+	add("used_memory", used)
+	add("used_memory_human", human(used))
+	add("used_memory_dataset", used)
+	add("used_memory_tables", counted.TableBytes)
+	add("used_memory_logs", counted.LogBytes)
+	add("used_memory_heap", gc.HeapBytes)
+	add("used_memory_rss", process.ResidentBytes())
+	add("used_memory_peak", process.Used().PeakBytes)
+	add("maxmemory", most)
+	add("maxmemory_human", human(uint64(most)))
+	add("maxmemory_policy", maxMemoryPolicy)
+	add("mem_allocator", "go "+runtime.Version())
+	add("gc_percent", gc.Percent)
+	add("gc_soft_limit", gc.SoftLimit)
+	add("gc_cycles", gc.Cycles)
+	add("gc_cpu_percent", fmt.Sprintf("%.2f", 100*gc.CPUShare))
 }
 
-func infoCPU(*Server) []infoField {
+func infoCPU(_ *Server, add addField) {
 	usage := process.Used()
-	seconds := func(micros int64) string {
-		return strconv.FormatFloat(float64(micros)/1e6, 'f', 6, 64)
-	}
-	return []infoField{
-		{"used_cpu_sys", seconds(usage.SystemMicros)},
-		{"used_cpu_user", seconds(usage.UserMicros)},
-	}
+	add("used_cpu_sys", fmt.Sprintf("%.6f", float64(usage.SystemMicros)/1e6))
+	add("used_cpu_user", fmt.Sprintf("%.6f", float64(usage.UserMicros)/1e6))
 }
 
 // human writes bytes as Redis does: 1.50M.
 func human(n uint64) string {
-	units := []string{"B", "K", "M", "G", "T"}
-	value, i := float64(n), 0
-	for value >= 1024 && i < len(units)-1 {
+	if n < 1024 {
+		return fmt.Sprintf("%dB", n)
+	}
+	const units = "KMGT"
+	value, i := float64(n)/1024, 0
+	for ; value >= 1024 && i < len(units)-1; i++ {
 		value /= 1024
-		i++
 	}
-	if i == 0 {
-		return strconv.FormatUint(n, 10) + "B"
-	}
-	return strconv.FormatFloat(value, 'f', 2, 64) + units[i]
+	return fmt.Sprintf("%.2f%c", value, units[i])
 }
 
-// infoReplicator has the replicator's fields of a section.
-func infoReplicator(s *Server, section string) (fields []infoField) {
-	s.replicator.Info(section, func(name string, value any) { fields = append(fields, infoField{name, value}) })
-	return fields
-}
-
-func infoPersistence(s *Server) []infoField {
+func infoPersistence(s *Server, add addField) {
 	if s.replicator != nil {
-		return infoReplicator(s, "persistence")
+		s.replicator.Info("persistence", add)
+		return
 	}
-	return []infoField{
-		{"loading", 0},
-		{"rdb_bgsave_in_progress", 0},
-		{"aof_enabled", 0},
-		{"aof_rewrite_in_progress", 0},
-	}
+	add("loading", 0)
+	add("rdb_bgsave_in_progress", 0)
+	add("aof_enabled", 0)
+	add("aof_rewrite_in_progress", 0)
 }
 
-func infoStats(s *Server) []infoField {
+func infoStats(s *Server, add addField) {
 	counted := s.limiter.Stats()
 	evicted := counted.Evicted - s.stats.evictedBefore.Load()
-	return []infoField{
-		{"total_connections_received", s.stats.connections.Load()},
-		{"total_commands_processed", s.stats.commands.Load()},
-		{"instantaneous_ops_per_sec", s.stats.rate.Load()},
-		{"rejected_connections", s.stats.rejected.Load()},
-		{"timeout_disconnections", s.stats.idle.Load()},
-		{"write_timeout_disconnections", s.stats.stuck.Load()},
-		{"expired_keys", counted.Reclaimed - s.stats.reclaimedBefore.Load()},
-		{"evicted_keys", evicted}, // what Redis's tools look for
-		{"evicted_live_keys", evicted},
-		{"pubsub_channels", s.pubsub.distinct(byChannel)},
-		{"pubsub_patterns", s.pubsub.distinct(byPattern)},
-		{"client_output_buffer_limit_disconnections", s.stats.cutOff.Load()},
-		{"total_error_replies", s.stats.errors.Load()},
-		{"protocol_errors", s.stats.protocolErrors.Load()},
-		{"handler_panics", s.stats.panics.Load()},
-		{"slowlog_entries", len(s.slowlog.newest(-1))},
-	}
+	add("total_connections_received", s.stats.connections.Load())
+	add("total_commands_processed", s.stats.commands.Load())
+	add("instantaneous_ops_per_sec", s.stats.rate.Load())
+	add("rejected_connections", s.stats.rejected.Load())
+	add("timeout_disconnections", s.stats.idle.Load())
+	add("write_timeout_disconnections", s.stats.stuck.Load())
+	add("expired_keys", counted.Reclaimed-s.stats.reclaimedBefore.Load())
+	add("evicted_keys", evicted) // what Redis's tools look for
+	add("evicted_live_keys", evicted)
+	add("pubsub_channels", s.pubsub.distinct(byChannel))
+	add("pubsub_patterns", s.pubsub.distinct(byPattern))
+	add("client_output_buffer_limit_disconnections", s.stats.cutOff.Load())
+	add("total_error_replies", s.stats.errors.Load())
+	add("protocol_errors", s.stats.protocolErrors.Load())
+	add("handler_panics", s.stats.panics.Load())
+	add("slowlog_entries", len(s.slowlog.newest(-1)))
 }
 
-func infoReplication(s *Server) []infoField {
+func infoReplication(s *Server, add addField) {
 	if s.replicator != nil {
-		return infoReplicator(s, "replication")
+		s.replicator.Info("replication", add)
+		return
 	}
-	return []infoField{
-		{"role", "master"},
-		{"connected_slaves", 0},
-	}
+	add("role", "master")
+	add("connected_slaves", 0)
 }
 
-func infoLimiter(s *Server) []infoField {
+func infoLimiter(s *Server, add addField) {
 	counted := s.limiter.Stats()
-	return []infoField{
-		{"backend", s.config().Backend},
-		{"keys", counted.Keys},
-		{"contended_swaps", counted.Contended},
-		{"tables_rebuilt", counted.Rebuilt},
-		{"max_log_limit", s.config().MaxLogLimit},
-	}
+	add("backend", s.config().Backend)
+	add("keys", counted.Keys)
+	add("contended_swaps", counted.Contended)
+	add("tables_rebuilt", counted.Rebuilt)
+	add("max_log_limit", s.config().MaxLogLimit)
 }
 
-func infoBackend(s *Server) (fields []infoField) {
-	if s.backend != nil {
-		s.backend.Info(func(name string, value any) { fields = append(fields, infoField{name, value}) })
-	}
-	return fields
-}
+func infoBackend(s *Server, add addField) { s.backend.Info(add) }
 
-func infoCommandStats(s *Server) []infoField {
-	var fields []infoField
+func infoCommandStats(s *Server, add addField) {
 	s.table.each(func(c *command) {
 		if calls := c.calls.Load(); calls > 0 {
-			fields = append(fields, infoField{"cmdstat_" + c.fullName(), fmt.Sprintf("calls=%d", calls)})
+			add("cmdstat_"+c.fullName(), fmt.Sprintf("calls=%d", calls))
 		}
 	})
-	return fields
 }
 
-func infoKeyspace(s *Server) []infoField {
-	keys := s.limiter.Len()
-	if keys == 0 {
-		return nil
+func infoKeyspace(s *Server, add addField) {
+	if keys := s.limiter.Len(); keys > 0 {
+		add("db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys))
 	}
-	return []infoField{{"db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys)}}
 }
 
 // stats are the counters behind INFO. Connections add to them once a batch.

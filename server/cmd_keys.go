@@ -99,12 +99,9 @@ func cmdKeys(r *request) {
 
 // scanOptions are the arguments of SCAN.
 type scanOptions struct {
-	cursor     uint64
-	count      int
-	pattern    string
-	hasPattern bool
-	kind       string // the name of an algorithm, in lower case
-	hasKind    bool
+	cursor        uint64
+	count         int
+	pattern, kind *string // nil: any; kind is the name of an algorithm, in lower case
 }
 
 func cmdScan(r *request) {
@@ -113,15 +110,13 @@ func cmdScan(r *request) {
 		r.fail(problem)
 		return
 	}
-	var keys []string
+	keys := []string{}
 	next := r.server.limiter.Scan(o.cursor, o.count, r.now, func(info engine.KeyInfo) {
-		if (!o.hasPattern || globMatch(o.pattern, info.Key)) && (!o.hasKind || info.Algorithm.String() == o.kind) {
+		if (o.pattern == nil || globMatch(*o.pattern, info.Key)) && (o.kind == nil || info.Algorithm.String() == *o.kind) {
 			keys = append(keys, info.Key)
 		}
 	})
-	r.reply.Array(2)
-	r.reply.BulkString(strconv.FormatUint(next, 10))
-	r.reply.Strings(keys)
+	r.reply.Value([]any{strconv.FormatUint(next, 10), keys})
 }
 
 func (r *request) parseScan() (o scanOptions, problem string) {
@@ -135,11 +130,12 @@ func (r *request) parseScan() (o scanOptions, problem string) {
 			return o, errSyntax
 		}
 		value := r.arg(i + 1)
-		switch lower(r.arg(i)) {
+		switch lower(r.args[i]) {
 		case "match":
-			o.pattern, o.hasPattern = value, value != "*"
+			o.pattern = &value
 		case "type":
-			o.kind, o.hasKind = lower(value), true
+			value = lower(value)
+			o.kind = &value
 		case "count":
 			n, ok := wholeNumber(r.args[i+1])
 			if !ok {

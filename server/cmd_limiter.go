@@ -21,8 +21,8 @@ func cmdRefund(r *request) { r.ask(engine.OpRefund) }
 
 func (r *request) ask(o engine.Op) {
 	q := &r.question
-	if !r.parseQuestion() {
-		// the error is the reply
+	if problem := r.parseQuestion(); problem != "" {
+		r.fail(problem)
 	} else if r.server.backend != nil {
 		r.askBackend(o)
 	} else if err := r.server.limiter.Ask(o, q.key, q.algorithm, &q.limit, q.cost, r.now, &r.decision); err != nil {
@@ -74,43 +74,39 @@ func (c *session) writeDecision(d *engine.Decision) {
 }
 
 // parseQuestion parses key algorithm limit period [BURST n] [COST n] into r.question. If an argument
-// is wrong, it replies an error that names the argument, and returns false.
-func (r *request) parseQuestion() bool {
+// is wrong, it returns an error that names the argument.
+func (r *request) parseQuestion() (problem string) {
 	q := &r.question
 	q.key = resp.View(r.args[1])
 	if err := engine.CheckKey(q.key); err != nil {
-		r.fail(errDecision(err))
-		return false
+		return errDecision(err)
 	}
 	if r.parsed.is(r.args[2:]) {
-		return true
+		return ""
 	}
 	r.parsed.clear()
 	*q = question{key: q.key}
 	var err error
 	if q.algorithm, err = engine.ParseAlgorithm(resp.View(r.args[2])); err != nil {
-		r.fail(errDecision(err))
-		return false
+		return errDecision(err)
 	}
-	units, ok := r.units("limit", r.args[3])
-	if !ok {
-		return false
+	units, problem := parseUnits("limit", r.args[3])
+	if problem != "" {
+		return problem
 	}
 	period, ok := parsePeriod(r.args[4])
 	if !ok {
-		r.fail(errPeriod(r.args[4]))
-		return false
+		return errPeriod(r.args[4])
 	}
-	burst, ok := r.options(q)
-	if !ok {
-		return false
+	burst, problem := q.parseOptions(r.args[5:])
+	if problem != "" {
+		return problem
 	}
 	if q.limit, err = engine.NewLimit(units, period, burst); err != nil {
-		r.fail(errDecision(err))
-		return false
+		return errDecision(err)
 	}
 	r.parsed.remember(r.args[2:])
-	return true
+	return ""
 }
 
 // words remembers some short words of a command. Most connections ask with the same limit all the
@@ -146,54 +142,46 @@ func (w *words) is(list [][]byte) bool {
 	return len(known) == 0 && w.n > 0
 }
 
-// options parses BURST n and COST n, in any order. The burst is 0 when it is not given.
-func (r *request) options(q *question) (burst int64, ok bool) {
-	for i := 5; i < len(r.args); i += 2 {
+// parseOptions parses BURST n and COST n, in any order. The burst is 0 when it is not given.
+func (q *question) parseOptions(options [][]byte) (burst int64, problem string) {
+	for i := 0; i < len(options); i += 2 {
 		var to *int64
 		var name string
-		switch option := resp.View(r.args[i]); {
+		switch option := resp.View(options[i]); {
 		case equalFold(option, "burst"):
 			to, name = &burst, "BURST"
 		case equalFold(option, "cost"):
 			to, name = &q.cost, "COST"
 		default:
-			r.fail(errUnknownOption(r.args[i], "BURST n and COST n"))
-			return 0, false
+			return 0, errUnknownOption(options[i], "BURST n and COST n")
 		}
 		switch {
 		case *to != 0:
-			r.fail(errOptionTwice(name))
-			return 0, false
-		case i+1 == len(r.args):
-			r.fail(errOptionValue(name))
-			return 0, false
+			return 0, errOptionTwice(name)
+		case i+1 == len(options):
+			return 0, errOptionValue(name)
 		}
-		if *to, ok = r.units(lower(name), r.args[i+1]); !ok {
-			return 0, false
+		if *to, problem = parseUnits(lower(name), options[i+1]); problem != "" {
+			return 0, problem
 		}
 	}
 	if burst != 0 && !q.algorithm.HasBurst() {
-		r.fail(errBurst(q.algorithm))
-		return 0, false
+		return 0, errBurst(q.algorithm)
 	}
-	if q.cost == 0 {
-		q.cost = 1
-	}
-	return burst, true
+	q.cost = max(q.cost, 1)
+	return burst, ""
 }
 
-// units parses a limit, burst or cost: 1 … engine.UnitsMax.
-func (r *request) units(argument string, value []byte) (int64, bool) {
+// parseUnits parses a limit, burst or cost: 1 … engine.UnitsMax.
+func parseUnits(argument string, value []byte) (n int64, problem string) {
 	n, ok := wholeNumber(value)
 	if !ok {
-		r.fail(errNotWhole(argument, value))
-		return 0, false
+		return 0, errNotWhole(argument, value)
 	}
 	if err := engine.CheckUnits(argument, n); err != nil {
-		r.fail(errDecision(err))
-		return 0, false
+		return 0, errDecision(err)
 	}
-	return n, true
+	return n, ""
 }
 
 // periodUnits may stand behind the number of a period. Without a unit it is seconds.

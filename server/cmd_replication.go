@@ -4,6 +4,7 @@ import (
 	"math"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rlserver/rlserver/server/config"
@@ -50,21 +51,14 @@ func (s *Server) role() Role {
 func cmdRole(r *request) {
 	role := r.server.role()
 	if role.Replica {
-		r.reply.Array(5)
-		r.reply.BulkString("slave")
-		r.reply.BulkString(role.Host)
-		r.reply.Int(role.Port)
-		r.reply.BulkString(role.State)
-		r.reply.Int64(role.Offset)
+		r.reply.Value([]any{"slave", role.Host, role.Port, role.State, role.Offset})
 		return
 	}
-	r.reply.Array(3)
-	r.reply.BulkString("master")
-	r.reply.Int64(role.Offset)
-	r.reply.Array(len(role.Replicas))
+	replicas := []any{}
 	for _, replica := range role.Replicas {
-		r.reply.Strings([]string{replica.IP, strconv.Itoa(replica.Port), strconv.FormatInt(replica.Offset, 10)})
+		replicas = append(replicas, []string{replica.IP, strconv.Itoa(replica.Port), strconv.FormatInt(replica.Offset, 10)})
 	}
+	r.reply.Value([]any{"master", role.Offset, replicas})
 }
 
 // waitTimeoutMax bounds the timeout of WAIT, which is in milliseconds.
@@ -72,13 +66,12 @@ const waitTimeoutMax = math.MaxInt64 / time.Millisecond
 
 // cmdWait waits until replicas have acknowledged every change so far.
 func cmdWait(r *request, replicator Replicator) {
-	replicas, ok := wholeNumber(r.args[1])
-	if !ok {
-		r.fail(errNotInteger)
-		return
-	}
+	replicas, isNumber := wholeNumber(r.args[1])
 	millis, ok := wholeNumber(r.args[2])
 	switch {
+	case !isNumber:
+		r.fail(errNotInteger)
+		return
 	case !ok || millis > int64(waitTimeoutMax):
 		r.fail(errTimeoutInteger)
 		return
@@ -163,15 +156,7 @@ func cmdSync(r *request, replicator Replicator) {
 // isStreamID says whether s can be the id of a stream of changes: 40 hexadecimal digits, or ?
 // for none.
 func isStreamID(s string) bool {
-	if s == "?" {
-		return true
-	}
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == 40
+	return s == "?" || len(s) == 40 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // A ShutdownSave says whether SHUTDOWN is to leave a snapshot.

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/resp"
 )
 
 // A command is one row of the command table. Everything that can be said about a command
@@ -14,13 +17,14 @@ type command struct {
 	name     string // lower case; of a subcommand, without the container's name
 	summary  string
 	synopsis string // the arguments, in the notation of synopsis.go
-	// arity counts the command's own name, and the container's for a subcommand; −n
-	// means n or more. As in Redis.
+	// arity is how many words the command has, its own name counted, and the container's for a
+	// subcommand; −n means n or more. As in Redis. It follows from the synopsis, unless the row says
+	// it.
 	arity int
 	flags string // Redis's names, separated by spaces
 	keys  keyRange
-	subs  []*command // of a container
-	run   func(r *request)
+	subs  []*command       // of a container
+	run   func(r *request) // of a container: cmdUnknownSubcommand, unless the row says it
 
 	// What dispatch must know beyond Redis's flags.
 
@@ -78,9 +82,6 @@ func (c *command) fullName() string {
 	return c.name
 }
 
-// isBriefNow says whether a command that may take long does not at this moment.
-func (c *command) isBriefNow(of *session) bool { return c.briefWhen != nil && c.briefWhen(of) }
-
 func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
 
 // fits says whether a command line of n words has the right arity.
@@ -104,6 +105,9 @@ func newCommandTable() *commandTable {
 			c.group = g.name
 			t.byName[c.name] = c
 			c.bySub = map[string]*command{}
+			if c.subs != nil {
+				c.subs = append(c.subs, helpRow(c))
+			}
 			for _, sub := range c.subs {
 				sub.container, sub.group = c, g.name
 				c.bySub[sub.name] = sub
@@ -117,15 +121,37 @@ func newCommandTable() *commandTable {
 
 // derive fills in what follows from the row.
 func (c *command) derive() {
-	c.arguments = parseSynopsis(c.synopsis)
-	c.upperName = strings.ToUpper(c.name)
 	c.isPlain = c.subs == nil && c.container == nil
+	c.arguments = parseSynopsis(c.synopsis)
+	c.arity = cmp.Or(c.arity, c.arityOfSynopsis())
+	if c.run == nil {
+		c.run = cmdUnknownSubcommand
+	}
+	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
 	c.refusedInMulti = c.has("no_multi")
 	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
 	// Redis. EXEC, which has skip_slowlog, shows itself to MONITOR.
 	c.isPrivate = c.has("admin") || c.needsNoAuth || c.has("skip_slowlog")
+}
+
+// arityOfSynopsis is the arity that the arguments ask for. A container needs a subcommand.
+func (c *command) arityOfSynopsis() int {
+	words, open := 1, c.subs != nil
+	if !c.isPlain {
+		words++
+	}
+	for _, a := range c.arguments {
+		open = open || a.multiple || a.optional
+		if !a.optional {
+			words += a.words()
+		}
+	}
+	if open {
+		return -words
+	}
+	return words
 }
 
 // find looks a command up by the words of a command line. For a container it finds the
@@ -173,21 +199,24 @@ func lookup(names map[string]*command, name []byte) *command {
 	}
 	var lower [commandNameMax]byte
 	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		lower[i] = c
+		lower[i] = lowerByte(c)
 	}
 	return names[string(lower[:len(name)])]
+}
+
+// helpRow is the row of a container's HELP. Without a store it is refused where all the other
+// subcommands are.
+func helpRow(container *command) *command {
+	return &command{name: "help", summary: "Lists the subcommands.", flags: "loading stale", brief: true,
+		needsStore: container.subs[0].needsStore, run: cmdHelp}
 }
 
 // cmdHelp is the HELP of every container.
 func cmdHelp(r *request) {
 	container := r.command.container
-	r.reply.Array(2*len(container.subs) + 1)
-	r.reply.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")
+	lines := []any{resp.Simple(strings.ToUpper(container.name) + " <subcommand> [<arg> [value] ...]. Subcommands are:")}
 	for _, sub := range container.subs {
-		r.reply.Simple(strings.TrimSpace(strings.ToUpper(sub.name) + " " + sub.synopsis))
-		r.reply.Simple("    " + sub.summary)
+		lines = append(lines, resp.Simple(strings.TrimSpace(strings.ToUpper(sub.name)+" "+sub.synopsis)), resp.Simple("    "+sub.summary))
 	}
+	r.reply.Value(lines)
 }

@@ -14,6 +14,7 @@ const (
 	// always is the flags of commands that answer in every state of the server.
 	always     = "noscript loading stale"
 	alwaysFast = "noscript loading stale fast"
+	loading    = "loading stale"
 	admin      = "admin noscript loading stale"
 	listening  = "pubsub noscript loading stale"
 )
@@ -26,7 +27,7 @@ type commandGroup struct {
 
 // commandGroups is the command table, in the order of the reference page. The fields of a row
 // are explained in command.go. A field that a row does not name is zero: no arguments, no keys,
-// nothing special.
+// nothing special. Every container also has the subcommand HELP.
 func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"limiter", limiterCommands()},
@@ -42,236 +43,157 @@ func commandGroups() []commandGroup {
 func limiterCommands() []*command {
 	return []*command{
 		{name: "rl.check", summary: "Takes units from a key if they fit, and says whether they did.",
-			synopsis: limitArguments, arity: -5, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
+			synopsis: limitArguments, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
 		{name: "rl.peek", summary: "Asks what RL.CHECK would answer; takes and writes nothing.",
-			synopsis: limitArguments, arity: -5, flags: "readonly fast", keys: keyFirst, asksLimiter: true, run: cmdPeek},
+			synopsis: limitArguments, flags: "readonly fast", keys: keyFirst, asksLimiter: true, run: cmdPeek},
 		{name: "rl.refund", summary: "Gives units back to a key, never beyond full.",
-			synopsis: limitArguments, arity: -5, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdRefund},
+			synopsis: limitArguments, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdRefund},
 		{name: "rl.reset", summary: "Forgets keys; replies how many there were.",
-			synopsis: "key [key ...]", arity: -2, flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
+			synopsis: "key [key ...]", flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
 	}
 }
 
 func connectionCommands() []*command {
 	return []*command{
-		{name: "auth", summary: "Gives the password.",
-			synopsis: "[username] password", arity: -2, flags: alwaysFast + " no_auth", run: cmdAuth},
-		{name: "client", summary: "Looks at connections and names them.",
-			arity: -2, subs: clientSubcommands(), run: cmdUnknownSubcommand},
-		{name: "echo", summary: "Replies the message.",
-			synopsis: "message", arity: 2, flags: "fast loading stale", run: cmdEcho},
+		{name: "auth", summary: "Gives the password.", synopsis: "[username] password", flags: alwaysFast + " no_auth", run: cmdAuth},
+		{name: "client", summary: "Looks at connections and names them.", subs: []*command{
+			{name: "getname", summary: "The connection's name.", flags: always, brief: true, run: cmdClientGetName},
+			{name: "id", summary: "The connection's number.", flags: always, brief: true, run: cmdClientID},
+			{name: "info", summary: "The connection's line of CLIENT LIST.", flags: always, brief: true, run: cmdClientInfo},
+			{name: "kill", summary: "Closes connections, by address or by filters.",
+				synopsis: "[ip:port] [ID client-id] [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
+				arity:    -3, flags: admin, run: cmdClientKill},
+			{name: "list", summary: "Lists the connections.",
+				synopsis: "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]", flags: admin, run: cmdClientList},
+			{name: "no-evict", summary: "Accepted; connections are not evicted here.", synopsis: "ON|OFF", flags: admin, brief: true, run: cmdClientNoEvict},
+			{name: "no-touch", summary: "Accepted; reads do not touch keys here.", synopsis: "ON|OFF", flags: always, brief: true, run: cmdClientNoTouch},
+			{name: "setinfo", summary: "Tells the client library's name or version.",
+				synopsis: "LIB-NAME|LIB-VER value", flags: always, brief: true, run: cmdClientSetInfo},
+			{name: "setname", summary: "Names the connection.", synopsis: "connection-name", flags: always, brief: true, run: cmdClientSetName},
+		}},
+		{name: "echo", summary: "Replies the message.", synopsis: "message", flags: "fast loading stale", run: cmdEcho},
 		{name: "hello", summary: "Chooses RESP2 or RESP3 and introduces the server.",
-			synopsis: "[protover] [AUTH username password] [SETNAME clientname]", arity: -1, flags: alwaysFast + " no_auth", run: cmdHello},
-		{name: "ping", summary: "Replies PONG, or the message.",
-			synopsis: "[message]", arity: -1, flags: "fast loading stale", whileSubscribed: true, run: cmdPing},
-		{name: "quit", summary: "Closes the connection.",
-			arity: -1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdQuit},
-		{name: "readonly", summary: "Does nothing; cluster clients send it.",
-			arity: 1, flags: "fast loading stale", run: cmdOK},
-		{name: "readwrite", summary: "Does nothing; cluster clients send it.",
-			arity: 1, flags: "fast loading stale", run: cmdOK},
+			synopsis: "[protover] [AUTH username password] [SETNAME clientname]", flags: alwaysFast + " no_auth", run: cmdHello},
+		{name: "ping", summary: "Replies PONG, or the message.", synopsis: "[message]", flags: "fast loading stale", whileSubscribed: true, run: cmdPing},
+		{name: "quit", summary: "Closes the connection.", arity: -1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdQuit},
+		{name: "readonly", summary: "Does nothing; cluster clients send it.", flags: "fast loading stale", run: cmdOK},
+		{name: "readwrite", summary: "Does nothing; cluster clients send it.", flags: "fast loading stale", run: cmdOK},
 		{name: "reset", summary: "Returns the connection to how it began.",
-			arity: 1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdResetConnection},
-		{name: "select", summary: "Chooses a database; there is only 0.",
-			synopsis: "index", arity: 2, flags: "fast loading stale", run: cmdSelect},
+			flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdResetConnection},
+		{name: "select", summary: "Chooses a database; there is only 0.", synopsis: "index", flags: "fast loading stale", run: cmdSelect},
 	}
 }
 
 func keysCommands() []*command {
 	return []*command{
-		{name: "dbsize", summary: "Counts the keys in memory; keys at rest that are not reclaimed yet count too.",
-			arity: 1, flags: "readonly fast", needsStore: true, run: cmdDBSize},
-		{name: "del", summary: "The same as RL.RESET.",
-			synopsis: "key [key ...]", arity: -2, flags: "write", keys: keyAll, asksLimiter: true, run: cmdReset},
-		{name: "exists", summary: "Counts the keys that are not at rest.",
-			synopsis: "key [key ...]", arity: -2, flags: "readonly fast", keys: keyAll, needsStore: true, run: cmdExists},
-		{name: "flushall", summary: "Forgets every key.",
-			synopsis: "[ASYNC|SYNC]", arity: -1, flags: "write", needsStore: true, run: cmdFlush},
-		{name: "flushdb", summary: "Forgets every key.",
-			synopsis: "[ASYNC|SYNC]", arity: -1, flags: "write", needsStore: true, run: cmdFlush},
+		{name: "dbsize", summary: "Counts the keys in memory; idle keys that are not reclaimed yet count too.",
+			flags: "readonly fast", needsStore: true, run: cmdDBSize},
+		{name: "del", summary: "The same as RL.RESET.", synopsis: "key [key ...]", flags: "write", keys: keyAll, asksLimiter: true, run: cmdReset},
+		{name: "exists", summary: "Counts the keys that are not idle.",
+			synopsis: "key [key ...]", flags: "readonly fast", keys: keyAll, needsStore: true, run: cmdExists},
+		{name: "flushall", summary: "Forgets every key.", synopsis: "[ASYNC|SYNC]", flags: "write", needsStore: true, run: cmdFlush},
+		{name: "flushdb", summary: "Forgets every key.", synopsis: "[ASYNC|SYNC]", flags: "write", needsStore: true, run: cmdFlush},
 		{name: "keys", summary: "Lists the keys that match a pattern; SCAN does it in steps.",
-			synopsis: "pattern", arity: 2, flags: "readonly", needsStore: true, run: cmdKeys},
-		{name: "memory", summary: "Looks at memory.",
-			arity: -2, subs: memorySubcommands(), run: cmdUnknownSubcommand},
-		{name: "pttl", summary: "Milliseconds until the key is at rest; -2 if it is.",
-			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdPTTL},
+			synopsis: "pattern", flags: "readonly", needsStore: true, run: cmdKeys},
+		{name: "memory", summary: "Looks at memory.", subs: []*command{
+			{name: "usage", summary: "Estimates the bytes that a key takes.",
+				synopsis: "key [SAMPLES count]", flags: "readonly", keys: keySecond, needsStore: true, run: cmdMemoryUsage},
+		}},
+		{name: "pttl", summary: "Milliseconds until the key is idle; -2 if it is.",
+			synopsis: "key", flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdPTTL},
 		{name: "scan", summary: "Lists keys in steps; TYPE takes the name of an algorithm.",
-			synopsis: "cursor [MATCH pattern] [COUNT count] [TYPE type]", arity: -2, flags: "readonly", needsStore: true, run: cmdScan},
-		{name: "ttl", summary: "Seconds, rounded up, until the key is at rest; -2 if it is.",
-			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdTTL},
+			synopsis: "cursor [MATCH pattern] [COUNT count] [TYPE type]", flags: "readonly", needsStore: true, run: cmdScan},
+		{name: "ttl", summary: "Seconds, rounded up, until the key is idle; -2 if it is.",
+			synopsis: "key", flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdTTL},
 		{name: "type", summary: "The algorithm that the key belongs to, or none.",
-			synopsis: "key", arity: 2, flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdType},
-		{name: "unlink", summary: "The same as RL.RESET.",
-			synopsis: "key [key ...]", arity: -2, flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
+			synopsis: "key", flags: "readonly fast", keys: keyFirst, needsStore: true, run: cmdType},
+		{name: "unlink", summary: "The same as RL.RESET.", synopsis: "key [key ...]", flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
 	}
 }
 
 func pubsubCommands() []*command {
 	return []*command{
 		{name: "psubscribe", summary: "Receives what is published to channels that match patterns.",
-			synopsis: "pattern [pattern ...]", arity: -2, flags: listening, whileSubscribed: true, run: cmdPSubscribe},
+			synopsis: "pattern [pattern ...]", flags: listening, whileSubscribed: true, run: cmdPSubscribe},
 		{name: "publish", summary: "Sends a message to a channel's subscribers; replies how many there are.",
-			synopsis: "channel message", arity: 3, flags: "pubsub loading stale", briefWhen: publishIsBrief, run: cmdPublish},
-		{name: "pubsub", summary: "Looks at channels and their subscribers.",
-			arity: -2, subs: pubsubSubcommands(), run: cmdUnknownSubcommand},
+			synopsis: "channel message", flags: "pubsub loading stale", briefWhen: publishIsBrief, run: cmdPublish},
+		{name: "pubsub", summary: "Looks at channels and their subscribers.", subs: []*command{
+			{name: "channels", summary: "The channels that have subscribers, all or those that match.",
+				synopsis: "[pattern]", flags: "pubsub loading stale", run: cmdPubsubChannels},
+			{name: "numpat", summary: "Counts the distinct patterns that have subscribers.", flags: "pubsub loading stale", run: cmdPubsubNumPat},
+			{name: "numsub", summary: "Counts the subscribers of channels; those of patterns do not count.",
+				synopsis: "[channel [channel ...]]", flags: "pubsub loading stale", run: cmdPubsubNumSub},
+		}},
 		{name: "punsubscribe", summary: "Ends PSUBSCRIBE, of all patterns unless told.",
-			synopsis: "[pattern [pattern ...]]", arity: -1, flags: listening, whileSubscribed: true, run: cmdPUnsubscribe},
+			synopsis: "[pattern [pattern ...]]", flags: listening, whileSubscribed: true, run: cmdPUnsubscribe},
 		{name: "subscribe", summary: "Receives what is published to channels.",
-			synopsis: "channel [channel ...]", arity: -2, flags: listening, whileSubscribed: true, run: cmdSubscribe},
+			synopsis: "channel [channel ...]", flags: listening, whileSubscribed: true, run: cmdSubscribe},
 		{name: "unsubscribe", summary: "Ends SUBSCRIBE, of all channels unless told.",
-			synopsis: "[channel [channel ...]]", arity: -1, flags: listening, whileSubscribed: true, run: cmdUnsubscribe},
+			synopsis: "[channel [channel ...]]", flags: listening, whileSubscribed: true, run: cmdUnsubscribe},
 	}
 }
 
 func transactionsCommands() []*command {
 	return []*command{
-		{name: "discard", summary: "Forgets what has been queued since MULTI.",
-			arity: 1, flags: alwaysFast, runsInMulti: true, run: cmdDiscard},
+		{name: "discard", summary: "Forgets what has been queued since MULTI.", flags: alwaysFast, runsInMulti: true, run: cmdDiscard},
 		{name: "exec", summary: "Runs what has been queued since MULTI, in order; commands of others may come in between.",
-			arity: 1, flags: always + " skip_slowlog", runsInMulti: true, endsTransaction: true, briefWhen: execIsBrief, run: cmdExec},
+			flags: always + " skip_slowlog", runsInMulti: true, endsTransaction: true, briefWhen: execIsBrief, run: cmdExec},
 		{name: "multi", summary: "Queues the commands from now on until EXEC; not with a backend of Redis.",
-			arity: 1, flags: alwaysFast, runsInMulti: true, run: cmdMulti},
-		{name: "unwatch", summary: "Does nothing; no key is ever watched.",
-			arity: 1, flags: alwaysFast, run: cmdOK},
+			flags: alwaysFast, runsInMulti: true, run: cmdMulti},
+		{name: "unwatch", summary: "Does nothing; no key is ever watched.", flags: alwaysFast, run: cmdOK},
 		{name: "watch", summary: "Answers an error: keys cannot be watched; a decision is one step by itself.",
-			synopsis: "key [key ...]", arity: -2, flags: alwaysFast, keys: keyAll, runsInMulti: true, run: cmdWatch},
+			synopsis: "key [key ...]", flags: alwaysFast, keys: keyAll, runsInMulti: true, run: cmdWatch},
 	}
 }
 
 func serverCommands() []*command {
 	return []*command{
-		{name: "command", summary: "Describes the commands.",
-			arity: -1, subs: commandSubcommands(), run: cmdCommand},
-		{name: "config", summary: "Reads and changes settings.",
-			arity: -2, subs: configSubcommands(), run: cmdUnknownSubcommand},
-		{name: "info", summary: "Statistics and state, in sections.",
-			synopsis: "[section [section ...]]", arity: -1, flags: "loading stale", run: cmdInfo},
-		{name: "monitor", summary: "Streams every command that the server is sent.",
-			arity: 1, flags: admin, run: cmdMonitor},
-		{name: "slowlog", summary: "Looks at commands that took long.",
-			arity: -2, subs: slowlogSubcommands(), run: cmdUnknownSubcommand},
-		{name: "shutdown", summary: "Ends the server as SIGTERM does.",
-			synopsis: "[NOSAVE|SAVE]", arity: -1, flags: admin + " no_multi", run: cmdShutdown},
-		{name: "time", summary: "The clock that decisions use: seconds and microseconds.",
-			arity: 1, flags: "fast loading stale", run: cmdTime},
+		{name: "command", summary: "Describes the commands.", arity: -1, run: cmdCommand, subs: []*command{
+			{name: "count", summary: "Counts the commands.", flags: "loading stale", run: cmdCommandCount},
+			{name: "docs", summary: "Documents commands.", synopsis: "[command-name [command-name ...]]", flags: "loading stale", run: cmdCommandDocs},
+			{name: "getkeys", summary: "Finds the keys in a command line.", synopsis: "command [arg ...]", flags: "loading stale", run: cmdCommandGetKeys},
+			{name: "info", summary: "Describes commands for clients.",
+				synopsis: "[command-name [command-name ...]]", flags: "loading stale", run: cmdCommandInfo},
+			{name: "list", summary: "Lists the commands' names.", synopsis: "[FILTERBY PATTERN pattern]", flags: "loading stale", run: cmdCommandList},
+		}},
+		{name: "config", summary: "Reads and changes settings.", subs: []*command{
+			{name: "get", summary: "Reads the settings that match patterns.", synopsis: "parameter [parameter ...]", flags: admin, run: cmdConfigGet},
+			{name: "resetstat", summary: "Sets the statistics of INFO to zero.", flags: admin, run: cmdConfigResetStat},
+			{name: "rewrite", summary: "Writes what was changed, and the role, to the configuration file.", flags: admin, run: cmdConfigRewrite},
+			{name: "set", summary: "Changes settings while running: all of those given, or none.",
+				synopsis: "parameter value [parameter value ...]", flags: admin, run: cmdConfigSet},
+		}},
+		{name: "info", summary: "Statistics and state, in sections.", synopsis: "[section [section ...]]", flags: "loading stale", run: cmdInfo},
+		{name: "monitor", summary: "Streams every command that the server is sent.", flags: admin, run: cmdMonitor},
+		{name: "slowlog", summary: "Looks at commands that took long.", subs: []*command{
+			{name: "get", summary: "The newest entries, 10 unless told.", synopsis: "[count]", flags: admin, run: cmdSlowlogGet},
+			{name: "len", summary: "Counts the entries.", flags: admin, run: cmdSlowlogLen},
+			{name: "reset", summary: "Forgets the entries.", flags: admin, run: cmdSlowlogReset},
+		}},
+		{name: "shutdown", summary: "Ends the server as SIGTERM does.", synopsis: "[NOSAVE|SAVE]", flags: admin + " no_multi", run: cmdShutdown},
+		{name: "time", summary: "The clock that decisions use: seconds and microseconds.", flags: "fast loading stale", run: cmdTime},
 	}
 }
 
 func replicationCommands() []*command {
 	return []*command{
 		{name: "bgrewriteaof", summary: "Writes the append-only file anew, in the background.",
-			arity: 1, flags: "admin noscript", run: replicated(cmdRewriteAppendOnly)},
+			flags: "admin noscript", run: replicated(cmdRewriteAppendOnly)},
 		{name: "bgsave", summary: "Writes a snapshot in the background.",
-			synopsis: "[SCHEDULE]", arity: -1, flags: "admin noscript", run: replicated(cmdBackgroundSave)},
+			synopsis: "[SCHEDULE]", flags: "admin noscript", run: replicated(cmdBackgroundSave)},
 		{name: "lastsave", summary: "When the last snapshot was on disk, in seconds since the Unix epoch.",
-			arity: 1, flags: "loading stale fast", run: replicated(cmdLastSave)},
+			flags: "loading stale fast", run: replicated(cmdLastSave)},
 		{name: "replconf", summary: "What a replica tells of itself.",
-			synopsis: "option value [option value ...]", arity: -3, flags: admin, run: replicated(cmdReplConf)},
+			synopsis: "option value [option value ...]", flags: admin, run: replicated(cmdReplConf)},
 		{name: "replicaof", summary: "Makes the server a replica; NO ONE makes it a primary.",
-			synopsis: "host port", arity: 3, flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
+			synopsis: "host port", flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
 		{name: "rl.sync", summary: "Makes the connection a replica's, which is sent every change.",
-			synopsis: "version id offset", arity: 4, flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSync)},
-		{name: "role", summary: "Whether the server is a primary or a replica, and of whom.",
-			arity: 1, flags: alwaysFast, run: cmdRole},
+			synopsis: "version id offset", flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSync)},
+		{name: "role", summary: "Whether the server is a primary or a replica, and of whom.", flags: alwaysFast, run: cmdRole},
 		{name: "save", summary: "Writes a snapshot, and replies when it is on disk.",
-			arity: 1, flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSave)},
-		{name: "slaveof", summary: "The same as REPLICAOF.",
-			synopsis: "host port", arity: 3, flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
+			flags: "admin noscript no_multi", deferred: true, run: replicated(cmdSave)},
+		{name: "slaveof", summary: "The same as REPLICAOF.", synopsis: "host port", flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
 		{name: "wait", summary: "Waits until so many replicas have every change; replies how many have.",
-			synopsis: "numreplicas timeout", arity: 3, flags: "blocking no_multi", deferred: true, run: replicated(cmdWait)},
+			synopsis: "numreplicas timeout", flags: "blocking no_multi", deferred: true, run: replicated(cmdWait)},
 	}
-}
-
-func clientSubcommands() []*command {
-	return []*command{
-		{name: "getname", summary: "The connection's name.",
-			arity: 2, flags: always, brief: true, run: cmdClientGetName},
-		{name: "id", summary: "The connection's number.",
-			arity: 2, flags: always, brief: true, run: cmdClientID},
-		{name: "info", summary: "The connection's line of CLIENT LIST.",
-			arity: 2, flags: always, brief: true, run: cmdClientInfo},
-		{name: "kill", summary: "Closes connections, by address or by filters.",
-			synopsis: "[ip:port] [ID client-id] [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME YES|NO]",
-			arity:    -3, flags: admin, run: cmdClientKill},
-		{name: "list", summary: "Lists the connections.",
-			synopsis: "[TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]]", arity: -2, flags: admin, run: cmdClientList},
-		{name: "no-evict", summary: "Accepted; connections are not evicted here.",
-			synopsis: "ON|OFF", arity: 3, flags: admin, brief: true, run: cmdClientNoEvict},
-		{name: "no-touch", summary: "Accepted; reads do not touch keys here.",
-			synopsis: "ON|OFF", arity: 3, flags: always, brief: true, run: cmdClientNoTouch},
-		{name: "setinfo", summary: "Tells the client library's name or version.",
-			synopsis: "LIB-NAME|LIB-VER value", arity: 4, flags: always, brief: true, run: cmdClientSetInfo},
-		{name: "setname", summary: "Names the connection.",
-			synopsis: "connection-name", arity: 3, flags: always, brief: true, run: cmdClientSetName},
-		helpRow(),
-	}
-}
-
-func commandSubcommands() []*command {
-	return []*command{
-		{name: "count", summary: "Counts the commands.",
-			arity: 2, flags: "loading stale", run: cmdCommandCount},
-		{name: "docs", summary: "Documents commands.",
-			synopsis: "[command-name [command-name ...]]", arity: -2, flags: "loading stale", run: cmdCommandDocs},
-		{name: "getkeys", summary: "Finds the keys in a command line.",
-			synopsis: "command [arg ...]", arity: -3, flags: "loading stale", run: cmdCommandGetKeys},
-		{name: "info", summary: "Describes commands for clients.",
-			synopsis: "[command-name [command-name ...]]", arity: -2, flags: "loading stale", run: cmdCommandInfo},
-		{name: "list", summary: "Lists the commands' names.",
-			synopsis: "[FILTERBY PATTERN pattern]", arity: -2, flags: "loading stale", run: cmdCommandList},
-		helpRow(),
-	}
-}
-
-func configSubcommands() []*command {
-	return []*command{
-		{name: "get", summary: "Reads the settings that match patterns.",
-			synopsis: "parameter [parameter ...]", arity: -3, flags: admin, run: cmdConfigGet},
-		{name: "resetstat", summary: "Sets the statistics of INFO to zero.",
-			arity: 2, flags: admin, run: cmdConfigResetStat},
-		{name: "rewrite", summary: "Writes what was changed, and the role, to the configuration file.",
-			arity: 2, flags: admin, run: cmdConfigRewrite},
-		{name: "set", summary: "Changes settings while running: all of those given, or none.",
-			synopsis: "parameter value [parameter value ...]", arity: -4, flags: admin, run: cmdConfigSet},
-		helpRow(),
-	}
-}
-
-func memorySubcommands() []*command {
-	return []*command{
-		{name: "usage", summary: "Estimates the bytes that a key takes.",
-			synopsis: "key [SAMPLES count]", arity: -3, flags: "readonly", keys: keySecond, needsStore: true, run: cmdMemoryUsage},
-		{name: "help", summary: "Lists the subcommands.",
-			arity: 2, flags: "loading stale", needsStore: true, run: cmdHelp},
-	}
-}
-
-func pubsubSubcommands() []*command {
-	return []*command{
-		{name: "channels", summary: "The channels that have subscribers, all or those that match.",
-			synopsis: "[pattern]", arity: -2, flags: "pubsub loading stale", run: cmdPubsubChannels},
-		{name: "numpat", summary: "Counts the distinct patterns that have subscribers.",
-			arity: 2, flags: "pubsub loading stale", run: cmdPubsubNumPat},
-		{name: "numsub", summary: "Counts the subscribers of channels; those of patterns do not count.",
-			synopsis: "[channel [channel ...]]", arity: -2, flags: "pubsub loading stale", run: cmdPubsubNumSub},
-		helpRow(),
-	}
-}
-
-func slowlogSubcommands() []*command {
-	return []*command{
-		{name: "get", summary: "The newest entries, 10 unless told.",
-			synopsis: "[count]", arity: -2, flags: admin, run: cmdSlowlogGet},
-		{name: "len", summary: "Counts the entries.",
-			arity: 2, flags: admin, run: cmdSlowlogLen},
-		{name: "reset", summary: "Forgets the entries.",
-			arity: 2, flags: admin, run: cmdSlowlogReset},
-		helpRow(),
-	}
-}
-
-// helpRow is the row of HELP, the last subcommand of every container.
-func helpRow() *command {
-	return &command{name: "help", summary: "Lists the subcommands.",
-		arity: 2, flags: "loading stale", brief: true, run: cmdHelp}
 }

@@ -108,7 +108,7 @@ const commitAlarmPeriod = time.Second
 // committed tells sessions how their commit has ended.
 func (s *Server) committed(sessions []*session, err error) {
 	if err != nil {
-		now, last := s.clock.micros(), s.commitAlarm.Load()
+		now, last := s.Now(), s.commitAlarm.Load()
 		if now-last >= commitAlarmPeriod.Microseconds() && s.commitAlarm.CompareAndSwap(last, now) {
 			s.logger.Error("changes are not on disk; they are answered with errors", "error", err)
 		}
@@ -202,8 +202,6 @@ type awaited struct {
 
 // waiting says whether there are questions without an answer.
 func (q *questions) waiting() bool { return q != nil && len(q.replies) > 0 }
-
-func (q *questions) isFull() bool { return len(q.batch.Questions) >= questionsMax }
 
 // add adds a question, and says whether its answer is known.
 func (q *questions) add(backend Backend, one engine.Question) (known bool) {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -262,19 +263,39 @@ func TestShutdownWhileHeld(t *testing.T) {
 		l.release(nil)
 		held.expect(taken(9), "+PONG", "(EOF)")
 		aside.expect("[…", "[:1 :10 :9 …", "[…", "(EOF)")
-		if err := <-s.ended; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-		s.ended <- nil // for the cleanup
+		s.hasEnded()
 	})
 }
 
-// A moodyStore panics at a question about a certain key.
-type moodyStore struct{ *engine.Store }
+// storeOf is a store with so many keys of half a kilobyte.
+func storeOf(t *testing.T, keys int) *engine.Store {
+	t.Helper()
+	store := newStore(t)
+	limit, err := engine.NewLimit(10, 24*time.Hour, 0)
+	for i := range keys {
+		if err == nil {
+			_, err = store.Check(fmt.Sprintf("%0500d", i), engine.TokenBucket, limit, 1, time.Now().UnixMicro())
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// A moodyStore panics at a question about a certain key, and waits for gate at another.
+type moodyStore struct {
+	*engine.Store
+	gate chan struct{}
+}
 
 func (m moodyStore) Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error {
-	if key == "panic" {
+	switch key {
+	case "panic":
 		panic("as asked")
+	case "gate":
+		<-m.gate // the test knows now that this question is asked
+		<-m.gate
 	}
 	return m.Store.Ask(o, key, a, l, cost, now, d)
 }
@@ -283,7 +304,7 @@ func (m moodyStore) Ask(o engine.Op, key string, a engine.Algorithm, l *engine.L
 func TestPanicWhileHeld(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
-		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		s := startServed(t, loops, l, moodyStore{newStore(t), nil})
 		l.stick()
 		c := s.dial()
 		c.send(check, "RL.CHECK panic token_bucket 10 60", "PING")
@@ -299,7 +320,7 @@ func TestPanicWhileHeld(t *testing.T) {
 func TestPanicWhileHeldBehindMonitor(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		l := newLedger()
-		s := startServed(t, loops, l, moodyStore{newStore(t)})
+		s := startServed(t, loops, l, moodyStore{newStore(t), nil})
 		c := s.dial()
 		c.ask("MONITOR", "+OK")
 		c.ask("RESET", "+RESET")
@@ -335,13 +356,12 @@ func TestMonitorWaits(t *testing.T) {
 // that is to leave its event loop loses nothing.
 func TestUnsentRepliesBeforeHeldOnes(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
-		const keys, lists = 2000, 25 // of half a kilobyte: more than the system takes
+		const keys, lists = 2000, 8 // of half a kilobyte: more than the system takes
 		l := newLedger()
-		store := newStore(t)
-		fill(t, store, keys)
-		s := startServed(t, loops, l, store)
+		s := startServed(t, loops, l, storeOf(t, keys))
 		l.stick()
 		c := s.dial()
+		_ = c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 		batch := make([]string, lists)
 		for i := range batch {
 			batch[i] = "KEYS *"

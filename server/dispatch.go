@@ -29,7 +29,7 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 		return c.fail(errNotHere(cmd, s.config().Backend))
 	case c.restricted && c.restrict(cmd, args):
 		return wire.Done
-	case c.questions.waiting() && (!cmd.asksLimiter || c.questions.isFull() || len(args) > fastArgumentsMax):
+	case c.questions.waiting() && (!cmd.asksLimiter || len(c.questions.batch.Questions) >= questionsMax || len(args) > fastArgumentsMax):
 		return wire.NotYet
 	case c.conn.InLoop() && !c.executing && !cmd.fitsLoop(c, len(args)):
 		return wire.TooLong
@@ -54,7 +54,7 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 
 // fitsLoop says whether a command with n arguments may run in an event loop.
 func (c *command) fitsLoop(of *session, n int) bool {
-	return c.isBrief && n <= fastArgumentsMax || c.isBriefNow(of)
+	return c.isBrief && n <= fastArgumentsMax || c.briefWhen != nil && c.briefWhen(of)
 }
 
 // restrict handles a command of a session that is in a transaction, or subscribed in RESP2. It

@@ -54,7 +54,7 @@ func (s *Server) sweep() {
 	due := 1 + s.limiter.Stats().TableBytes/sweepStepBytes
 	for step := range int64(sweepStepsMax) {
 		runtime.Gosched()
-		reclaimed := s.limiter.Sweep(sweepKeys, s.clock.micros()-sweepLag.Microseconds())
+		reclaimed := s.limiter.Sweep(sweepKeys, s.Now()-sweepLag.Microseconds())
 		if step+1 >= due && reclaimed <= sweepKeys/4 {
 			return
 		}
@@ -64,7 +64,7 @@ func (s *Server) sweep() {
 // closeIdle closes connections that were idle for longer than the timeout, and those whose peer does
 // not read.
 func (s *Server) closeIdle() {
-	now, timeout := s.clock.micros(), s.config().Timeout
+	now, timeout := s.Now(), s.config().Timeout
 	for _, c := range s.sessions.all() {
 		if c.conn.Killed() {
 			continue // it ends by itself

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bufio"
+	"crypto/tls"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -58,15 +61,53 @@ func TestWaitEnds(t *testing.T) {
 		eventually(t, "the killed connection to end", func() bool { return s.sessions.len() == 2 })
 		s.stop()
 		stays.expect(":0", "(EOF)")
-		if err := <-s.ended; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
+		s.hasEnded()
 		if n := l.abandoned.Load(); n != 3 {
 			t.Errorf("%d of 3 WAITs were abandoned", n)
 		}
 		l.acknowledge(1)
-		s.ended <- nil
 	})
+}
+
+// A connection with TLS reads during a long wait, and loses nothing. When the peer leaves during
+// one, the connection ends.
+func TestWaitWithTLS(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	https := httptest.NewTLSServer(nil)
+	https.Close() // its certificate is all that is needed of it
+	s := startServed(t, 1, l, nil, func(s *Server) {
+		listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: https.TLS.Certificates})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.wire.Listeners = append(s.wire.Listeners, listener)
+	})
+	nc, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, big := &peer{t, nc, bufio.NewReader(nc)}, strings.Repeat("x", 30_000)
+	for i := range 3 {
+		l.stick()
+		c.send("PING", check, "ECHO between", "WAIT 1 0", "ECHO after")
+		eventually(t, "the commit", func() bool { return l.held() == 1 })
+		l.release(nil)
+		c.expect("+PONG", taken(9-2*i), "between")
+		eventually(t, "WAIT", func() bool { return l.waitsUnderWay() == 1 })
+		l.stick()
+		c.send("ECHO meanwhile", "ECHO "+big, check)
+		l.acknowledge(1)
+		c.expect(":1")
+		eventually(t, "the next commit", func() bool { return l.held() == 1 })
+		l.release(nil)
+		c.expect("after", "meanwhile", big, taken(8-2*i))
+	}
+	c.send("WAIT 1 0")
+	eventually(t, "WAIT", func() bool { return l.waitsUnderWay() == 1 })
+	_ = nc.Close()
+	eventually(t, "the connection to end", func() bool { return s.sessions.len() == 0 })
+	l.acknowledge(1) // is too late, and does no harm
 }
 
 // SAVE blocks its connection and no other.
@@ -93,9 +134,7 @@ func TestTransactionsWait(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, loops int) {
 		const keys = 1000 // of half a kilobyte
 		l := newLedger()
-		store := newStore(t)
-		fill(t, store, keys)
-		s := startServed(t, loops, l, moodyStore{store})
+		s := startServed(t, loops, l, moodyStore{storeOf(t, keys), nil})
 		c := s.dial()
 		for _, before := range []string{"PING", "KEYS *"} {
 			l.stick()

@@ -2,8 +2,11 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/resp"
 )
 
 // monitors are the sessions that see every command. A check reads only a counter when there are
@@ -20,9 +23,6 @@ func (m *monitors) any() bool { return m.count.Load() > 0 }
 func (m *monitors) add(c *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.all == nil {
-		m.all = map[*session]struct{}{}
-	}
 	m.all[c] = struct{}{}
 	m.count.Store(int32(len(m.all)))
 	c.monitor.Store(true)
@@ -64,19 +64,12 @@ func monitorLine(c *session, args [][]byte) string {
 func appendQuoted(b, word []byte) []byte {
 	b = append(b, '"')
 	for _, c := range word {
+		escape := strings.IndexByte(resp.Escaped, c)
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, '\\', 'n')
-		case c == '\r':
-			b = append(b, '\\', 'r')
-		case c == '\t':
-			b = append(b, '\\', 't')
-		case c == '\a':
-			b = append(b, '\\', 'a')
-		case c == '\b':
-			b = append(b, '\\', 'b')
+		case escape >= 0:
+			b = append(b, '\\', resp.EscapeLetters[escape])
 		case c < ' ' || c > '~':
 			b = fmt.Appendf(b, `\x%02x`, c)
 		default:

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,8 +42,10 @@ func (c *session) subscriptions() int {
 	return int(c.topicCounts[byChannel].Load() + c.topicCounts[byPattern].Load())
 }
 
-// isFew says whether publishing is quick whatever the channel.
-func (ps *pubsub) isFew() bool { return ps.subscriptions.Load() <= publishBriefReceiverMax }
+// publishIsBrief says whether publishing is quick whatever the channel.
+func publishIsBrief(c *session) bool {
+	return c.server.pubsub.subscriptions.Load() <= publishBriefReceiverMax
+}
 
 // subscribe subscribes a session to names and calls each with the session's count after every one of
 // them; or it does nothing and returns the problem.
@@ -51,9 +54,6 @@ func (ps *pubsub) subscribe(c *session, kind topicKind, names [][]byte, each fun
 	defer ps.mu.Unlock()
 	if problem = ps.problemWith(c, kind, names); problem != "" {
 		return problem
-	}
-	if ps.topics[kind] == nil {
-		ps.topics[kind] = map[string]map[*session]struct{}{}
 	}
 	if c.topics[kind] == nil {
 		c.topics[kind] = map[string]struct{}{}
@@ -148,16 +148,6 @@ func (ps *pubsub) unsubscribeAll(c *session) {
 	}
 }
 
-// names lists a session's channels or patterns. Only the session's own goroutine changes them.
-func (c *session) names(kind topicKind) []string {
-	list := make([]string, 0, len(c.topics[kind]))
-	for name := range c.topics[kind] {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
-}
-
 // setProtocol changes the protocol of a session. Messages that were published before go out in the
 // old one, in front of the reply that is to be written now.
 func (ps *pubsub) setProtocol(c *session, protocol int) {
@@ -174,45 +164,35 @@ func (ps *pubsub) setProtocol(c *session, protocol int) {
 func (ps *pubsub) publish(channel, message []byte) (receivers int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	send := func(to map[*session]struct{}, words ...[]byte) {
-		p := publication{words: words}
+	send := func(to map[*session]struct{}, words ...any) {
+		texts := map[int]string{} // by protocol; all receivers share them
 		for c := range to {
-			if c.push(p.in(c.reply.Protocol()), "subscriber") {
+			protocol := c.reply.Protocol()
+			if texts[protocol] == "" {
+				texts[protocol] = publication(protocol, words)
+			}
+			if c.push(texts[protocol], "subscriber") {
 				receivers++
 			}
 		}
 	}
 	if to := ps.topics[byChannel][string(channel)]; to != nil {
-		send(to, []byte("message"), channel, message)
+		send(to, "message", channel, message)
 	}
 	for pattern, to := range ps.topics[byPattern] {
 		if globMatch(pattern, resp.View(channel)) {
-			send(to, []byte("pmessage"), []byte(pattern), channel, message)
+			send(to, "pmessage", pattern, channel, message)
 		}
 	}
 	return receivers
 }
 
-// A publication is a message in the form of each protocol, made when it is needed and then
-// shared by all receivers.
-type publication struct {
-	words        [][]byte
-	resp2, resp3 string
-}
-
-func (p *publication) in(protocol int) string {
-	text, kind := &p.resp2, byte('*')
-	if protocol == resp.RESP3 {
-		text, kind = &p.resp3, '>'
-	}
-	if *text == "" {
-		b := resp.AppendHeader(nil, kind, len(p.words))
-		for _, word := range p.words {
-			b = append(append(resp.AppendHeader(b, '$', len(word)), word...), "\r\n"...)
-		}
-		*text = string(b)
-	}
-	return *text
+// publication is a message in the form of a protocol.
+func publication(protocol int, words resp.Push) string {
+	var w resp.Writer
+	w.SetProtocol(protocol)
+	w.Value(words)
+	return string(w.Buf)
 }
 
 // channels lists the channels that have subscribers and match a pattern.
@@ -250,10 +230,7 @@ func cmdPUnsubscribe(r *request) { r.unsubscribe(byPattern, "punsubscribe") }
 func (r *request) subscribe(kind topicKind, action string) {
 	problem := r.server.pubsub.subscribe(r.session, kind, r.args[1:], func(name []byte, count int) {
 		r.conn.Detach() // no message can be published to it before this has returned
-		r.reply.Push(3)
-		r.reply.BulkString(action)
-		r.reply.Bulk(name)
-		r.reply.Int(count)
+		r.reply.Value(resp.Push{action, string(name), count})
 	})
 	if problem != "" {
 		r.fail(problem)
@@ -264,32 +241,23 @@ func (r *request) subscribe(kind topicKind, action string) {
 // unsubscribe unsubscribes from the names given, or from all. Messages that were published
 // before stand in front of the reply, and none comes behind it.
 func (r *request) unsubscribe(kind topicKind, action string) {
-	answer := func(name *string) {
+	answer := func(name any) {
 		r.conn.FlushPushes()
-		r.reply.Push(3)
-		r.reply.BulkString(action)
-		if name != nil {
-			r.reply.BulkString(*name)
-		} else {
-			r.reply.Null()
-		}
-		r.reply.Int(r.subscriptions())
+		r.reply.Value(resp.Push{action, name, r.subscriptions()})
 	}
-	end := func(name string) {
-		r.server.pubsub.unsubscribe(r.session, kind, name)
-		answer(&name)
-	}
+	var names []string
 	for _, name := range r.args[1:] {
-		end(string(name))
+		names = append(names, string(name))
 	}
-	if len(r.args) == 1 {
-		names := r.names(kind)
-		for _, name := range names {
-			end(name)
-		}
-		if len(names) == 0 {
-			answer(nil)
-		}
+	if len(names) == 0 {
+		names = slices.Sorted(maps.Keys(r.topics[kind]))
+	}
+	for _, name := range names {
+		r.server.pubsub.unsubscribe(r.session, kind, name)
+		answer(name)
+	}
+	if len(names) == 0 {
+		answer(nil)
 	}
 	r.updateRestricted()
 }
@@ -305,19 +273,18 @@ func cmdPublish(r *request) {
 }
 
 func cmdPubsubChannels(r *request) {
-	if len(r.args) > 3 {
-		r.fail(errPubsubChannels)
-		return
-	}
 	pattern := "*"
-	if len(r.args) == 3 {
+	if len(r.args) > 2 {
 		pattern = r.arg(2)
 	}
-	if len(pattern) > channelBytesMax {
+	switch {
+	case len(r.args) > 3:
+		r.fail(errPubsubChannels)
+	case len(pattern) > channelBytesMax:
 		r.fail(errChannel(len(pattern)))
-		return
+	default:
+		r.reply.Strings(r.server.pubsub.channels(pattern))
 	}
-	r.reply.Strings(r.server.pubsub.channels(pattern))
 }
 
 func cmdPubsubNumSub(r *request) {

@@ -184,8 +184,12 @@ func (l *ledgerSettings) Apply() error {
 
 // eachCarrier runs a test on an event loop and on goroutines.
 func eachCarrier(t *testing.T, test func(t *testing.T, loops int)) {
+	t.Parallel() // the tests wait more than they work
 	for name, loops := range map[string]int{"event loop": 1, "goroutines": 0} {
-		t.Run(name, func(t *testing.T) { test(t, loops) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, loops)
+		})
 	}
 }
 
@@ -196,7 +200,7 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 		limiter = newStore(t)
 	}
 	cfg := config.Default(&ledgerSettings{ledger: l})
-	cfg.Port, cfg.EventLoops = 0, loops
+	cfg.Port, cfg.EventLoops, cfg.ShutdownTimeout = 0, loops, time.Hour
 	s := New(cfg, limiter, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
 	if l != nil {
 		if err := s.Replicate(l); err != nil {
@@ -217,23 +221,22 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 			l.release(nil) // also after a failure
 		}
 		stop()
-		select {
-		case err := <-sv.ended:
-			if err != nil {
-				t.Errorf("the server ended with %v", err)
-			}
-		case <-time.After(patience):
-			t.Error("the server does not end")
-		}
+		sv.hasEnded()
 	})
 	return sv
 }
 
-// patience is how long a test waits for one thing that must come. It ends a test that hangs, and
-// leaves room for a machine that is busy with other tests.
-const patience = time.Minute
+// hasEnded waits for the end of the server, which is to be without an error. It may be called again.
+func (s *served) hasEnded() {
+	s.t.Helper()
+	if err := <-s.ended; err != nil {
+		s.t.Errorf("the server ended with %v", err)
+	}
+	s.ended <- nil
+}
 
-// A peer is a connection to it.
+// A peer is a connection to it. It waits for replies as long as the test may take: how busy the
+// machine is decides nothing.
 type peer struct {
 	t *testing.T
 	net.Conn
@@ -261,7 +264,6 @@ func (p *peer) send(lines ...string) {
 			fmt.Fprintf(&all, "$%d\r\n%s\r\n", len(word), word)
 		}
 	}
-	_ = p.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(p, all.String()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -269,7 +271,6 @@ func (p *peer) send(lines ...string) {
 
 // read is the next reply, its parts with spaces between them; or how reading ended.
 func (p *peer) read() string {
-	_ = p.SetReadDeadline(time.Now().Add(patience))
 	line, err := p.r.ReadString('\n')
 	if err != nil {
 		return "(" + err.Error() + ")"
@@ -316,13 +317,14 @@ func (p *peer) expectNothing() {
 		_ = p.r.UnreadByte()
 		p.t.Fatalf("%q was sent, and then %q", b, p.read())
 	}
+	_ = p.SetReadDeadline(time.Time{})
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition, as long as the test may take.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for start := time.Now(); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(start) > patience {
+		if time.Since(start) > time.Minute {
 			t.Fatal("waited in vain for " + what)
 		}
 	}

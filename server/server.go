@@ -24,7 +24,7 @@ type Server struct {
 	backend  Backend // decides in place of the limiter, or nil
 	logger   *slog.Logger
 	level    *slog.LevelVar
-	clock    clock
+	started  time.Time
 	runID    string
 	table    *commandTable
 	wire     *wire.Server
@@ -59,14 +59,17 @@ type Server struct {
 // then on.
 func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.LevelVar, version string) *Server {
 	s := &Server{
-		version: version,
-		limiter: limiter,
-		logger:  logger,
-		level:   level,
-		clock:   newClock(),
-		runID:   newRunID(),
-		table:   newCommandTable(),
-		changed: map[string]bool{},
+		version:  version,
+		limiter:  limiter,
+		logger:   logger,
+		level:    level,
+		started:  time.Now(),
+		runID:    newRunID(),
+		table:    newCommandTable(),
+		changed:  map[string]bool{},
+		sessions: sessions{byID: map[int64]*session{}},
+		monitors: monitors{all: map[*session]struct{}{}},
+		pubsub:   pubsub{topics: [2]map[string]map[*session]struct{}{{}, {}}},
 	}
 	s.wire = wire.NewServer(owner{s}, logger)
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
@@ -107,14 +110,19 @@ func (s *Server) Listen() error {
 }
 
 // Addrs are the addresses that Listen opened.
-func (s *Server) Addrs() []net.Addr { return s.wire.Addrs() }
+func (s *Server) Addrs() (addrs []net.Addr) {
+	for _, l := range s.wire.Listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
 
 // Serve serves until ctx ends, and then drains: it accepts no new connections, answers the commands
 // that were sent, and closes the connections. Listen comes before it.
 func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
-	if most := wire.DescriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
+	if most := process.DescriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
 		s.logger.Warn("maxclients is more than the system lets this process have open", "maxclients", s.config().MaxClients, "descriptors", most,
 			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
 	}
@@ -125,7 +133,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // TuneCollector tunes the process's garbage collector for the server, until ctx ends.
 func (s *Server) TuneCollector(ctx context.Context) {
 	process.TuneCollector(ctx, s.logger, func() process.Need {
-		return process.Need{MaxMemory: s.config().MaxMemory, Connections: s.sessions.len()}
+		return process.Need{MaxMemory: s.config().MaxMemory, Buffers: int64(s.sessions.len()) * wire.IdleBytesMax}
 	})
 }
 
@@ -158,8 +166,12 @@ func (s *Server) putInForce(cfg *config.Config) {
 	s.boundMemory()
 }
 
-// Now is the clock that decisions use, in microseconds since the Unix epoch.
-func (s *Server) Now() int64 { return s.clock.micros() }
+// Now is the clock that decisions use: whole microseconds since the Unix epoch. It is the wall clock
+// as it stood at the start, carried on by the monotonic clock. So a step of the wall clock neither
+// freezes limits nor forgives them, and Now never runs backwards.
+func (s *Server) Now() int64 {
+	return s.started.UnixMicro() + time.Since(s.started).Microseconds()
+}
 
 // RefuseWrites has commands that write refused with this error, until it is called with an empty
 // one. It never waits.
@@ -191,16 +203,6 @@ func (s *Server) boundMemory() {
 		s.limiter.SetMaxMemory(s.config().MaxMemory)
 	}
 }
-
-// A clock gives the instant that counts: whole microseconds since the Unix epoch. It is the wall
-// clock as it stood at the start, carried on by the monotonic clock, so a step of the wall clock
-// neither freezes limits nor forgives them, and it never runs backwards.
-type clock struct{ start time.Time }
-
-func newClock() clock { return clock{start: time.Now()} }
-
-// micros is the current instant in microseconds since the Unix epoch.
-func (c clock) micros() int64 { return c.start.UnixMicro() + time.Since(c.start).Microseconds() }
 
 // ceilMillis turns a span into whole milliseconds, rounded up: a caller who waits that long has
 // waited long enough, and a span that is not zero never reads as zero.

@@ -70,9 +70,7 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	refusal := errMaxClients
 	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
 		refusal = errProtected
-	} else if c := o.sessions.add(cfg.MaxClients, func(id int64) *session {
-		return newSession(o.Server, conn, id, conn.RemoteAddr(), conn.LocalAddr())
-	}); c != nil {
+	} else if c := newSession(o.Server, conn, conn.RemoteAddr(), conn.LocalAddr()); o.sessions.add(c, cfg.MaxClients) {
 		return c, ""
 	}
 	o.stats.rejected.Add(1)
@@ -87,14 +85,14 @@ func (o owner) Conns() (list []*wire.Conn) {
 	return list
 }
 
-func newSession(s *Server, conn *wire.Conn, id int64, addr, laddr string) *session {
-	now := s.clock.micros()
+func newSession(s *Server, conn *wire.Conn, addr, laddr string) *session {
+	now := s.Now()
 	c := &session{
 		conn:          conn,
 		reply:         &conn.Writer,
 		server:        s,
 		authenticated: s.config().RequirePass == "",
-		identity:      identity{id: id, created: now, addr: addr, laddr: laddr},
+		identity:      identity{created: now, addr: addr, laddr: laddr},
 		batch:         batch{now: now},
 	}
 	c.request.session = c
@@ -117,7 +115,7 @@ func (r *request) arg(i int) string { return string(r.args[i]) }
 
 // BeginBatch reads the clock, once for all commands that were read together.
 func (c *session) BeginBatch() {
-	c.now = c.server.clock.micros()
+	c.now = c.server.Now()
 	c.active.Store(c.now)
 	c.holds = c.server.holds()
 	c.conn.Trust(c.mayAsk())
@@ -190,13 +188,11 @@ func (c *session) Closed() {
 func (c *session) push(message, receiver string) bool {
 	err := c.conn.Push(message)
 	if errors.Is(err, wire.ErrCutOff) {
-		go c.cutOff(receiver) // to close a connection with TLS can take time
+		go func() { // to close a connection with TLS can take time
+			c.server.stats.cutOff.Add(1)
+			c.server.logger.Warn(receiver+" cut off: it does not read fast enough", "addr", c.addr, "bytes_waiting", wire.PushBytesMax)
+			c.conn.Kill()
+		}()
 	}
 	return err == nil
-}
-
-func (c *session) cutOff(receiver string) {
-	c.server.stats.cutOff.Add(1)
-	c.server.logger.Warn(receiver+" cut off: it does not read fast enough", "addr", c.addr, "bytes_waiting", wire.PushBytesMax)
-	c.conn.Kill()
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -42,7 +43,7 @@ func (l *slowlog) note(c *session, args [][]byte, took time.Duration) {
 	l.lastID++
 	l.entries = append(l.entries, entry)
 	if over := len(l.entries) - cfg.SlowlogMaxLen; over > 0 {
-		l.entries = append([]slowEntry(nil), l.entries[over:]...)
+		l.entries = slices.Clone(l.entries[over:])
 	}
 }
 
@@ -69,17 +70,9 @@ func (l *slowlog) newest(n int) []slowEntry {
 	if n < 0 || n > len(l.entries) {
 		n = len(l.entries)
 	}
-	list := make([]slowEntry, 0, n)
-	for i := range n {
-		list = append(list, l.entries[len(l.entries)-1-i])
-	}
+	list := slices.Clone(l.entries[len(l.entries)-n:])
+	slices.Reverse(list)
 	return list
-}
-
-func (l *slowlog) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.entries = nil
 }
 
 func cmdSlowlogGet(r *request) {
@@ -95,22 +88,19 @@ func cmdSlowlogGet(r *request) {
 			return
 		}
 	}
-	entries := r.server.slowlog.newest(int(count))
-	r.reply.Array(len(entries))
-	for _, e := range entries {
-		r.reply.Array(6)
-		r.reply.Int64(e.id)
-		r.reply.Int64(e.at)
-		r.reply.Int64(e.micros)
-		r.reply.Strings(e.args)
-		r.reply.BulkString(e.addr)
-		r.reply.BulkString(e.name)
+	list := []any{}
+	for _, e := range r.server.slowlog.newest(int(count)) {
+		list = append(list, []any{e.id, e.at, e.micros, e.args, e.addr, e.name})
 	}
+	r.reply.Value(list)
 }
 
 func cmdSlowlogLen(r *request) { r.reply.Int(len(r.server.slowlog.newest(-1))) }
 
 func cmdSlowlogReset(r *request) {
-	r.server.slowlog.reset()
+	l := &r.server.slowlog
+	l.mu.Lock()
+	l.entries = nil
+	l.mu.Unlock()
 	r.reply.OK()
 }

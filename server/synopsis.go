@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,18 @@ type argument struct {
 	optional bool
 	multiple bool
 	parts    []argument // of a oneof or a block
+}
+
+// words is how many words the argument has, if it is given once.
+func (a argument) words() int {
+	n := max(len(a.parts), 1)
+	if a.kind == "oneof" {
+		n = 1
+	}
+	if a.token != "" {
+		n++
+	}
+	return n
 }
 
 // argumentKinds lists the names of arguments that are not strings.
@@ -111,12 +124,7 @@ func repeat(arguments []argument, names []string) []argument {
 	return append(arguments[:from], again)
 }
 
-func kindOf(name string) string {
-	if kind := argumentKinds[name]; kind != "" {
-		return kind
-	}
-	return "string"
-}
+func kindOf(name string) string { return cmp.Or(argumentKinds[name], "string") }
 
 func isToken(word string) bool { return word == strings.ToUpper(word) }
 

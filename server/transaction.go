@@ -94,8 +94,6 @@ func execIsBrief(c *session) bool {
 	return tx == nil || tx.broken || !tx.slow && tx.words <= fastArgumentsMax
 }
 
-func publishIsBrief(c *session) bool { return c.server.pubsub.isFew() }
-
 func cmdExec(r *request) {
 	switch tx := r.transaction; {
 	case tx == nil:

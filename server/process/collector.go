@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
-
-	"github.com/rlserver/rlserver/server/wire"
 )
 
 // The heap of this server is large, and has next to no pointers to follow. A collection costs about
@@ -24,19 +22,17 @@ const (
 	garbageShare = 8
 	// gcPercentMax bounds the percentage while there is next to nothing on the heap.
 	gcPercentMax = 400
-	// softLimitSpare is what a process needs besides its keys, and again for each
-	// connectionsPerSpare connections. It is the most that their buffers take while they are idle.
-	// Without it a server of few keys and many connections would come near its limit with nothing
-	// to collect, and collect all the time.
-	softLimitSpare      = 64 << 20
-	connectionsPerSpare = softLimitSpare / wire.IdleBytesMax
-	tunePeriod          = time.Second
+	// softLimitSpare is what a process needs besides its keys, and again for each softLimitSpare of
+	// buffers. Without it a server of few keys and many connections would come near its limit with
+	// nothing to collect, and collect all the time.
+	softLimitSpare = 64 << 20
+	tunePeriod     = time.Second
 )
 
 // A Need is what the memory limit of the process depends on.
 type Need struct {
-	MaxMemory   int64 // bytes that keys may take; 0: no bound
-	Connections int
+	MaxMemory int64 // bytes that keys may take; 0: no bound
+	Buffers   int64 // bytes that the buffers of connections take while these are idle, at most
 }
 
 // TuneCollector sets the garbage collector's percentage and soft memory limit as the heap and the
@@ -56,9 +52,9 @@ func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
 		}
 	}
 	tune()
-	inForce := ReadCollector()
-	logger.Info("garbage collector", "percent", inForce.Percent, "percent_from", origin(ownPercent),
-		"soft_limit", inForce.SoftLimit, "soft_limit_from", origin(ownLimit))
+	inForce, origin := ReadCollector(), map[bool]string{true: "rlserver", false: "environment"}
+	logger.Info("garbage collector", "percent", inForce.Percent, "percent_from", origin[ownPercent],
+		"soft_limit", inForce.SoftLimit, "soft_limit_from", origin[ownLimit])
 	tick := time.NewTicker(tunePeriod)
 	defer tick.Stop()
 	for {
@@ -69,13 +65,6 @@ func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
 			tune()
 		}
 	}
-}
-
-func origin(own bool) string {
-	if own {
-		return "rlserver"
-	}
-	return "environment"
 }
 
 // gcPercent is the percentage for a heap of which so much was live after the last
@@ -96,7 +85,7 @@ func softLimit(need Need) int64 {
 	if need.MaxMemory == 0 || need.MaxMemory > math.MaxInt64/2 {
 		return math.MaxInt64
 	}
-	spares := 1 + int64(need.Connections/connectionsPerSpare)
+	spares := 1 + need.Buffers/softLimitSpare
 	return need.MaxMemory + need.MaxMemory/garbageShare*2 + garbageMin + spares*softLimitSpare
 }
 

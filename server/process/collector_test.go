@@ -3,8 +3,6 @@ package process
 import (
 	"math"
 	"testing"
-
-	"github.com/rlserver/rlserver/server/wire"
 )
 
 // The garbage allowed is about 32 MB, or an eighth of the heap where that is more.
@@ -35,11 +33,10 @@ func TestSoftLimit(t *testing.T) {
 	if got := softLimit(Need{0, 1000}); got != math.MaxInt64 {
 		t.Errorf("no bound: %d", got)
 	}
-	for _, connections := range []int{0, 1, connectionsPerSpare, 10_000, 1_000_000} {
-		buffers := int64(connections) * wire.IdleBytesMax
+	for _, buffers := range []int64{0, 128 << 10, softLimitSpare, 10_000 * 128 << 10, 1_000_000 * 128 << 10} {
 		for _, most := range []int64{16 << 20, 1 << 30, 1 << 40, math.MaxInt64 / 2, math.MaxInt64/2 + 1, math.MaxInt64} {
-			if got := softLimit(Need{most, connections}); got-buffers < most+most/5 && got != math.MaxInt64 {
-				t.Errorf("bound %d, %d connections: soft limit %d", most, connections, got)
+			if got := softLimit(Need{most, buffers}); got-buffers < most+most/5 && got != math.MaxInt64 {
+				t.Errorf("bound %d, %d bytes of buffers: soft limit %d", most, buffers, got)
 			}
 		}
 	}

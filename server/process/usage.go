@@ -1,9 +1,8 @@
 package process
 
 import (
+	"fmt"
 	"os"
-	"strconv"
-	"strings"
 )
 
 // Usage is what the system counts for the process.
@@ -14,14 +13,8 @@ type Usage struct {
 
 // ResidentBytes is the size of the resident set on Linux, and 0 on other systems.
 func ResidentBytes() int64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(statm))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(fields[1], 10, 64) // 0 if it is no number
-	return pages * int64(os.Getpagesize())
+	statm, _ := os.ReadFile("/proc/self/statm") // empty on other systems
+	var pages, resident int64
+	_, _ = fmt.Sscan(string(statm), &pages, &resident)
+	return resident * int64(os.Getpagesize())
 }

@@ -3,9 +3,20 @@
 package process
 
 import (
+	"math"
 	"runtime"
 	"syscall"
 )
+
+// DescriptorLimit is how many files and connections the process may have open at once. Go has raised
+// it to what the system allows.
+func DescriptorLimit() uint64 {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return math.MaxInt64
+	}
+	return uint64(limit.Cur) //nolint:unconvert // it is an int64 on some systems
+}
 
 // Used asks the system.
 func Used() Usage {

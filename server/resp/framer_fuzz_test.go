@@ -111,11 +111,11 @@ func FuzzFramer(f *testing.F) {
 		trusted, lent := how&1 != 0, how&2 != 0
 		want, wantErr := naiveCommands(stream, trusted)
 		cuts := &cutReader{rest: stream, size: int(cut) + 1}
-		commands := commandsIn
+		var lend []byte
 		if lent {
-			commands = commandsLent
+			lend = make([]byte, 4*lentRestMax)
 		}
-		got, err := commands(cuts, trusted)
+		got, err := commandsIn(cuts, trusted, lend)
 		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 			t.Errorf("%q, cut %d, trusted %v, lent %v: got %q, %v; want %q, %v", stream, cut, trusted, lent, got, err, want, wantErr)
 		}
@@ -130,37 +130,6 @@ var hostileStreams = []string{
 	"POST / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nhOsT: x\r\n", "ECHO \"abc\r\n", "ECHO 'a\\'b' \"\\x41\\n\"\r\n", "PING\x00\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 	"*3\r\n$4\r\nECHO\r\n$1\r\nx\r\n$2", "PING\r\nPING\r\n*1\r\n$x\r\nPING\r\n", "*2\r\n$0\r\n\r\n$1\r\na\r\n", "*1\r\n$999\r\n", "*9\r\n$1\r\n", "$4\r\nPING\r\n",
 	"*:\r\n" + strings.Repeat("$1\r\na\r\n", 10), "*1\r\n$:\r\n" + strings.Repeat("a", 10) + "\r\n", "*1\r\n$1:\r\n" + strings.Repeat("a", 20) + "\r\n",
-}
-
-// commandsLent is commandsIn with a buffer that is overwritten between reads.
-func commandsLent(stream io.Reader, trusted bool) (commands [][]string, err error) {
-	f := Framer{Trusted: trusted}
-	lent := make([]byte, 4*lentRestMax)
-	for {
-		n, end := stream.Read(f.Room(lent))
-		f.Filled(n)
-		for {
-			args, found, err := f.Next()
-			if err != nil {
-				return commands, err
-			}
-			if !found {
-				break
-			}
-			var words []string
-			for _, arg := range args {
-				words = append(words, string(arg))
-			}
-			commands = append(commands, words)
-		}
-		f.Park()
-		for i := range lent {
-			lent[i] = '*'
-		}
-		if end == io.EOF {
-			return commands, nil
-		}
-	}
 }
 
 // cutReader hands out a stream in pieces of a size.

@@ -2,7 +2,6 @@ package resp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,16 +10,13 @@ import (
 	"testing/iotest"
 )
 
-// commandsIn runs a stream through a framer, as a connection does.
-func commandsIn(stream io.Reader, trusted bool) (commands [][]string, err error) {
+// commandsIn runs a stream through a framer, as a connection does: with a buffer of the framer's own,
+// or with one that is lent to it and overwritten between reads.
+func commandsIn(stream io.Reader, trusted bool, lent []byte) (commands [][]string, err error) {
 	f := Framer{Trusted: trusted}
 	for {
-		if err := f.Fill(stream); err != nil {
-			if errors.Is(err, io.EOF) {
-				return commands, nil
-			}
-			return commands, err
-		}
+		n, end := stream.Read(f.Room(lent))
+		f.Filled(n)
 		for {
 			args, found, err := f.Next()
 			if err != nil {
@@ -34,6 +30,16 @@ func commandsIn(stream io.Reader, trusted bool) (commands [][]string, err error)
 				words = append(words, string(arg))
 			}
 			commands = append(commands, words)
+		}
+		f.Park()
+		for i := range lent {
+			lent[i] = '*'
+		}
+		switch {
+		case end == io.EOF:
+			return commands, nil
+		case end != nil:
+			return commands, end
 		}
 	}
 }
@@ -77,7 +83,7 @@ func TestFramer(t *testing.T) {
 				"byte by byte": iotest.OneByteReader,
 				"by halves":    iotest.HalfReader,
 			} {
-				got, err := commandsIn(reader(strings.NewReader(test.stream)), true)
+				got, err := commandsIn(reader(strings.NewReader(test.stream)), true, nil)
 				if fmt.Sprint(got) != test.want {
 					t.Errorf("%s: commands %q, want %s", name, got, test.want)
 				}
@@ -94,10 +100,10 @@ func TestFramerBoundsBeforeAuth(t *testing.T) {
 		"*11\r\n":          "Protocol error: unauthenticated multibulk length",
 		"*1\r\n$16385\r\n": "Protocol error: unauthenticated bulk length",
 	} {
-		if _, err := commandsIn(strings.NewReader(stream), false); err == nil || err.Error() != want {
+		if _, err := commandsIn(strings.NewReader(stream), false, nil); err == nil || err.Error() != want {
 			t.Errorf("%q before AUTH: error %v, want %s", stream, err, want)
 		}
-		if _, err := commandsIn(strings.NewReader(stream), true); err != nil {
+		if _, err := commandsIn(strings.NewReader(stream), true, nil); err != nil {
 			t.Errorf("%q after AUTH: error %v, want none", stream, err)
 		}
 	}
@@ -124,7 +130,7 @@ func TestFramerBoundsOneCommand(t *testing.T) {
 	for range QueryBytesMax/bulkBytesMax + 1 {
 		stream.WriteString("$" + strconv.Itoa(len(bulk)) + "\r\n" + bulk + "\r\n")
 	}
-	_, err := commandsIn(&stream, true)
+	_, err := commandsIn(&stream, true, nil)
 	if want := "Protocol error: a command of more than 33554432 bytes"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -1,6 +1,10 @@
 package resp
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/hex"
+	"strings"
+)
 
 // inline reads an inline command: words on a line, as people type them into telnet. found is false
 // when the line has not ended yet. An empty line is a command without words.
@@ -83,41 +87,25 @@ func quoted(word, line []byte, i int) ([]byte, int, bool) {
 func escape(word, rest []byte, quote byte) ([]byte, int) {
 	if quote == '"' {
 		if len(rest) >= 3 && rest[0] == 'x' {
-			high, low := hexDigit(rest[1]), hexDigit(rest[2])
-			if high >= 0 && low >= 0 {
-				return append(word, byte(high<<4|low)), 3
+			if c, err := hex.DecodeString(string(rest[1:3])); err == nil {
+				return append(word, c...), 3
 			}
 		}
-		switch rest[0] {
-		case 'n':
-			return append(word, '\n'), 1
-		case 'r':
-			return append(word, '\r'), 1
-		case 't':
-			return append(word, '\t'), 1
-		case 'b':
-			return append(word, '\b'), 1
-		case 'a':
-			return append(word, '\a'), 1
+		if i := strings.IndexByte(EscapeLetters, rest[0]); i >= 0 {
+			return append(word, Escaped[i]), 1
 		}
 	}
 	return append(word, rest[0]), 1
 }
+
+// In quotes, a backslash and one of EscapeLetters stand for the byte of Escaped at the same place.
+const (
+	EscapeLetters = "nrtba"
+	Escaped       = "\n\r\t\b\a"
+)
 
 // endsWord says whether a word ends before c. As in Redis, a vertical tab and a form feed are space
 // between words, but part of a word that has begun.
 func endsWord(c byte) bool { return isSpace(c) && c != '\v' && c != '\f' }
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' || c == 0 }
-
-func hexDigit(c byte) int {
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}

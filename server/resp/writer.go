@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"unsafe"
@@ -90,25 +91,69 @@ func (w *Writer) Map(n int) {
 	}
 }
 
-// Set announces n distinct elements.
-func (w *Writer) Set(n int) { w.aggregate('~', n) }
-
-// Push announces n elements of a message that is no reply.
-func (w *Writer) Push(n int) { w.aggregate('>', n) }
-
-func (w *Writer) aggregate(kind byte, n int) {
-	if w.isRESP3.Load() {
-		w.Buf = AppendHeader(w.Buf, kind, n)
-	} else {
-		w.Array(n)
-	}
-}
-
 // Strings writes an array of bulk strings.
 func (w *Writer) Strings(list []string) {
 	w.Array(len(list))
 	for _, s := range list {
 		w.BulkString(s)
+	}
+}
+
+type (
+	// A Map is a value with its keys and values in turn.
+	Map []any
+	// A Set is a value with distinct elements.
+	Set []any
+	// A Push is a message that is no reply.
+	Push []any
+	// A Simple is a simple string.
+	Simple string
+)
+
+// Value writes a string, bytes, an integer, nil for no value, or a list, Map, Set or Push of values. It is
+// for replies that are trees; it allocates.
+func (w *Writer) Value(value any) {
+	switch v := value.(type) {
+	case nil:
+		w.Null()
+	case string:
+		w.BulkString(v)
+	case []byte:
+		w.Bulk(v)
+	case Simple:
+		w.Simple(string(v))
+	case int:
+		w.Int(v)
+	case int64:
+		w.Int64(v)
+	case []string:
+		w.Strings(v)
+	case []any:
+		w.values('*', v)
+	case Map:
+		w.Map(len(v) / 2)
+		w.each(v)
+	case Set:
+		w.values('~', v)
+	case Push:
+		w.values('>', v)
+	default:
+		panic(fmt.Sprintf("resp: a reply has no %T", value))
+	}
+}
+
+// values writes an aggregate, whose header begins with kind. In RESP2 it is an array.
+func (w *Writer) values(kind byte, list []any) {
+	if !w.isRESP3.Load() {
+		kind = '*'
+	}
+	w.Buf = AppendHeader(w.Buf, kind, len(list))
+	w.each(list)
+}
+
+func (w *Writer) each(list []any) {
+	for _, v := range list {
+		w.Value(v)
 	}
 }
 

@@ -32,10 +32,16 @@ func (s *Server) accept(listener net.Listener) {
 	}
 }
 
-// open serves a connection, or closes it with the owner's refusal.
+// open serves a connection in an event loop, or in a goroutine of its own. Or it closes the
+// connection with the owner's refusal.
 func (s *Server) open(nc net.Conn) {
 	c := &Conn{server: s, nc: nc, addr: addressText(nc)}
-	begin := s.carry(c)
+	begin := s.loops.carry(c)
+	if begin == nil {
+		st := newStream(s, nc)
+		c.carrier, c.handle = st, st
+		begin = func() { go c.serveStream(st) }
+	}
 	session, refusal := s.owner.Open(c)
 	if session == nil {
 		refuse(nc, refusal)
@@ -44,16 +50,6 @@ func (s *Server) open(nc net.Conn) {
 	c.session = session
 	s.serving.Add(1)
 	begin()
-}
-
-// carry chooses the carrier of a connection, and returns how it begins.
-func (s *Server) carry(c *Conn) (begin func()) {
-	if begin := s.loops.carry(c); begin != nil {
-		return begin
-	}
-	st := newStream(c.nc)
-	c.carrier, c.handle = st, st
-	return func() { go c.serveStream(st) }
 }
 
 // refuse closes a connection with an error. The peer has a moment to read it, but the server does

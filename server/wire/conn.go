@@ -140,6 +140,23 @@ func (c *Conn) DropIfStuck(after time.Duration, dropped func()) (busy bool) {
 	return c.handle.dropIfStuck(after, dropped)
 }
 
+// A stall finds a peer that does not read the replies that wait for it.
+type stall struct {
+	since  atomic.Int64 // when the peer last read some of them (Server.elapsed); 0: none wait
+	queued int          // bytes that the system had not sent at the last call of tooLong
+}
+
+// tooLong says whether the peer has read nothing for longer than after. queued are the bytes that
+// the system has not sent now: when they become fewer, the peer reads.
+func (s *stall) tooLong(queued int, now int64, after time.Duration) bool {
+	since, progress := s.since.Load(), queued < s.queued
+	s.queued = queued
+	if progress {
+		s.since.CompareAndSwap(since, now)
+	}
+	return !progress && since != 0 && time.Duration(now-since) > after
+}
+
 // A handOver is what becomes of a connection that leaves the server.
 type handOver struct {
 	refusal string

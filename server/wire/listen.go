@@ -22,10 +22,13 @@ type Addresses struct {
 // Listen opens addresses, and returns the port. With port 0 the first host gets a free port and the
 // others the same.
 func (s *Server) Listen(a Addresses) (port int, err error) {
-	if port, err = s.listenTCP(a.Hosts, a.Port); err == nil {
-		err = s.listenTLS(a)
+	if port, err = s.listenTCP(a.Hosts, a.Port, nil); err == nil && a.TLSPort != 0 {
+		var tlsConfig *tls.Config
+		if tlsConfig, err = newTLS(a.TLS, s.logger); err == nil {
+			_, err = s.listenTCP(a.Hosts, a.TLSPort, tlsConfig)
+		}
 	}
-	if err == nil {
+	if err == nil && a.UnixSocket != "" {
 		err = s.listenUnix(a.UnixSocket, a.UnixSocketPerm)
 	}
 	if err != nil {
@@ -34,44 +37,29 @@ func (s *Server) Listen(a Addresses) (port int, err error) {
 	return port, err
 }
 
-func (s *Server) listenTCP(hosts []string, port int) (int, error) {
+// listenTCP listens on a port of each host, for TLS if there is a configuration of it.
+func (s *Server) listenTCP(hosts []string, port int, tlsConfig *tls.Config) (int, error) {
 	for _, host := range hosts {
 		address := net.JoinHostPort(host, strconv.Itoa(port))
 		listener, err := net.Listen(network(host), address)
-		if err != nil {
+		switch {
+		case err != nil && tlsConfig != nil:
+			return 0, fmt.Errorf("cannot listen on %s for TLS: %w", address, err)
+		case err != nil:
 			return 0, fmt.Errorf("cannot listen on %s: %w", address, err)
 		}
-		s.listeners = append(s.listeners, listener)
 		port = listener.Addr().(*net.TCPAddr).Port
+		if tlsConfig != nil {
+			listener = tls.NewListener(listener, tlsConfig)
+		}
+		s.Listeners = append(s.Listeners, listener)
 	}
 	return port, nil
-}
-
-func (s *Server) listenTLS(a Addresses) error {
-	if a.TLSPort == 0 {
-		return nil
-	}
-	tlsConfig, err := newTLS(a.TLS, s.logger)
-	if err != nil {
-		return err
-	}
-	for _, host := range a.Hosts {
-		address := net.JoinHostPort(host, strconv.Itoa(a.TLSPort))
-		listener, err := net.Listen(network(host), address)
-		if err != nil {
-			return fmt.Errorf("cannot listen on %s for TLS: %w", address, err)
-		}
-		s.listeners = append(s.listeners, tls.NewListener(listener, tlsConfig))
-	}
-	return nil
 }
 
 // listenUnix opens a Unix socket. It replaces the socket of a server that has ended, and touches no
 // other file at its path.
 func (s *Server) listenUnix(path string, permissions int) error {
-	if path == "" {
-		return nil
-	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != os.ModeSocket {
 			return fmt.Errorf("cannot listen on unixsocket %s: there is a file that is not a socket", path)
@@ -90,7 +78,7 @@ func (s *Server) listenUnix(path string, permissions int) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on unixsocket %s: %w", path, err)
 	}
-	s.listeners = append(s.listeners, listener)
+	s.Listeners = append(s.Listeners, listener)
 	if permissions != 0 {
 		if err := os.Chmod(path, os.FileMode(permissions)); err != nil {
 			return fmt.Errorf("cannot set unixsocketperm: %w", err)
@@ -120,17 +108,8 @@ func network(host string) string {
 	return "tcp6"
 }
 
-// Addrs are the addresses that Listen opened.
-func (s *Server) Addrs() []net.Addr {
-	var addrs []net.Addr
-	for _, l := range s.listeners {
-		addrs = append(addrs, l.Addr())
-	}
-	return addrs
-}
-
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
+	for _, l := range s.Listeners {
 		_ = l.Close() // there is nothing to do about a listener that does not close
 	}
 }

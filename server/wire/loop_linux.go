@@ -174,7 +174,11 @@ func (l *loop) wait() int {
 	if n > 0 && errno == 0 {
 		return int(n)
 	}
-	waited, err := unix.EpollWait(l.epoll, l.events, l.patience())
+	millis := -1 // for ever
+	if len(l.leaving) > 0 {
+		millis = int(leavingTick / time.Millisecond)
+	}
+	waited, err := unix.EpollWait(l.epoll, l.events, millis)
 	if err != nil && err != unix.EINTR {
 		// A correct loop gets no error of epoll_wait but EINTR.
 		panic(fmt.Sprint("wire: epoll_wait: ", err))
@@ -199,14 +203,6 @@ func (l *loop) runTasks() (ended bool) {
 // leavingTick is how often the loop looks for sockets that are to leave now, while there are sockets
 // that are to leave.
 const leavingTick = 20 * time.Millisecond
-
-// patience is how long to wait for events, in milliseconds; −1 is for ever.
-func (l *loop) patience() int {
-	if len(l.leaving) == 0 {
-		return -1
-	}
-	return int(leavingTick / time.Millisecond)
-}
 
 // expire ends the sockets that are to leave by now. It looks at most once a tick.
 func (l *loop) expire() {

@@ -13,10 +13,11 @@ import (
 
 // A Server serves the connections of an Owner.
 type Server struct {
+	// Listeners are those that Serve accepts connections from. Listen opens them.
+	Listeners []net.Listener
 	owner     Owner
 	logger    *slog.Logger
 	started   time.Time
-	listeners []net.Listener
 	serving   sync.WaitGroup // connections
 	draining  atomic.Bool
 	loops     loops
@@ -60,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, eventLoops int, timeout func() time.
 	}
 	defer s.loops.stop()
 	var accepting sync.WaitGroup
-	for _, l := range s.listeners {
+	for _, l := range s.Listeners {
 		accepting.Go(func() { s.accept(l) })
 	}
 	<-ctx.Done()

@@ -48,17 +48,12 @@ func (so *socket) end() {
 	}
 	so.loop.server.unsent.Add(-so.unsent.bytes)
 	so.unsent = backlog{}
-	so.unsentSince.Store(0)
-	so.quit()
-	so.conn.end()
-}
-
-// quit closes the socket and removes it from the loop.
-func (so *socket) quit() {
+	so.stall.since.Store(0)
 	delete(so.loop.sockets, int32(so.fd))
 	_ = unix.Close(so.fd) // epoll drops it then: there is no other descriptor
 	so.fd = -1
 	so.loop.count.Add(-1)
+	so.conn.end()
 }
 
 // move gives the connection a goroutine of its own.
@@ -75,7 +70,7 @@ func (so *socket) move() {
 		so.conn.end()
 		return
 	}
-	st := newStream(nc)
+	st := newStream(so.loop.server, nc)
 	so.conn.nc, so.conn.carrier, so.conn.inLoop = nc, st, false
 	so.moved.Store(st)
 	go so.conn.serveStream(st)
@@ -111,20 +106,11 @@ func (so *socket) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
 	if st := so.moved.Load(); st != nil {
 		return st.dropIfStuck(after, dropped)
 	}
-	if so.unsentSince.Load() == 0 {
+	if so.stall.since.Load() == 0 {
 		return so.away.Load() || so.pending.Load()
 	}
 	so.inLoop(func() {
-		if so.fd < 0 || so.away.Load() || so.unsent.bytes == 0 {
-			return
-		}
-		queued, now := queuedIn(so.fd), so.loop.server.elapsed()
-		progress := queued < so.queued
-		so.queued = queued
-		switch {
-		case progress:
-			so.unsentSince.Store(now)
-		case time.Duration(now-so.unsentSince.Load()) > after:
+		if so.fd >= 0 && !so.away.Load() && so.unsent.bytes > 0 && so.stall.tooLong(queuedIn(so.fd), so.loop.server.elapsed(), after) {
 			dropped()
 			so.end()
 		}

@@ -38,11 +38,9 @@ type socket struct {
 	parting, shut bool
 	leaves        time.Time
 
-	// unsent are the replies that the peer has not read yet. unsentSince is since when it has read
-	// none of them (Server.elapsed), or 0.
-	unsent      backlog
-	unsentSince atomic.Int64
-	queued      int // bytes that the system had not sent at the last dropIfStuck
+	// unsent are the replies that the peer has not read yet.
+	unsent backlog
+	stall  stall
 	// moved carries the connection once it has left the loop.
 	moved atomic.Pointer[stream]
 }
@@ -53,7 +51,8 @@ func (so *socket) begin() {
 	s := so.loop.server
 	so.loop.count.Add(1)
 	fd, err := duplicate(so.conn.nc)
-	for backoff := acceptBackoffMin; outOfDescriptors(err) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
+	// The process or the machine may have no descriptor to spare at the moment.
+	for backoff := acceptBackoffMin; (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
 		s.logger.Warn("cannot serve a connection yet", "error", err, "retry_in", backoff)
 		time.Sleep(backoff)
 		fd, err = duplicate(so.conn.nc)
@@ -66,12 +65,6 @@ func (so *socket) begin() {
 		return
 	}
 	so.loop.post(func() { so.join(fd) }) // the loops end after accepting has ended
-}
-
-// outOfDescriptors says whether an error means that the process or the machine has no descriptor to
-// spare at the moment.
-func outOfDescriptors(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
 // duplicate returns a second descriptor of the connection's socket.
@@ -238,7 +231,11 @@ func (so *socket) flush(c *Conn) error {
 			return err
 		}
 	}
-	so.keep(rest)
+	if so.unsent.bytes == 0 {
+		so.stall.since.Store(so.loop.server.elapsed())
+	}
+	so.unsent.add(rest)
+	so.loop.server.unsent.Add(int64(len(rest)))
 	return nil
 }
 
@@ -258,24 +255,15 @@ func (so *socket) write(out []byte) (rest []byte, err error) {
 	return nil, nil
 }
 
-// keep keeps replies until the peer reads.
-func (so *socket) keep(out []byte) {
-	if so.unsent.bytes == 0 {
-		so.unsentSince.Store(so.loop.server.elapsed())
-	}
-	so.unsent.add(out)
-	so.loop.server.unsent.Add(int64(len(out)))
-}
-
 // sendKept writes as much of the kept replies as can be written at once.
 func (so *socket) sendKept() error {
 	before := so.unsent.bytes
 	err := so.unsent.send(so.write)
 	so.loop.server.unsent.Add(so.unsent.bytes - before)
 	if so.unsent.bytes == 0 {
-		so.unsentSince.Store(0)
+		so.stall.since.Store(0)
 	} else if so.unsent.bytes < before {
-		so.unsentSince.Store(so.loop.server.elapsed())
+		so.stall.since.Store(so.loop.server.elapsed())
 	}
 	return err
 }

@@ -15,12 +15,11 @@ import (
 // A stream carries a connection over a net.Conn, with a goroutine of its own. It is for connections
 // that an event loop cannot carry: with TLS, detached ones, and those of other systems.
 type stream struct {
-	nc net.Conn
-	// writingSince is when the present write began (ns of the monotonic clock since started), or 0.
-	// The janitor finds a peer that does not read by it, so no write needs a deadline.
-	writingSince atomic.Int64
-	started      time.Time
-	queued       int // bytes that the system had not sent at the last dropIfStuck
+	server *Server
+	nc     net.Conn
+	// stall is of the present write. With it dropIfStuck finds a peer that does not read, so no write
+	// needs a deadline.
+	stall stall
 
 	// isReady says that a wait is over. Ready sets it and then sends signal, unless the connection's
 	// goroutine has set it before, because the peer has left.
@@ -28,14 +27,14 @@ type stream struct {
 	signal  chan struct{}
 }
 
-func newStream(nc net.Conn) *stream {
-	return &stream{nc: nc, started: time.Now(), signal: make(chan struct{}, 1)}
+func newStream(s *Server, nc net.Conn) *stream {
+	return &stream{server: s, nc: nc, signal: make(chan struct{}, 1)}
 }
 
 func (st *stream) flush(c *Conn) error {
-	st.writingSince.Store(max(int64(time.Since(st.started)), 1))
+	st.stall.since.Store(st.server.elapsed())
 	_, err := st.nc.Write(c.Buf)
-	st.writingSince.Store(0)
+	st.stall.since.Store(0)
 	c.Buf = c.Buf[:0]
 	if cap(c.Buf) > outBytesKept {
 		c.Buf = nil
@@ -52,19 +51,12 @@ func (st *stream) kill() { _ = st.nc.Close() }
 func (st *stream) drain() { _ = st.nc.SetReadDeadline(time.Now().Add(drainGrace)) }
 
 func (st *stream) dropIfStuck(after time.Duration, dropped func()) (busy bool) {
-	since := st.writingSince.Load()
-	if since == 0 {
+	if st.stall.since.Load() == 0 {
 		return false
 	}
 	// A write can wait although the peer reads: the system lets it go on only when a good part of
-	// its buffer is free.
-	queued, now := queuedBytes(st.nc), int64(time.Since(st.started))
-	progress := queued < st.queued
-	st.queued = queued
-	switch {
-	case progress:
-		st.writingSince.CompareAndSwap(since, now)
-	case time.Duration(now-since) > after:
+	// its buffer is free. So the bytes in that buffer count.
+	if st.stall.tooLong(queuedBytes(st.nc), st.server.elapsed(), after) {
 		dropped()
 		st.kill()
 	}

@@ -95,16 +95,6 @@ func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 	deaf.Ask("SUBSCRIBE", "c")
 	good.Ask("SUBSCRIBE", "c")
 	const messages = 1500 // 75 MB: more than all buffers on the way
-	heard := make(chan int, 1)
-	go func() {
-		n := 0
-		for ; n < messages; n++ {
-			if v, err := harness.ReadReply(good.Reader); err != nil || !strings.Contains(v, "message") {
-				break
-			}
-		}
-		heard <- n
-	}()
 	var slowestPublish, slowestCheck time.Duration
 	text := strings.Repeat("x", 50_000)
 	for range messages {
@@ -114,12 +104,10 @@ func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 		started = time.Now()
 		bystander.Ask("RL.CHECK", "k", "token_bucket", "1000000", "1h")
 		slowestCheck = max(slowestCheck, time.Since(started))
+		nextMessage(good) // it keeps up, however little of the processor it gets
 	}
 	harness.Within(t, time.Second, slowestPublish, "a PUBLISH")
 	harness.Within(t, time.Second, slowestCheck, "a bystander's check")
-	if n := <-heard; n != messages {
-		t.Errorf("the subscriber that reads got %d of %d messages", n, messages)
-	}
 	harness.Eventually(t, "the deaf subscriber is gone", func() bool { return bystander.InfoNumber("connected_clients") == 3 })
 	for name, want := range map[string]int64{"pubsub_clients": 1, "pubsub_channels": 1, "client_output_buffer_limit_disconnections": 1} {
 		if got := bystander.InfoNumber(name); got != want {
@@ -130,7 +118,7 @@ func TestASubscriberThatNeverReadsIsCutOff(t *testing.T) {
 		t.Error("the deaf subscriber's connection is still open")
 	}
 	if log := p.Log.String(); !strings.Contains(log, "subscriber cut off") || !strings.Contains(log, deaf.LocalAddr().String()) {
-		t.Errorf("the log does not tell which subscriber was cut off:\n%s", log)
+		t.Errorf("the log does not name the connection that was cut off:\n%s", log)
 	}
 }
 
