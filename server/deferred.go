@@ -27,7 +27,8 @@ type span struct{ start, end int }
 
 // A longReply is the reply to a command whose work is done by other goroutines.
 type longReply struct {
-	// find starts the work, and returns a function that abandons it, or nil. The work calls done once, from any goroutine, with a function that writes the reply.
+	// find starts the work, and returns a function that abandons it, or nil. The work calls done
+	// once, from any goroutine, with a function that writes the reply.
 	find func(done func(reply func(*session))) (abandon func())
 	// giveUp replies in its place when the server ends before. Without it the server waits.
 	giveUp func(*session)
@@ -282,7 +283,7 @@ func (r *request) askBackend(o engine.Op) {
 	r.questions.batch.Questions = r.questions.batch.Questions[:last]
 }
 
-// resetInBackend has the backend forget keys.
+// resetInBackend has the backend reset keys.
 func (r *request) resetInBackend(keys [][]byte) {
 	for _, key := range keys {
 		r.questions.add(r.server.backend, engine.Question{Key: resp.View(key), Reset: true})

@@ -28,6 +28,7 @@
 //	janitor.go      idle keys, idle and stuck connections
 //	monitor.go, slowlog.go  commands as an operator sees them
 //	words.go        names, patterns and numbers in a command
+//	process/        memory and processor time of the process, and its garbage collector
 //
 // # redcon
 //
@@ -52,5 +53,7 @@
 //  5. Work that is done for one connection is charged to no other.
 //  6. Where answers wait for the disk, no byte that tells of a change leaves before the change is on
 //     disk. When it cannot be, the answer is an error.
-//  7. A configuration is replaced as a whole; no reader sees half of a change.
+//  7. What the command table does not say of a command, no code asks: arity, access, what may run in
+//     an event loop and in a transaction follow from the row.
+//  8. A configuration is replaced as a whole; no reader sees half of a change.
 package server

@@ -24,22 +24,22 @@ func newStore(t *testing.T) *engine.Store {
 	return store
 }
 
-// A countedSweep is a store of any size whose sweeps forget so many keys each.
+// A countedSweep is a store of any size whose sweeps reclaim so many keys each.
 type countedSweep struct {
 	*engine.Store
-	tableBytes    int64
-	forget, steps int
+	tableBytes       int64
+	reclaimed, steps int
 }
 
 func (c *countedSweep) Stats() engine.Stats  { return engine.Stats{TableBytes: c.tableBytes} }
-func (c *countedSweep) Sweep(int, int64) int { c.steps++; return c.forget }
+func (c *countedSweep) Sweep(int, int64) int { c.steps++; return c.reclaimed }
 
 // A period has as many steps as the tables are due, and all that are allowed while many keys
-// are at rest.
+// are idle.
 func TestSweepSteps(t *testing.T) {
 	for _, c := range []struct {
-		tableBytes   int64
-		forget, want int
+		tableBytes      int64
+		reclaimed, want int
 	}{
 		{0, 0, 1},
 		{0, sweepKeys / 4, 1},
@@ -50,15 +50,15 @@ func TestSweepSteps(t *testing.T) {
 		{10 * sweepStepBytes, sweepKeys, sweepStepsMax},
 		{1 << 50, 0, sweepStepsMax},
 	} {
-		l := &countedSweep{newStore(t), c.tableBytes, c.forget, 0}
+		l := &countedSweep{newStore(t), c.tableBytes, c.reclaimed, 0}
 		newTestServer(l).sweep()
 		if l.steps != c.want {
-			t.Errorf("tables of %d bytes, %d forgotten a step: %d steps, want %d", c.tableBytes, c.forget, l.steps, c.want)
+			t.Errorf("tables of %d bytes, %d reclaimed a step: %d steps, want %d", c.tableBytes, c.reclaimed, l.steps, c.want)
 		}
 	}
 }
 
-// Keys that come to rest all at once are forgotten, and their memory is given back.
+// Keys that become idle all at once are reclaimed, and their memory is given back.
 func TestSweepGivesMemoryBack(t *testing.T) {
 	const keys, periodsMax = 200_000, 300
 	store := newStore(t)

@@ -204,7 +204,7 @@ func (s *Server) boundMemory() {
 	}
 }
 
-// ceilMillis turns a span into whole milliseconds, rounded up: a caller who waits that long has
+// ceilMillis turns a span into whole milliseconds, rounded up: a caller that waits that long has
 // waited long enough, and a span that is not zero never reads as zero.
 func ceilMillis(span time.Duration) int64 {
 	return int64((span + time.Millisecond - 1) / time.Millisecond)
