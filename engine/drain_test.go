@@ -307,7 +307,8 @@ func TestMarksMoveWithTheirSlots(t *testing.T) {
 	told := map[string]int64{}
 	for o := sp.orphans.Swap(nil); o != nil; o = o.next { // the keys' hashes are the test's own
 		s.drain.sp, s.drain.visit = sp, func(c *Change) { told[strings.Clone(c.Key)] = c.Word }
-		s.drain.orphan(0, o.key)
+		orphan := newProbe(0, o.key)
+		s.drain.find(&orphan, sp.first(&orphan))
 	}
 	if want := map[string]int64{"stalls": before + int64(time.Second), "marked": 0}; fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Fatalf("told of %v; want %v", told, want)

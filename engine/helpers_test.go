@@ -153,11 +153,9 @@ func contents(s *Store, now int64) map[string]content {
 // eachHeld calls visit for every slot that holds a state.
 func eachHeld(s *Store, visit func(t *table, slot *slot, st int64)) {
 	s.space.Load().each(func(_ uint16, t *table) {
-		for ; t != nil; t = t.next.Load() {
-			for i := range t.n {
-				if slot := t.slot(i); held(slot.state.Load()) {
-					visit(t, slot, slot.state.Load())
-				}
+		for i := range t.n {
+			if slot := t.slot(i); held(slot.state.Load()) {
+				visit(t, slot, slot.state.Load())
 			}
 		}
 	})

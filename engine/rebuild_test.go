@@ -56,33 +56,32 @@ func searched(t *table, p *probe) (*slot, finding) {
 func auditTables(t *testing.T, s *Store) {
 	t.Helper()
 	sp, bytes, keys := s.space.Load(), int64(classCount*shardCount*8), map[string]bool{}
-	sp.each(func(_ uint16, first *table) {
+	sp.each(func(_ uint16, table *table) {
+		first := table.shelf.Load()
 		if first.done.Load() {
 			t.Error("a table that is done is still on its shelf")
 		}
-		for _, table := range tablesFrom(first) {
-			used, live := int64(0), int64(0)
-			for i := range table.n {
-				s := table.slot(i)
-				meta, st := s.meta.Load(), s.state.Load()
-				if meta > metaClosed {
-					used++
-				}
-				if !held(st) {
-					continue
-				}
-				live++
-				key, p := keyOf(s, meta), probeOf(s, meta, table.class)
-				if there, what := searched(first, &p); there != s || what != found || keys[key] {
-					t.Errorf("%q: a search ends with %d, seen before: %v", key, what, keys[key])
-				}
-				keys[key] = true
+		used, live := int64(0), int64(0)
+		for i := range table.n {
+			s := table.slot(i)
+			meta, st := s.meta.Load(), s.state.Load()
+			if meta > metaClosed {
+				used++
 			}
-			if table.used.Load() != used || table.live.Load() != live {
-				t.Errorf("%d used and %d live are counted as %d and %d", used, live, table.used.Load(), table.live.Load())
+			if !held(st) {
+				continue
 			}
-			bytes += table.bytes()
+			live++
+			key, p := keyOf(s, meta), probeOf(s, meta, table.class)
+			if there, what := searched(first, &p); there != s || what != found || keys[key] {
+				t.Errorf("%q: a search ends with %d, seen before: %v", key, what, keys[key])
+			}
+			keys[key] = true
 		}
+		if table.used.Load() != used || table.live.Load() != live {
+			t.Errorf("%d used and %d live are counted as %d and %d", used, live, table.used.Load(), table.live.Load())
+		}
+		bytes += table.bytes()
 	})
 	if st := s.Stats(); st.TableBytes != bytes || st.Keys != int64(len(keys)) {
 		t.Errorf("%d bytes and %d keys are counted as %d and %d", bytes, len(keys), st.TableBytes, st.Keys)

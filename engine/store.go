@@ -117,58 +117,53 @@ type query struct {
 // An error changes nothing and leaves d empty: an *ArgumentError for an argument outside its
 // range, a *WrongTypeError for a key that belongs to another algorithm, ErrNoMemory.
 //
-// Most calls end in here: a short key that has a slot in its shard's first table, and a state
-// of one word. Such a check takes the step here and not through Store.step, which makes it 25 ns
+// Most calls end in here: a key that has a slot in its shard's first table, and a state of one
+// word. Such a check takes the step here and not through Store.step, which makes it 25 ns
 // instead of 36 (BenchmarkCheck, hot key).
 func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
-	if !isShortKey(key) || !s.accepts(a, l, cost, now) {
-		return d.unless(s.askOther(o, key, a, l, cost, now, d))
+	if !s.accepts(a, l, cost, now) {
+		if err := s.refusal(key, a, l, cost, now); err != nil {
+			return d.unless(err)
+		}
 	}
 	now *= 1000
-	first, second := shortWords(key)
-	hash, sp := s.hasher.short(first, second), s.space.Load()
-	shard := hash >> (64 - shardBits)
-	if t := sp.shelves[0][shard].Load(); t != nil {
-		if slot := t.near(&sp.hints[shard], metaOf(hash, key)|uint64(a), first, second); slot != nil {
-			if st := slot.state.Load(); !held(st) {
-				// no short way
-			} else if algorithms[a].shape == ShapeLog {
-				if done, err := s.stepLog(sp, t, slot, st, hash, &query{o, a, l, cost, now}, d); done {
-					return d.unless(err)
-				}
-			} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
-				if x.next != st && sp.tracking.Load() {
-					sp.mark(t, slot)
-				}
-				a.explain(l, x, d)
-				return nil
-			} else if x.next != 0 {
-				sp.contended.Add(1)
+	sp := s.space.Load()
+	var hash uint64
+	var t *table
+	var slot *slot
+	if isShortKey(key) {
+		first, second := shortWords(key)
+		hash = s.hasher.short(first, second)
+		shard := hash >> (64 - shardBits)
+		if t = sp.shelves[0][shard].Load(); t != nil {
+			slot = t.near(&sp.hints[shard], metaOf(hash, key)|uint64(a), first, second)
+		}
+	} else if err := CheckKey(key); err != nil {
+		return d.unless(err)
+	} else {
+		hash = s.hasher.hash(key)
+		if t = sp.shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
+			slot = t.nearOther(metaOf(hash, key)|uint64(a), key)
+		}
+	}
+	if slot != nil {
+		if st := slot.state.Load(); !held(st) {
+			// no short way
+		} else if algorithms[a].shape == ShapeLog {
+			if done, err := s.stepLog(sp, t, slot, st, hash, &query{o, a, l, cost, now}, d); done {
+				return d.unless(err)
 			}
+		} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
+			if x.next != st && sp.tracking.Load() {
+				sp.mark(t, slot)
+			}
+			a.explain(l, x, d)
+			return nil
+		} else if x.next != 0 {
+			sp.contended.Add(1)
 		}
 	}
 	return d.unless(s.search(sp, hash, key, &query{o, a, l, cost, now}, d))
-}
-
-// askOther is Ask for keys that are not short, and for arguments that may be out of range.
-func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
-	if len(key) < 1 || len(key) > KeyBytesMax || !s.accepts(a, l, cost, now) {
-		if err := s.refusal(key, a, l, cost, now); err != nil {
-			return err
-		}
-	}
-	q := query{o, a, l, cost, now * 1000}
-	hash, sp := s.hasher.hash(key), s.space.Load()
-	if t := sp.shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
-		if slot := t.nearOther(metaOf(hash, key)|uint64(a), key); slot != nil {
-			if st := slot.state.Load(); st >= 0 {
-				if done, err := s.step(sp, t, slot, st, hash, &q, d); done {
-					return err
-				}
-			}
-		}
-	}
-	return s.search(sp, hash, key, &q, d)
 }
 
 // step takes one step on the state of a slot of the algorithm's, which was st. It returns false
@@ -188,9 +183,6 @@ func (s *Store) step(sp *space, t *table, slot *slot, st int64, seed uint64, q *
 // search looks for the key's slot, makes one if there is something to write, and takes the
 // step, again and again until nothing has changed meanwhile.
 func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision) error {
-	if err := CheckKey(key); err != nil {
-		return err
-	}
 	p := newProbe(hash, key)
 	t := sp.firstMade(&p)
 	for {
@@ -204,9 +196,11 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 			s.claim(sp, &p, t, slot, q)
 			continue
 		}
-		if err := sp.own(t, slot, st, q); err != nil {
-			return err
-		} else if !slot.is(q.algorithm) {
+		if owner := slot.kind(); owner != q.algorithm {
+			if at, ok := sp.idleAt(slot, st); ok && at > q.now {
+				return &WrongTypeError{Owner: owner, Asked: q.algorithm}
+			}
+			sp.end(t, slot, st, stateDead, q.now) // the key gets another slot
 			continue
 		}
 		if done, err := s.step(sp, t, slot, st, hash, q, d); done {
