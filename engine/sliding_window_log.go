@@ -48,47 +48,76 @@ const (
 // with a longer period does not find them.
 func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
-	first, used := 0, int64(0)
-	var seen LogSeen
-	if log != nil {
-		first = log.size()
-		if seen.IdleAt = log.idleAt(); seen.IdleAt > q.now {
-			seen.Newest = log.newestAt()
-			// A reading older than the newest unit counts as that unit's.
-			micros = max(micros, seen.Newest)
-			first = log.firstAfter(max(micros-wholeMicros(l.period), seen.Newest-wholeMicros(log.period)))
-			if first < log.size() {
-				used = log.units(first, log.size()-1)
-			}
-		}
+	if log == nil || log.idleAt() <= q.now {
+		return slidingWindowLogFirst(q, log, d)
 	}
-	seen.Now, seen.Used = micros, used
-	change := logChange{first: first, at: micros, units: cost}
+	newest := log.newestAt()
+	// A reading older than the newest unit counts as that unit's.
+	micros = max(micros, newest)
+	first := log.firstAfter(max(micros-wholeMicros(l.period), newest-wholeMicros(log.period)))
+	used := int64(0)
+	if first < log.size() {
+		used = log.units(first, log.size()-1)
+	}
+	seen := LogSeen{Now: micros, Newest: newest, Used: used, IdleAt: log.idleAt()}
 	switch {
 	case q.op == OpRefund:
-		change.units = min(cost, used)
-		seen.Used -= change.units
+		back := min(cost, used)
+		seen.Used -= back
 		switch {
-		case log == nil, change.units == 0 && seen.IdleAt > q.now:
+		case back == 0:
+			seen.Explain(l, true, d)
+			return logChange{}
 		case seen.Used == 0:
-			change.kind = logEnd
-		default:
-			change.kind = logGiveBack
-			seen.Newest = log.at(log.firstHolding(first, seen.Used))
-			seen.IdleAt = seen.Newest*1000 + l.period
+			seen.Explain(l, true, d)
+			return logChange{kind: logEnd}
 		}
+		seen.Newest = log.at(log.firstHolding(first, seen.Used))
+		seen.IdleAt = seen.Newest*1000 + l.period
+		seen.Explain(l, true, d)
+		return logChange{logGiveBack, first, micros, back}
 	case used+cost > l.limit:
-		if seen.Never = cost > l.limit; !seen.Never {
+		seen.Never = cost > l.limit
+		if !seen.Never {
 			seen.Blocking = log.at(log.firstHolding(first, used+cost-l.limit))
 		}
 		seen.Explain(l, false, d)
-		return change
-	case q.op == OpCheck:
-		change.kind = logAppend
-		seen.Used, seen.Newest, seen.IdleAt = used+cost, micros, micros*1000+l.period
+		return logChange{}
+	case q.op == OpPeek:
+		seen.Explain(l, true, d)
+		return logChange{}
+	}
+	seen.Used, seen.Newest, seen.IdleAt = used+cost, micros, micros*1000+l.period
+	seen.Explain(l, true, d)
+	return logChange{logAppend, first, micros, cost}
+}
+
+// slidingWindowLogFirst is the step on an empty log.
+func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
+	micros, cost, l := q.now/1000, q.cost, q.limit
+	seen := LogSeen{Now: micros}
+	switch {
+	case q.op == OpRefund && log != nil:
+		seen.Explain(l, true, d)
+		return logChange{kind: logEnd}
+	case q.op == OpRefund:
+		seen.Explain(l, true, d)
+		return logChange{}
+	case cost > l.limit:
+		seen.Never = true
+		seen.Explain(l, false, d)
+		return logChange{}
+	case q.op == OpPeek:
+		seen.Explain(l, true, d)
+		return logChange{}
+	}
+	seen.Used, seen.Newest, seen.IdleAt = cost, micros, micros*1000+l.period
+	first := 0
+	if log != nil {
+		first = log.size()
 	}
 	seen.Explain(l, true, d)
-	return change
+	return logChange{logAppend, first, micros, cost}
 }
 
 // wholeMicros is a span (ns) in µs, rounded up.

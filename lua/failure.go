@@ -151,7 +151,7 @@ func named(err error) (addr string, ask bool) {
 	return addr, false
 }
 
-// giveUp answers questions by the policy. Where a Redis could not decide for as long as
+// giveUp answers questions by the fallback. Where a Redis could not decide for as long as
 // callers wait, the next ones need not wait for it as well.
 func (l *Limiter) giveUp(from *node, list []inFlight) {
 	problem := list[0].problem

@@ -41,7 +41,7 @@ type router interface {
 	close()
 }
 
-// New makes a limiter. It begins to connect, and serves its policy's answers until it has;
+// New makes a limiter. It begins to connect, and serves its fallback's answers until it has;
 // an error means that the options are wrong.
 func New(o Options) (*Limiter, error) {
 	if err := o.check(); err != nil {
@@ -66,7 +66,7 @@ func New(o Options) (*Limiter, error) {
 // Tune changes what can be changed while running.
 func (l *Limiter) Tune(t Tuning) { l.tuning.Store(&t) }
 
-// Close ends the limiter. Questions that are under way are answered by the policy.
+// Close ends the limiter. Questions that are under way are answered by the fallback.
 func (l *Limiter) Close() {
 	l.end()
 	l.router.close()

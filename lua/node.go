@@ -55,7 +55,7 @@ func (n *node) start() {
 	}
 }
 
-// close has questions that wait sent to other nodes, or answered by the policy.
+// close has questions that wait sent to other nodes, or answered by the fallback.
 func (n *node) close() {
 	n.mu.Lock()
 	n.closed = true
@@ -144,7 +144,7 @@ func (n *node) work() {
 
 var errBehind = errors.New("questions before this one have to be sent again")
 
-// inTime answers questions for which there is no time left by the policy, and returns the
+// inTime answers questions for which there is no time left by the fallback, and returns the
 // others. To send them as well would have Redis count what the caller is told was not counted.
 func (n *node) inTime(list []inFlight) []inFlight {
 	l := n.limiter

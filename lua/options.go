@@ -27,15 +27,15 @@ const (
 	Sentinel Mode = "redis-sentinel" // Sentinels that know where the primary is
 )
 
-// A Policy says what is answered when no Redis has decided.
-type Policy string
+// A Fallback says what is answered when no Redis has decided.
+type Fallback string
 
-// The policies.
+// The fallbacks.
 const (
-	FailError Policy = "error" // an error with the code UNAVAILABLE
-	FailAllow Policy = "allow" // everything is admitted
-	FailDeny  Policy = "deny"  // nothing is
-	FailLocal Policy = "local" // this process decides, with its share of the limit
+	FailError Fallback = "error" // an error with the code UNAVAILABLE
+	FailAllow Fallback = "allow" // everything is admitted
+	FailDeny  Fallback = "deny"  // nothing is
+	FailLocal Fallback = "local" // this process decides, with its share of the limit
 )
 
 // Options are what a Limiter is made from.
@@ -72,7 +72,7 @@ type Tuning struct {
 	Timeout time.Duration
 	// DenyCacheMax is how long a denial is remembered at most; 0: not at all.
 	DenyCacheMax time.Duration
-	OnFailure    Policy
+	OnFailure    Fallback
 	// LocalShare is what limits are divided by under FailLocal, 1 and up.
 	LocalShare int64
 }
