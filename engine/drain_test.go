@@ -72,7 +72,9 @@ func (m *mirror) compare(keys []string, limits []Limit, now int64) {
 	}
 }
 
-func sameError(a, b error) bool { return a == b || a != nil && b != nil && a.Error() == b.Error() }
+func sameError(a, b error) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
+}
 
 // keysOfEveryKind are keys of all classes of slots, and spread ones.
 func keysOfEveryKind(n int) []string {

@@ -1,4 +1,4 @@
-// Package linearizability looks at what engine.Store answers to callers who ask at the
+// Package linearizability looks at what engine.Store answers to callers that ask at the
 // same time: there has to be an order of their calls, one that keeps what was over before
 // something else began, in which package model, asked one question after the other, gives
 // every one of those answers, whole. porcupine searches for that order.
