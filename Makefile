@@ -111,6 +111,7 @@ fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the e
 
 soak: ## look for races in the engine for SOAKTIME; the test itself ends what hangs
 	$(GOTEST) -v ./test/linearizability -run TestSoak -soak $(SOAKTIME) -timeout 0
+	$(GOTEST) -v ./engine -soak -rapid.seed 0
 
 clean: ## remove what was built and installed here
 	rm -rf bin build

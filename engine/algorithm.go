@@ -41,8 +41,8 @@ type algorithm struct {
 	hasBurst bool
 	// shape is the kind of its states.
 	shape Shape
-	// idleAt is, of ShapeWord, the instant (ns) from which on a key with this word is idle. It
-	// accepts every word from 1 to 2^63 − 2.
+	// idleAt is the instant (ns) from which on a key with this word in its slot is idle, or
+	// math.MaxInt64 where the word does not tell. It accepts every word from 1 to 2^63 − 2.
 	idleAt func(word int64) int64
 	// limitMax is the highest limit for a period (ns), given the highest limit that the store
 	// accepts of a log; nil: UnitsMax. For the period 0 it is the lowest of all.

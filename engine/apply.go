@@ -41,11 +41,12 @@ func (l *Loader) Done() { l.store.put(l.space) }
 
 // apply is Apply within a space, at instant now (ns).
 func (s *Store) apply(sp *space, c *Change, now int64) error {
-	if err := c.check(); err != nil {
+	idleAt, err := c.check()
+	if err != nil {
 		return err
 	}
 	p := newProbe(s.hasher.hash(c.Key), c.Key)
-	if c.Algorithm == 0 || c.Algorithm.shape().changeIdleAt(c) <= now {
+	if idleAt <= now {
 		sp.drop(&p, stateDead, now)
 		return nil
 	}
@@ -66,17 +67,17 @@ func (s *Store) apply(sp *space, c *Change, now int64) error {
 	}
 }
 
-// check finds what is wrong with a change, so that a damaged disk or a strange
-// network breaks nothing.
-func (c *Change) check() error {
+// check finds what is wrong with a change, so that a damaged disk or a strange network breaks
+// nothing. Of a change without a state, the key is idle since ever.
+func (c *Change) check() (idleAt int64, err error) {
 	if err := CheckKey(c.Key); err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case c.Algorithm == 0:
-		return nil
+		return math.MinInt64, nil
 	case !c.Algorithm.valid():
-		return &ArgumentError{"algorithm", "of a change is not known"}
+		return 0, &ArgumentError{"algorithm", "of a change is not known"}
 	}
 	return c.Algorithm.shape().check(c)
 }

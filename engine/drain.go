@@ -30,13 +30,10 @@ func (s *Store) Drain(visit func(*Change)) (n int) {
 		s.drained = sp
 		d.tell(&Change{})
 	}
-	sp.each(func(shard uint16, t *table) {
-		for ; t != nil; t = t.next.Load() {
-			d.table(t, shard)
-		}
-	})
+	sp.each(func(shard uint16, t *table) { d.table(t, shard) })
 	for o := sp.orphans.Swap(nil); o != nil; o = o.next {
-		d.orphan(s.hasher.hash(o.key), o.key)
+		p := newProbe(s.hasher.hash(o.key), o.key)
+		d.find(&p, sp.first(&p))
 	}
 	d.sp, d.visit = nil, nil
 	return d.n
@@ -76,35 +73,27 @@ func (d *drain) table(t *table, shard uint16) {
 func (d *drain) slot(t *table, s *slot, shard uint16) {
 	st := s.state.Load()
 	if st >= 0 {
-		d.reader.read(d.sp, s, st, true, &d.change)
-		d.tell(&d.change)
+		d.state(s, st)
 		return
 	}
 	p := probeOf(s, s.meta.Load(), t.class)
 	p.shard = shard
-	d.find(&p, t, s)
+	d.find(&p, t)
 }
 
-// orphan tells of a key that is known by its name.
-func (d *drain) orphan(hash uint64, key string) {
-	p := newProbe(hash, key)
-	if t := d.sp.first(&p); t != nil {
-		d.find(&p, t, nil)
-		return
-	}
-	d.change = Change{Key: key}
+// state tells of the state of a slot, which is not negative.
+func (d *drain) state(s *slot, st int64) {
+	d.reader.read(d.sp, s, st, true, &d.change)
 	d.tell(&d.change)
 }
 
-// find looks for a key in a table and those behind it, and tells of it. named is a slot with
-// the key's name, or nil. A state that is on its way to the next table is brought there first:
-// else it could be seen in neither.
-func (d *drain) find(p *probe, t *table, named *slot) {
+// find looks for a key in a table and those behind it, and tells of it. A state that is on its
+// way to the next table is brought there first: else it could be seen in neither.
+func (d *drain) find(p *probe, t *table) {
 	for t != nil {
 		s, st, what := t.seek(p, false)
 		if what == found && st >= 0 {
-			d.reader.read(d.sp, s, st, true, &d.change)
-			d.tell(&d.change)
+			d.state(s, st)
 			return
 		}
 		if what == absent {
@@ -116,8 +105,8 @@ func (d *drain) find(p *probe, t *table, named *slot) {
 		t = t.next.Load()
 	}
 	key := p.key
-	if named != nil {
-		key = keyOf(named, named.meta.Load())
+	if p.from != nil {
+		key = keyOf(p.from, p.meta)
 	}
 	d.change = Change{Key: key}
 	d.tell(&d.change)

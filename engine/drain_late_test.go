@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Changes that are read again long after they were made, as from a disk, leave out what was at
-// rest meanwhile. A log that was written to with a short period and goes on with a long one is
+// Changes that are read again long after they were made, as from a disk, leave out what is idle
+// by then. A log that was written to with a short period and goes on with a long one is
 // all there still, though a reader may have dropped what was told of it before.
 func TestLateReaderHasLogsOfLongerPeriods(t *testing.T) {
 	s, now := mustStore(), noon
@@ -48,14 +48,14 @@ func TestLateReaderHasLogsOfLongerPeriods(t *testing.T) {
 	}
 }
 
-// A table that was made before somebody began to follow changes, and is found by others before
-// whoever made it goes on, misses none.
+// A table that was made before a follower of changes came, and is found by others before
+// its maker goes on, misses none.
 func TestTableOfStalledMakerKeepsMarks(t *testing.T) {
 	s := mustStore()
 	sp, p := s.space.Load(), newProbe(s.hasher.hash("key"), "key")
 	made := newTable(&sp.shelves[p.class][p.shard], p.class, slotsMin)
 	s.Track(true)
-	sp.shelves[p.class][p.shard].Store(made) // and here they stall
+	sp.shelves[p.class][p.shard].Store(made) // and here its maker stalls
 	if d, err := ask(s, OpCheck, "key", TokenBucket, mustLimit(5, time.Hour, 0), 1, noon); err != nil || !d.Allowed {
 		t.Fatal(d, err)
 	}

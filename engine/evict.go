@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// The bound on memory. Tables and rings report their memory (Stats.Bytes). A caller who needs
+// The bound on memory. Tables and rings report their memory (Stats.Bytes). A caller that needs
 // more than is left first drops keys: of a sample of keys the idle ones are reclaimed, else
 // the one that is idle soonest is evicted. To evict a live key forgives what it owed, so these
 // are counted apart.

@@ -54,7 +54,7 @@ func denied(limit, remaining int64, retry, reset time.Duration) Decision {
 	return Decision{Limit: limit, Remaining: remaining, RetryAfter: retry, ResetAfter: reset}
 }
 
-// held is allowed for a leaky_bucket: hold the request for delay.
+// holding is allowed for a leaky_bucket: hold the request for delay.
 func holding(limit, remaining int64, reset, delay time.Duration) Decision {
 	return Decision{Allowed: true, Limit: limit, Remaining: remaining, ResetAfter: reset, Delay: delay}
 }
@@ -133,7 +133,7 @@ type content struct {
 	log   string
 }
 
-// contents lists the keys that are not at rest at instant now (µs).
+// contents lists the keys that are not idle at instant now (µs).
 func contents(s *Store, now int64) map[string]content {
 	all := map[string]content{}
 	eachHeld(s, func(_ *table, slot *slot, st int64) {
@@ -153,11 +153,9 @@ func contents(s *Store, now int64) map[string]content {
 // eachHeld calls visit for every slot that holds a state.
 func eachHeld(s *Store, visit func(t *table, slot *slot, st int64)) {
 	s.space.Load().each(func(_ uint16, t *table) {
-		for ; t != nil; t = t.next.Load() {
-			for i := range t.n {
-				if slot := t.slot(i); held(slot.state.Load()) {
-					visit(t, slot, slot.state.Load())
-				}
+		for i := range t.n {
+			if slot := t.slot(i); held(slot.state.Load()) {
+				visit(t, slot, slot.state.Load())
 			}
 		}
 	})
@@ -193,7 +191,7 @@ func ask(s *Store, o Op, key string, a Algorithm, l Limit, cost, now int64) (d D
 	return d, err
 }
 
-// plant makes a token_bucket key with a hash of the test's choosing, at rest at noon + 1 s.
+// plant makes a token_bucket key with a hash of the test's choosing, idle at noon + 1 s.
 func plant(s *Store, hash uint64, key string) Decision {
 	l, d := mustLimit(1, time.Second, 0), Decision{}
 	if err := s.search(s.space.Load(), hash, key, &query{OpCheck, TokenBucket, &l, 1, noon * 1000}, &d); err != nil {

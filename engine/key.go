@@ -126,14 +126,13 @@ func (h *hasher) short(first, second uint64) uint64 {
 
 // measure finds the key's form and with it its words and class.
 func (p *probe) measure() {
-	p.words = plainWords(p.key)
 	for i := range len(p.key) / 8 {
 		if p.plain(i) == 0 {
 			p.meta |= metaSpread
-			p.words = max((len(p.key)+spreadBytes-1)/spreadBytes, 2)
 			break
 		}
 	}
+	p.words = wordsOf(p.meta)
 	p.class = classOf[p.words]
 	p.first, p.second = p.word(0), p.word(1)
 }
@@ -177,9 +176,9 @@ func (p *probe) spread(i int) uint64 {
 
 // probeOf prepares the look-up of the key in a slot whose words are all there.
 func probeOf(s *slot, meta uint64, class uint8) probe {
-	p := probe{meta: meta & metaIdentity, first: s.first.Load(), second: s.second.Load(), class: class, from: s}
-	p.words = wordsOf(meta)
-	return p
+	return probe{
+		meta: meta & metaIdentity, first: s.first.Load(), second: s.second.Load(), words: wordsOf(meta), class: class, from: s,
+	}
 }
 
 // wordsOf is how many words the key with this meta has.

@@ -53,8 +53,8 @@ func hasZeroWord(key string) bool {
 }
 
 // No word of a key is 0, which would look as if nobody had written it; a slot of the key's
-// class has room for them; and what is written in a slot is the key again, for whoever
-// reads it and for whoever moves it.
+// class has room for them; and what is written in a slot is the key again, for a
+// reader and for a mover.
 func TestKeyWords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key, hash := drawKey(t), rapid.Uint64().Draw(t, "hash")

@@ -1,7 +1,5 @@
 package engine
 
-import "math"
-
 // logShape is the shape of states that are logs of admitted units. What a step writes decides
 // how: units that fit go into the ring by one swap, everything else replaces the ring by
 // another, made from it after it is sealed.
@@ -11,14 +9,11 @@ type logShape struct{}
 // something has changed meanwhile, and with an error always true. seed is any number.
 func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (done bool, err error) {
 	if !held(st) {
-		change := slidingWindowLogStep(q, nil, d)
-		if change.kind == logKeep {
-			return true, nil
-		}
-		if err = s.roomForLog(sp, seed, 0, firstRingBytes, q.now); err != nil {
+		if writes, err := s.stepAbsent(sp, seed, q, d); !writes {
 			return true, err
 		}
-		return sp.stepped(t, slot, sp.start(t, slot, st, firstRing(0, change, q.limit)), nil)
+		first := firstRing(0, logChange{at: q.now / 1000, units: q.cost}, q.limit)
+		return sp.stepped(t, slot, sp.start(t, slot, st, first), nil)
 	}
 	r := sp.logs.load(st)
 	if r == nil {
@@ -90,15 +85,12 @@ func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *quer
 }
 
 func (logShape) idleAt(sp *space, _ Algorithm, st int64) (int64, bool) {
-	r := sp.logs.load(st)
-	if r == nil {
-		return 0, false
+	if r := sp.logs.load(st); r != nil {
+		v := r.view()
+		return v.idleAt(), true
 	}
-	v := r.view()
-	return v.idleAt(), true
+	return 0, false
 }
-
-func (logShape) slotIdleAt(Algorithm, int64) int64 { return math.MaxInt64 }
 
 func (logShape) bytes(sp *space, st int64) int64 {
 	if r := sp.logs.load(st); r != nil {

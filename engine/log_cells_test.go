@@ -14,11 +14,11 @@ func auditCells(t *testing.T, s *Store) {
 	t.Helper()
 	c := &s.space.Load().logs
 	owner, bytes := map[uint32]string{}, int64(0)
-	own := func(number uint32, who string) {
+	own := func(number uint32, by string) {
 		if owner[number] != "" || number == 0 || number > c.made.Load() {
-			t.Errorf("cell %d of %d is %s and %s", number, c.made.Load(), owner[number], who)
+			t.Errorf("cell %d of %d is %s and %s", number, c.made.Load(), owner[number], by)
 		}
-		owner[number] = who
+		owner[number] = by
 	}
 	for number := uint32(c.free.Load()); number != 0 && owner[number] != "free"; number = c.cell(number).next.Load() {
 		own(number, "free")
@@ -57,7 +57,7 @@ func TestCells(t *testing.T) {
 	collide(t)
 	const turns, most = 20_000, 8
 	var c logCells
-	var owners, before [workers*most + 1]atomic.Int32 // who has each cell and who had it, plus one
+	var owners, before [workers*most + 1]atomic.Int32 // the worker that has each cell, and the one that had it, plus one
 	var changed atomic.Int64
 	var all [workers][]int64
 	turn := func(worker int) {
@@ -90,10 +90,7 @@ func TestCells(t *testing.T) {
 			giveBack(0)
 		}
 	}
-	for round := 0; changed.Load() < 100; round++ {
-		if round == roundsMax {
-			t.Fatalf("%d cells went from one worker to another: this run proves nothing", changed.Load())
-		}
+	for range rounds(t, 3, func() bool { return changed.Load() >= 100 }) {
 		together(workers, turn)
 	}
 	refs := slices.Concat(all[:]...)
@@ -168,7 +165,7 @@ func TestCellNumbers(t *testing.T) {
 	}
 }
 
-// A reference is a state for as long as it can be: positive, and neither 0 nor at rest,
+// A reference is a state for as long as it can be: positive, and neither 0 nor idle,
 // also when the count of the times starts over.
 func TestReferencesAreStates(t *testing.T) {
 	var c logCells

@@ -63,33 +63,29 @@ func (r *changeReader) log(ring *ring, following bool, c *LogChange) bool {
 	return true
 }
 
-func (logShape) check(c *Change) error {
+func (logShape) check(c *Change) (idleAt int64, err error) {
 	l := &c.Log
 	if l.Period < int64(PeriodMin) || l.Period > int64(PeriodMax) {
-		return outOfRange("period of a log", l.Period, int64(PeriodMin), int64(PeriodMax))
+		return 0, outOfRange("period of a log", l.Period, int64(PeriodMin), int64(PeriodMax))
 	}
 	if len(l.Entries) == 0 {
-		return &ArgumentError{"log", "has no entries"}
+		return 0, &ArgumentError{"log", "has no entries"}
 	}
 	before, units := max(l.Oldest, l.From), int64(0)
 	for _, e := range l.Entries {
 		if e.At < max(before, 0) || e.At > NowMicrosMax {
-			return &ArgumentError{"log", "is not in the order of time"}
+			return 0, &ArgumentError{"log", "is not in the order of time"}
 		}
 		if e.Units < 1 || e.Units > LogLimitMax {
-			return outOfRange("units of a log's entry", e.Units, 1, LogLimitMax)
+			return 0, outOfRange("units of a log's entry", e.Units, 1, LogLimitMax)
 		}
 		before = e.At
 		units += e.Units
 	}
 	if units > LogLimitMax || before-l.Entries[0].At > logAtMax {
-		return &ArgumentError{"log", "has more than a log can hold"}
+		return 0, &ArgumentError{"log", "has more than a log can hold"}
 	}
-	return nil
-}
-
-func (logShape) changeIdleAt(c *Change) int64 {
-	return c.Log.Entries[len(c.Log.Entries)-1].At*1000 + c.Log.Period
+	return before*1000 + l.Period, nil
 }
 
 func (logShape) apply(sp *space, t *table, slot *slot, st int64, change *Change) bool {

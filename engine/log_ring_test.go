@@ -84,7 +84,7 @@ type reporter interface {
 func checkView(t reporter, v *logView, want [][2]int64) {
 	size, old := v.size(), v.size()-len(want)
 	if old < 0 || v.newestAt() != want[len(want)-1][0] || v.idleAt() != v.newestAt()*1000+v.period {
-		t.Fatalf("%d entries of %d, newest at %d, at rest at %d; want %v", len(want), size, v.newestAt(), v.idleAt(), want)
+		t.Fatalf("%d entries of %d, newest at %d, idle at %d; want %v", len(want), size, v.newestAt(), v.idleAt(), want)
 	}
 	if got := v.firstAfter(want[0][0] - 1); got != old {
 		t.Fatalf("the oldest that counts is %d of %d, want %d", got, size, old)
@@ -118,7 +118,7 @@ func checkView(t reporter, v *logView, want [][2]int64) {
 	}
 }
 
-// checkHints makes sure that a view says the same whatever the hints are: those who store
+// checkHints makes sure that a view says the same whatever the hints are: callers that store
 // them may come late, by any number of rounds.
 func checkHints(t reporter, r *ring, want [][2]int64) {
 	end, oldest := r.end.Load(), r.oldest.Load()
@@ -231,7 +231,7 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 	before := r.view()
 	v := r.view()
 	if !v.seal() || !v.sealed() || before.holds() {
-		t.Fatalf("a ring at rest cannot be sealed")
+		t.Fatalf("an idle ring cannot be sealed")
 	}
 	if c := (logChange{kind: logAppend, at: v.newestAt(), units: 1}); !v.seal() || v.fits(c, r.period) || before.append(c) || before.seal() {
 		t.Fatalf("a sealed ring has room")

@@ -115,9 +115,5 @@ func (sp *space) track(on bool) {
 		return
 	}
 	sp.orphans.Store(nil)
-	sp.each(func(_ uint16, t *table) {
-		for ; t != nil; t = t.next.Load() {
-			t.marks.Store(nil)
-		}
-	})
+	sp.each(func(_ uint16, t *table) { t.marks.Store(nil) })
 }

@@ -187,7 +187,7 @@ func TestIdleIsAbsent(t *testing.T) {
 		want := fmt.Sprintf("%+v %v", other.ask(absent, q), infos(absent, now))
 		for _, s := range []*Store{kept, swept} {
 			if got := fmt.Sprintf("%+v %v", other.ask(s, q), infos(s, now)); got != want {
-				t.Fatalf("%v %+v at rest: %s; absent: %s", a, q, got, want)
+				t.Fatalf("%v %+v when idle: %s; absent: %s", a, q, got, want)
 			}
 		}
 	})

@@ -30,8 +30,14 @@ type Batch struct {
 
 // Price and Slack are what a step on a meter compares, for a backend that takes it: it is
 // admitted iff the debt is at most Slack, and then the debt grows by Price. Both are in ns.
-// Slack is −1 for a cost that is never admitted, whose Price means nothing.
-func (l *Limit) Price(cost int64) int64 { return cost * l.unit }
+// Slack is −1 for a cost that is never admitted. Price is at most the highest int64; it is also
+// what a refund takes off a debt.
+func (l *Limit) Price(cost int64) int64 {
+	if cost > math.MaxInt64/l.unit {
+		return math.MaxInt64
+	}
+	return cost * l.unit
+}
 
 // Slack is burst·E − Price, or −1: see Price.
 func (l *Limit) Slack(cost int64) int64 {
@@ -39,12 +45,4 @@ func (l *Limit) Slack(cost int64) int64 {
 		return -1
 	}
 	return l.capacity - cost*l.unit
-}
-
-// Refund is what giving back cost units takes off a debt, in ns, up to the highest int64.
-func (l *Limit) Refund(cost int64) int64 {
-	if cost > math.MaxInt64/l.unit {
-		return math.MaxInt64
-	}
-	return cost * l.unit
 }

@@ -145,7 +145,7 @@ func (sp *space) moveSlot(t *table, s *slot, shard uint16, now int64) {
 			return
 		case st == 0 || st == stateIdle:
 			t.kill(s, st)
-		case algorithm.shape().slotIdleAt(algorithm, st) <= now-idleLag:
+		case algorithm.row().idleAt(st) <= now-idleLag:
 			if t.kill(s, st) {
 				sp.reclaimed.Add(1)
 			}

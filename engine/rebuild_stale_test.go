@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Movers who stall between two of their steps, for any time, and then go on.
+// Movers that stall between two of their steps, for any time, and then go on.
 
 // wordsFrom copies all that stands in a table and those after it.
 func wordsFrom(t *table) (all [][]uint64) {
@@ -25,7 +25,7 @@ func wordsFrom(t *table) (all [][]uint64) {
 }
 
 // meanwhiles are what can happen to a key after it was moved from the first table to the
-// second, while somebody still holds what they read of the first.
+// second, while a mover still holds what it read of the first.
 var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 	"nothing":    func(*Store, *table, Algorithm) {},
 	"changed":    func(s *Store, _ *table, a Algorithm) { touch(s, OpCheck, a, noon) },
@@ -38,7 +38,7 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 		touch(s, OpCheck, a, noon)
 	},
 	"another algorithm": func(s *Store, _ *table, a Algorithm) {
-		touch(s, OpCheck, another(a), noon+60*sec) // at rest by now
+		touch(s, OpCheck, another(a), noon+60*sec) // idle by now
 	},
 	"moved twice": func(s *Store, first *table, _ Algorithm) { moveOn(s, moveOn(s, first)) },
 	"given back and moved": func(s *Store, first *table, a Algorithm) {
@@ -66,7 +66,7 @@ var meanwhiles = map[string]func(s *Store, first *table, a Algorithm){
 
 const stale, staleHash = "user:123", uint64(7) << 20
 
-// touch asks for the key that somebody holds an old reading of.
+// touch asks for the key that a mover holds an old reading of.
 func touch(s *Store, o Op, a Algorithm, now int64) {
 	if d, err := askAt(s, o, staleHash, stale, a, mustLimit(2, time.Second, 0), 1, now); err != nil || !d.Allowed {
 		panic(fmt.Sprint(d, err))
@@ -83,13 +83,13 @@ func staleStore(a Algorithm) (s *Store, first *table, slot *slot, st int64) {
 	slot, st, _ = first.seek(&p, false)
 	s.space.Load().successor(first, 0, fitting)
 	if !first.swap(slot, st, st|stateSign) {
-		panic("nobody else is here")
+		panic("no other caller is here")
 	}
 	return s, first, slot, st
 }
 
-// A mover who comes back after any time, with what they read of a slot long ago, brings
-// nothing back that has changed, been forgotten or moved on since (invariant 6).
+// A mover that comes back after any time, with what it read of a slot long ago, brings
+// nothing back that has changed, been dropped or moved on since (invariant 6).
 func TestStaleMoverBringsNothingBack(t *testing.T) {
 	for name, meanwhile := range meanwhiles {
 		for _, a := range Algorithms() {
@@ -109,8 +109,8 @@ func TestStaleMoverBringsNothingBack(t *testing.T) {
 	}
 }
 
-// The same with a mover who stalls after they found where in the successor to put the key,
-// or after they claimed that slot.
+// The same with a mover that stalls after it found where in the successor to put the key,
+// or after it claimed that slot.
 func TestStaleClaimInTheSuccessor(t *testing.T) {
 	for name, meanwhile := range meanwhiles {
 		for _, a := range Algorithms() {

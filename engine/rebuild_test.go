@@ -51,38 +51,37 @@ func searched(t *table, p *probe) (*slot, finding) {
 	}
 }
 
-// auditTables looks at a store at which nobody works: what is counted is there, and every
+// auditTables looks at a store at which no caller works: what is counted is there, and every
 // key is where a search for it ends.
 func auditTables(t *testing.T, s *Store) {
 	t.Helper()
 	sp, bytes, keys := s.space.Load(), int64(classCount*shardCount*8), map[string]bool{}
-	sp.each(func(_ uint16, first *table) {
+	sp.each(func(_ uint16, table *table) {
+		first := table.shelf.Load()
 		if first.done.Load() {
 			t.Error("a table that is done is still on its shelf")
 		}
-		for _, table := range tablesFrom(first) {
-			used, live := int64(0), int64(0)
-			for i := range table.n {
-				s := table.slot(i)
-				meta, st := s.meta.Load(), s.state.Load()
-				if meta > metaClosed {
-					used++
-				}
-				if !held(st) {
-					continue
-				}
-				live++
-				key, p := keyOf(s, meta), probeOf(s, meta, table.class)
-				if there, what := searched(first, &p); there != s || what != found || keys[key] {
-					t.Errorf("%q: a search ends with %d, seen before: %v", key, what, keys[key])
-				}
-				keys[key] = true
+		used, live := int64(0), int64(0)
+		for i := range table.n {
+			s := table.slot(i)
+			meta, st := s.meta.Load(), s.state.Load()
+			if meta > metaClosed {
+				used++
 			}
-			if table.used.Load() != used || table.live.Load() != live {
-				t.Errorf("%d used and %d live are counted as %d and %d", used, live, table.used.Load(), table.live.Load())
+			if !held(st) {
+				continue
 			}
-			bytes += table.bytes()
+			live++
+			key, p := keyOf(s, meta), probeOf(s, meta, table.class)
+			if there, what := searched(first, &p); there != s || what != found || keys[key] {
+				t.Errorf("%q: a search ends with %d, seen before: %v", key, what, keys[key])
+			}
+			keys[key] = true
 		}
+		if table.used.Load() != used || table.live.Load() != live {
+			t.Errorf("%d used and %d live are counted as %d and %d", used, live, table.used.Load(), table.live.Load())
+		}
+		bytes += table.bytes()
 	})
 	if st := s.Stats(); st.TableBytes != bytes || st.Keys != int64(len(keys)) {
 		t.Errorf("%d bytes and %d keys are counted as %d and %d", bytes, len(keys), st.TableBytes, st.Keys)
@@ -147,15 +146,12 @@ func slotStates(s *Store) (first *table, kept []string) {
 	return first, kept
 }
 
-// Whoever moves a slot, once or again, one or many at the same time: the keys that hold a
-// state not long at rest are in the successor once, the others nowhere, and all is closed.
+// However a slot is moved, once or again, by one or many at the same time: the keys that hold a
+// state not long idle are in the successor once, the others nowhere, and all is closed.
 func TestMoveSlot(t *testing.T) {
 	collide(t)
 	var met atomic.Int64 // how often a mover found a part of the table moved and a part not
-	for round := 0; round < 100 || met.Load() == 0; round++ {
-		if round == 10*roundsMax {
-			t.Fatal("no two movers ever met: this run proves nothing")
-		}
+	for round := range rounds(t, 100, func() bool { return met.Load() > 0 }) {
 		s := mustStore()
 		sp := s.space.Load()
 		first, kept := slotStates(s)
@@ -197,7 +193,7 @@ func TestMoveSlot(t *testing.T) {
 	}
 }
 
-// A mover who stalls with a part of a table holds nobody up (invariant 7): all keys are
+// A mover that stalls with a part of a table holds no other caller up (invariant 7): all keys are
 // there, new ones come, and the rest is moved by a successor that is full itself, by a
 // sweep, or by a scan.
 func TestStalledMover(t *testing.T) {
@@ -217,7 +213,7 @@ func TestStalledMover(t *testing.T) {
 			first = moveOn(s, first)
 		}
 		sp.successor(first, 0, fitting)
-		first.cursor.Add(2 * moveStep) // somebody undertook these and stalls
+		first.cursor.Add(2 * moveStep) // a mover undertook these and stalls
 		for sp.moveSome(first, 0, noon*1000) {
 		}
 		if sp.shelves[0][0].Load() != first || first.live.Load() == 0 {
@@ -237,7 +233,7 @@ func TestStalledMover(t *testing.T) {
 				t.Fatalf("%s: user:%d is lost", name, i)
 			}
 		}
-		// The one who stalled wakes up.
+		// The mover that stalled goes on.
 		before := wordsFrom(first)
 		for i := range first.n {
 			sp.moveSlot(first, first.slot(i), 0, noon*1000)
@@ -245,21 +241,18 @@ func TestStalledMover(t *testing.T) {
 		first.moved.Add(2 * moveStep)
 		sp.retire(first.shelf)
 		if fmt.Sprint(wordsFrom(first)) != fmt.Sprint(before) {
-			t.Errorf("%s: whoever moved late changed something", name)
+			t.Errorf("%s: the late mover changed something", name)
 		}
 		auditTables(t, s)
 	}
 }
 
-// Keys that everybody brings at once while tables grow and grow are inserted once each.
+// Keys that all workers bring at once while tables grow and grow are inserted once each.
 func TestInsertsDuringMoves(t *testing.T) {
 	collide(t)
 	const keys = 4000
 	contended := uint64(0)
-	for round := 0; round < 3 || contended == 0; round++ {
-		if round == roundsMax {
-			t.Fatal("no two inserts ever collided: this run proves nothing")
-		}
+	for round := range rounds(t, 3, func() bool { return contended > 0 }) {
 		s, a := mustStore(), Algorithms()[round%len(Algorithms())]
 		var admitted [keys]atomic.Int32
 		together(workers, func(worker int) {

@@ -41,18 +41,10 @@ func (sp *space) describe(t *table, s *slot, st, now int64) (KeyInfo, bool) {
 	return KeyInfo{
 		Key:        keyOf(s, s.meta.Load()),
 		Algorithm:  s.kind(),
-		IdleMicros: idleMicros(at),
+		IdleMicros: (at-1)/1000 + 1, // rounded up
 		// A slot, its share of those that are free, and the memory beside it.
 		Bytes: int64(t.stride)*8*3/2 + s.kind().shape().bytes(sp, st),
 	}, true
-}
-
-// idleMicros rounds an instant up to whole microseconds, up to the last one in int64.
-func idleMicros(ns int64) int64 {
-	if ns%1000 != 0 {
-		return ns/1000 + 1
-	}
-	return ns / 1000
 }
 
 // A cursor is a position in the store: the class, the shard, and the place in the shard's

@@ -33,7 +33,7 @@ func scanAll(t *testing.T, s *Store, count int, now int64) (visits map[string]in
 	}
 }
 
-// populated has live keys "live0"… and keys "rest0"… that are at rest at noon.
+// populated has live keys "live0"… and keys "rest0"… that are idle at noon.
 func populated(t *testing.T, live, rest int) *Store {
 	t.Helper()
 	s, l := mustStore(), mustLimit(1, time.Second, 0)
@@ -150,15 +150,15 @@ func TestScanKeepsEqualPositionsTogether(t *testing.T) {
 // (invariant 7), while others insert so many that the table doubles many times, and reset
 // and sweep the neighbours.
 func TestScanMissesNothing(t *testing.T) {
-	const stable, rounds = 200, 4
+	const stable = 200
 	collide(t)
 	l := mustLimit(1, time.Second, 0)
-	for round := range rounds {
+	for round := range max(fewer(4), 1) {
 		s := populated(t, stable, 0)
 		var made atomic.Int64
 		stop := besides(func() {
 			i := made.Add(1)
-			now := noon - i%3/2*sec // one in three is at rest already, for the sweep
+			now := noon - i%3/2*sec // one in three is idle already, for the sweep
 			mustCheck(s, fmt.Sprint("passing", i), TokenBucket, l, 1, now)
 			if i%3 == 0 {
 				s.Reset(fmt.Sprint("passing", i-30), noon)
@@ -185,9 +185,9 @@ func TestScanMissesNothing(t *testing.T) {
 	}
 }
 
-// Sweep forgets every key at rest and no other, in a number of calls that its count and
+// Sweep reclaims every idle key and no other, in a number of calls that its count and
 // the table's size bound.
-func TestSweepReclaimsAllAtRestAndNothingElse(t *testing.T) {
+func TestSweepReclaimsAllIdleAndNothingElse(t *testing.T) {
 	const live, rest = 700, 1300
 	for _, count := range []int{-1, 1, 10, 5000} {
 		s := populated(t, live, rest)

@@ -23,22 +23,18 @@ type shape interface {
 	// idleAt is the instant (ns) from which on a key of algorithm a with this state is idle.
 	// ok is false for a state that has come to its end.
 	idleAt(sp *space, a Algorithm, st int64) (at int64, ok bool)
-	// slotIdleAt is idleAt as far as the slot alone tells, so that keys which move need no look
-	// at other memory; never, where it does not tell.
-	slotIdleAt(a Algorithm, st int64) int64
 	// bytes is the memory that a state takes beside its slot.
 	bytes(sp *space, st int64) int64
 	// end is space.end for a slot of this shape.
 	end(sp *space, t *table, s *slot, st, to, by int64) (idleAt int64, ok bool)
 
 	// read reads a state into a change. It returns false for a state that has come to its end.
-	// following is for those who follow changes: they are told only what is new, and it counts
-	// as told.
+	// following is for a follower of changes, which is told only of what is new: that then
+	// counts as told.
 	read(sp *space, st int64, r *changeReader, following bool, c *Change) bool
-	// check finds what is wrong with the state in a change.
-	check(c *Change) error
-	// changeIdleAt is idleAt for the state in a change that has been checked.
-	changeIdleAt(c *Change) int64
+	// check finds what is wrong with the state in a change, or else from when on (ns) a key with
+	// this state is idle.
+	check(c *Change) (idleAt int64, err error)
 	// apply makes the state of a slot, held or not, what a change says. It returns false when
 	// the slot has changed meanwhile.
 	apply(sp *space, t *table, s *slot, st int64, c *Change) bool

@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // slidingWindowLog: exact. Every admitted unit is logged with its instant and counts until
 // it is one period old, so no window of one period, wherever it begins, holds more than
@@ -10,6 +13,7 @@ var slidingWindowLog = algorithm{
 	summary:  "exact over every window, for audits and hard quotas",
 	state:    "8 bytes for each admitted request, plus room to grow",
 	shape:    ShapeLog,
+	idleAt:   func(int64) int64 { return math.MaxInt64 }, // the ring tells
 	limitMax: func(_, logLimitMax int64) int64 { return logLimitMax },
 }
 
@@ -58,20 +62,19 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 	seen := LogSeen{Now: micros, Newest: newest, Used: used, IdleAt: log.idleAt()}
 	switch {
 	case q.op == OpRefund:
-		back := min(cost, used)
-		seen.Used -= back
+		change := logChange{first: first, at: micros, units: min(cost, used)}
+		seen.Used -= change.units
 		switch {
-		case back == 0:
-			seen.Explain(l, true, d)
-			return logChange{}
+		case change.units == 0:
 		case seen.Used == 0:
-			seen.Explain(l, true, d)
-			return logChange{kind: logEnd}
+			change.kind = logEnd
+		default:
+			change.kind = logGiveBack
+			seen.Newest = log.at(log.firstHolding(first, seen.Used))
+			seen.IdleAt = seen.Newest*1000 + l.period
 		}
-		seen.Newest = log.at(log.firstHolding(first, seen.Used))
-		seen.IdleAt = seen.Newest*1000 + l.period
 		seen.Explain(l, true, d)
-		return logChange{logGiveBack, first, micros, back}
+		return change
 	case used+cost > l.limit:
 		seen.Never = cost > l.limit
 		if !seen.Never {
@@ -89,31 +92,24 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 }
 
 // slidingWindowLogFirst is the step on an empty log.
-func slidingWindowLogFirst(q *query, log *logView, d *Decision) logChange {
-	micros, cost, l := q.now/1000, q.cost, q.limit
-	seen := LogSeen{Now: micros}
+func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChange) {
+	seen := LogSeen{Now: q.now / 1000}
 	switch {
-	case q.op == OpRefund && log != nil:
-		seen.Explain(l, true, d)
-		return logChange{kind: logEnd}
 	case q.op == OpRefund:
-		seen.Explain(l, true, d)
-		return logChange{}
-	case cost > l.limit:
+		if log != nil {
+			change.kind = logEnd
+		}
+	case q.cost > q.limit.limit:
 		seen.Never = true
-		seen.Explain(l, false, d)
-		return logChange{}
-	case q.op == OpPeek:
-		seen.Explain(l, true, d)
-		return logChange{}
+	case q.op == OpCheck:
+		seen.Used, seen.Newest, seen.IdleAt = q.cost, seen.Now, seen.Now*1000+q.limit.period
+		change = logChange{kind: logAppend, at: seen.Now, units: q.cost}
+		if log != nil {
+			change.first = log.size()
+		}
 	}
-	seen.Used, seen.Newest, seen.IdleAt = cost, micros, micros*1000+l.period
-	first := 0
-	if log != nil {
-		first = log.size()
-	}
-	seen.Explain(l, true, d)
-	return logChange{logAppend, first, micros, cost}
+	seen.Explain(q.limit, !seen.Never, d)
+	return change
 }
 
 // wholeMicros is a span (ns) in µs, rounded up.

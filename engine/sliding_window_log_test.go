@@ -23,7 +23,7 @@ func TestSlidingWindowLogTimelines(t *testing.T) {
 			{noon + sec, OpPeek, 2, denied(3, 0, 400*time.Millisecond, time.Second)},
 			{noon + sec, OpPeek, 3, denied(3, 0, time.Second, time.Second)}, // all three must leave
 			{noon + sec, OpPeek, 4, denied(3, 0, Never, time.Second)},
-			{noon + 2*sec, OpPeek, 3, allowed(3, 3, 0)}, // at rest
+			{noon + 2*sec, OpPeek, 3, allowed(3, 3, 0)}, // idle
 			{noon + 2*sec, OpCheck, 3, allowed(3, 0, time.Second)},
 			{noon + 9*sec, OpCheck, 3, allowed(3, 0, time.Second)},
 		}}}},

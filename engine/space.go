@@ -52,11 +52,11 @@ func (sp *space) firstMade(p *probe) *table {
 	return shelf.Load()
 }
 
-// each calls visit for the first table of every shard that has one.
+// each calls visit for every table, those of a shard in the order of their succession.
 func (sp *space) each(visit func(shard uint16, t *table)) {
 	for class := range sp.shelves {
 		for shard := range sp.shelves[class] {
-			if t := sp.shelves[class][shard].Load(); t != nil {
+			for t := sp.shelves[class][shard].Load(); t != nil; t = t.next.Load() {
 				visit(uint16(shard), t)
 			}
 		}
@@ -69,11 +69,7 @@ func (sp *space) bytes() int64 { return sp.tableBytes.Load() + sp.logs.bytes.Loa
 // live is how many keys hold a state.
 func (sp *space) live() int64 {
 	total := int64(0)
-	sp.each(func(_ uint16, t *table) {
-		for ; t != nil; t = t.next.Load() {
-			total += t.live.Load()
-		}
-	})
+	sp.each(func(_ uint16, t *table) { total += t.live.Load() })
 	return total
 }
 
@@ -96,19 +92,6 @@ func (sp *space) locate(p *probe, t *table, now int64) (*table, *slot, int64, fi
 			return t, s, st, what
 		}
 	}
-}
-
-// own makes sure that the slot of a key is of the algorithm in question, or that the key can get
-// another slot: a slot of another algorithm is closed if its key is idle.
-func (sp *space) own(t *table, s *slot, st int64, q *query) error {
-	if s.is(q.algorithm) {
-		return nil
-	}
-	if at, ok := sp.idleAt(s, st); ok && at > q.now {
-		return &WrongTypeError{Owner: s.kind(), Asked: q.algorithm}
-	}
-	sp.end(t, s, st, stateDead, q.now)
-	return nil
 }
 
 // idleAt is the instant (ns) from which on the key of a slot with state st is idle. ok is false

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"iter"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -10,14 +12,29 @@ import (
 	"time"
 )
 
-// Goroutines that collide on purpose. Each test asserts a number that a single lost or
-// doubled update would change, and those that need collisions fail unless they had some:
-// they go round again until they had, up to roundsMax.
+// Goroutines that may collide. Each test asserts a number that a single lost or doubled update
+// would change, so its outcome does not depend on whether they did. With -soak a test goes on
+// until they have. That a step which loses a race is no step is shown without chance, by
+// TestStepOnAChangedState and by the tests of callers that stall.
 
-const (
-	workers   = 4
-	roundsMax = 2000
-)
+const workers = 4
+
+var soak = flag.Bool("soak", false, "do more of what may collide, until it has")
+
+// rounds counts the rounds of a test: so many, and with -soak on until all has happened.
+func rounds(t *testing.T, fewest int, happened func() bool) iter.Seq[int] {
+	const most = 20_000
+	return func(yield func(int) bool) {
+		for round := 0; round < fewest || *soak && !happened(); round++ {
+			if round == max(most, 10*fewest) {
+				t.Fatal("the workers never collided: this run proves nothing")
+			}
+			if !yield(round) {
+				return
+			}
+		}
+	}
+}
 
 // collide gives every worker a thread of its own for the length of a test: with fewer
 // processors the workers would hardly ever meet inside a step.
@@ -64,10 +81,7 @@ func TestStoreAdmitsExactly(t *testing.T) {
 		for _, cost := range []int64{1, 3} {
 			t.Run(fmt.Sprintf("%v/cost=%d", a, cost), func(t *testing.T) {
 				l, contended := mustLimit(limit, time.Minute, 0), uint64(0)
-				for round := 0; round < 3 || contended == 0; round++ {
-					if round == roundsMax {
-						t.Fatal("the workers never collided: this run proves nothing")
-					}
+				for range rounds(t, 3, func() bool { return contended > 0 }) {
 					s := mustStore()
 					var admitted atomic.Int64
 					mustCheck(s, "key", a, l, cost, noon) // the node is there: only steps can collide
@@ -86,6 +100,33 @@ func TestStoreAdmitsExactly(t *testing.T) {
 					contended += s.Stats().Contended
 				}
 			})
+		}
+	}
+}
+
+// A step on a state that another caller has changed since it was read is no step
+// (invariant 2).
+func TestStepOnAChangedState(t *testing.T) {
+	for _, a := range Algorithms() {
+		s, l, d := mustStore(), mustLimit(3, time.Minute, 0), Decision{}
+		mustCheck(s, "key", a, l, 1, noon)
+		sp, p := s.space.Load(), newProbe(s.hasher.hash("key"), "key")
+		table, slot, st, _ := sp.locate(&p, sp.first(&p), noon*1000)
+		q := query{OpCheck, a, &l, 1, noon * 1000}
+		step := func() (done bool) { done, _ = s.step(sp, table, slot, st, 0, &q, &d); return done }
+		if a.Shape() == ShapeLog { // whose reference stays the same: its step begins with a view
+			v := sp.logs.load(st).view()
+			step = func() bool { return v.append(slidingWindowLogStep(&q, &v, &d)) }
+		}
+		mustCheck(s, "key", a, l, 1, noon) // the other caller
+		if step() {
+			t.Errorf("%v: a step on a state that is gone was made", a)
+		}
+		if d, _ := s.Peek("key", a, l, 1, noon); d.Remaining != 1 {
+			t.Errorf("%v: %d units remain, want 1", a, d.Remaining)
+		}
+		if a.Shape() == ShapeWord && s.Stats().Contended != 1 {
+			t.Errorf("%v: %d steps are counted as lost, want 1", a, s.Stats().Contended)
 		}
 	}
 }
@@ -129,7 +170,7 @@ func TestRefundsAdmitNoMoreThanTheLimit(t *testing.T) {
 }
 
 // Reclaiming loses no update (invariant 3). In each phase all workers see one instant at
-// which the keys are at rest, and a sweep at that instant runs beside them: a key must
+// which the keys are idle, and a sweep at that instant runs beside them: a key must
 // admit exactly limit units, whether its node was updated, reclaimed or replaced.
 func TestReclaimLosesNoUpdate(t *testing.T) {
 	collide(t)
@@ -139,10 +180,7 @@ func TestReclaimLosesNoUpdate(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/mixed=%v", a, mixed), func(t *testing.T) {
 				s, updated := mustStore(), int64(0)
 				// Both must have won some of the races, the sweep and the workers.
-				for phase := 0; phase < phases || s.Stats().Reclaimed == 0 || updated == 0; phase++ {
-					if phase == roundsMax {
-						t.Fatalf("%d reclaimed, %d updated: this run proves nothing", s.Stats().Reclaimed, updated)
-					}
+				for phase := range rounds(t, phases, func() bool { return s.Stats().Reclaimed > 0 && updated > 0 }) {
 					before := s.Stats().Reclaimed
 					if mixed { // the first to come takes the key over, the others are refused
 						reclaimPhase(t, s, phase, func(worker int) Algorithm { return Algorithms()[(i+phase+worker)%len(Algorithms())] })
@@ -158,7 +196,7 @@ func TestReclaimLosesNoUpdate(t *testing.T) {
 
 const reclaimKeys = 16
 
-// reclaimPhase spends each key's whole limit at an instant at which it was at rest, beside
+// reclaimPhase spends each key's whole limit at an instant at which it is idle, beside
 // a sweep.
 func reclaimPhase(t *testing.T, s *Store, phase int, algorithm func(worker int) Algorithm) {
 	t.Helper()
@@ -228,10 +266,7 @@ func TestOneSlotPerKey(t *testing.T) {
 	collide(t)
 	const keys = 200
 	l, contended := mustLimit(1, time.Second, 0), uint64(0)
-	for round := 0; round < 200 || contended == 0; round++ {
-		if round == roundsMax {
-			t.Fatal("no two inserts ever collided: this run proves nothing")
-		}
+	for round := range rounds(t, fewer(100), func() bool { return contended > 0 }) {
 		s := mustStore()
 		now := noon + int64(round)
 		churn := func() {}
@@ -239,7 +274,7 @@ func TestOneSlotPerKey(t *testing.T) {
 			next := 0
 			churn = func() {
 				s.Reset(fmt.Sprint(next%keys), now)
-				s.Sweep(16, now+2*sec) // to the sweep everything is at rest
+				s.Sweep(16, now+2*sec) // to the sweep everything is idle
 				next++
 			}
 		}

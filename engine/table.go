@@ -10,7 +10,7 @@ import (
 // A slot is one key: its state, its meta word, and its words, of which wider classes have
 // more behind these two.
 //
-// Who owns what, at each atomic step:
+// What owns a slot, at each atomic step:
 //
 //   - meta, then the words of the key in order, go from 0 to their values by
 //     compare-and-swap, once. Until the last is there the slot belongs to the key that gets

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// beginClaim is the first steps of a claim, as of a caller who stalls: the meta word and
+// beginClaim is the first steps of a claim, as of a caller that stalls: the meta word and
 // so many words of the key.
 func beginClaim(t *table, s *slot, p *probe, kind Algorithm, words int) {
 	if !s.meta.CompareAndSwap(0, p.meta|uint64(kind)) {
@@ -57,9 +57,9 @@ func TestEqualHashes(t *testing.T) {
 	}
 }
 
-// A claim that stalls after any of its steps holds nobody up (invariant 7). Whoever comes
-// next (the key itself, another that has agreed with it up to there, someone who moves the
-// slot or shuts it) goes on, and the one who stalled does no harm when they wake up.
+// A claim that stalls after any of its steps holds no other up (invariant 7). The caller that comes
+// next (the key itself, another that has agreed with it up to there, one that moves the
+// slot or shuts it) goes on, and the one that stalled does no harm when it goes on.
 func TestStalledClaim(t *testing.T) {
 	const hash = 0xabcd_0123_4567_89ab
 	for class, words := range classWords {
@@ -89,7 +89,7 @@ func TestStalledClaim(t *testing.T) {
 					t.Fatalf("class %d, %d words: a key is there before its slot is claimed", class, done)
 				}
 				meanwhile(s, tab, slot)
-				// The one who stalled: the rest of the claim, and then again from the start.
+				// The caller that stalled: the rest of the claim, and then again from the start.
 				claimed := tab.claim(slot, &p, uint8(TokenBucket))
 				if keyed, _ := slot.holds(&p); claimed != keyed {
 					t.Fatalf("class %d, %d words, %s: claim says %v", class, done, name, claimed)
@@ -108,7 +108,7 @@ func TestStalledClaim(t *testing.T) {
 }
 
 // A slot that one algorithm began for a key is closed when another one asks first: no key
-// is bound to whoever stalls.
+// is bound to a caller that stalls.
 func TestStalledClaimOfAnotherAlgorithm(t *testing.T) {
 	const hash, key = 0x0123_4567_89ab_cdef, "user:123"
 	for _, begun := range Algorithms() {
@@ -127,7 +127,7 @@ func TestStalledClaimOfAnotherAlgorithm(t *testing.T) {
 						t.Errorf("%v after %v: the slot is for %v", asked, begun, holding.kind())
 					}
 				})
-				// The one who stalled finds who was first.
+				// The caller that stalled finds which was first.
 				_, err = askAt(s, OpCheck, hash, key, begun, l, 1, noon)
 				if (err == nil) != (begun == asked) {
 					t.Fatalf("%v after %v, then %v: %v", asked, begun, begun, err)
@@ -190,7 +190,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// drawTable draws a table of class 0 as callers leave it behind who stall after any step,
+// drawTable draws a table of class 0 as callers leave it behind that stall after any step,
 // and keys that agree in more or less of what they are compared by.
 func drawTable(t *rapid.T) (*table, []probe) {
 	keys := []string{"same....", "same....same....", "same....OTHER...", "OTHER...same....", "\x00\x00\x00\x00\x00\x00\x00\x00same.."}
@@ -327,7 +327,7 @@ func TestFullTable(t *testing.T) {
 		}
 		p := newProbe(hash, "user:123")
 		first := s.space.Load().first(&p)
-		for i := range first.n { // and others who have come that far at the same time
+		for i := range first.n { // and others that have come that far at the same time
 			if slot := first.slot(i); slot.meta.Load() == 0 {
 				p := newProbe(hash+1<<30, fmt.Sprint("user:11", i))
 				beginClaim(first, slot, &p, TokenBucket, 2*int(i%2))

@@ -38,8 +38,6 @@ func (wordShape) idleAt(_ *space, a Algorithm, st int64) (int64, bool) {
 	return a.row().idleAt(st), true
 }
 
-func (wordShape) slotIdleAt(a Algorithm, st int64) int64 { return a.row().idleAt(st) }
-
 func (wordShape) bytes(*space, int64) int64 { return 0 }
 
 func (wordShape) end(_ *space, t *table, s *slot, st, to, by int64) (int64, bool) {
@@ -52,14 +50,12 @@ func (wordShape) read(_ *space, st int64, _ *changeReader, _ bool, c *Change) bo
 	return true
 }
 
-func (wordShape) check(c *Change) error {
+func (wordShape) check(c *Change) (idleAt int64, err error) {
 	if c.Word < 1 || c.Word >= stateIdle {
-		return outOfRange("word of a change", c.Word, 1, stateIdle-1)
+		return 0, outOfRange("word of a change", c.Word, 1, stateIdle-1)
 	}
-	return nil
+	return c.Algorithm.row().idleAt(c.Word), nil
 }
-
-func (wordShape) changeIdleAt(c *Change) int64 { return c.Algorithm.row().idleAt(c.Word) }
 
 func (wordShape) apply(_ *space, t *table, s *slot, st int64, c *Change) bool {
 	return st == c.Word || t.swap(s, st, c.Word)

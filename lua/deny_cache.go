@@ -18,7 +18,7 @@ import (
 //
 // When Redis decided lies between when the question was sent and when its answer arrived. What
 // is sure to be denied is counted from the former. What a caller is told to wait is counted from
-// the latter, as it is by a caller to whom Redis answers, so that it is never too short. So an
+// the latter, as it is by a caller that Redis answers, so that it is never too short. So an
 // answer of the cache is what Redis would have found had it been asked nothing since, and had
 // its time gone as it did here; or it told a caller to wait longer by the time that the question
 // was on its way.

@@ -22,7 +22,7 @@
 //	failure.go               kinds of failure, retries, the circuit breaker
 //	route.go, slot.go        which node a key is on
 //	deny_cache.go            denials that need no Redis
-//	policy.go                the answers when no Redis has decided
+//	degrade.go               the answers when no Redis has decided
 //	stats.go, errors.go      INFO; errors with a code
 //
 // # Invariants

@@ -12,5 +12,5 @@ func (e *Error) Code() string { return e.code }
 // as it is.
 var ErrForeignKey = &Error{"WRONGTYPE", "Operation against a key holding the wrong kind of value: what Redis holds there was not written by rlserver"}
 
-// unavailable is the answer when no Redis decided and the policy is to say so.
+// unavailable is the answer when no Redis decided and the fallback is to say so.
 func unavailable(problem string) error { return &Error{"UNAVAILABLE", problem} }

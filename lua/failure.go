@@ -36,14 +36,13 @@ func kindOf(err error, mode Mode) kind {
 		return unclear
 	}
 	text := err.Error()
-	_, moved := redis.IsMovedError(err)
-	_, ask := redis.IsAskError(err)
+	addr, _ := named(err)
 	switch {
 	case strings.Contains(text, "WRONGTYPE"): // older ones put their own words before it
 		return foreignKey
 	case redis.HasErrorPrefix(err, "NOSCRIPT"):
 		return noScript
-	case moved || ask:
+	case addr != "":
 		if mode == Cluster {
 			return otherNode
 		}
@@ -113,9 +112,8 @@ func (l *Limiter) wait(pause time.Duration, deadline time.Time) bool {
 }
 
 func isOnOtherNode(err error) bool {
-	_, moved := redis.IsMovedError(err)
-	_, ask := redis.IsAskError(err)
-	return moved || ask || errors.Is(err, errClosed)
+	addr, _ := named(err)
+	return addr != "" || errors.Is(err, errClosed)
 }
 
 // redirect gives each question to the node that its last answer has named, or else to the one
@@ -125,14 +123,11 @@ func (l *Limiter) redirect(list []inFlight, give func(n *node, part []inFlight, 
 		// Questions about a key that moves may have been answered ASK and then MOVED, to the
 		// same node. They stay in order, for ASKING does no harm where it is not needed.
 		addr, ask := named(list[0].problem)
-		var same, others []inFlight
-		for _, i := range list {
-			if other, askOther := named(i.problem); other == addr {
-				same, ask = append(same, i), ask || askOther
-			} else {
-				others = append(others, i)
-			}
-		}
+		same, others := split(list, func(i *inFlight) bool {
+			other, askOther := named(i.problem)
+			ask = ask || other == addr && askOther
+			return other == addr
+		})
 		if n := l.router.at(addr); n != nil {
 			give(n, same, ask)
 		} else {
@@ -151,7 +146,7 @@ func named(err error) (addr string, ask bool) {
 	return addr, false
 }
 
-// giveUp answers questions by the policy. Where a Redis could not decide for as long as
+// giveUp answers questions by the fallback. Where a Redis could not decide for as long as
 // callers wait, the next ones need not wait for it as well.
 func (l *Limiter) giveUp(from *node, list []inFlight) {
 	problem := list[0].problem

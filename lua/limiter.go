@@ -41,7 +41,7 @@ type router interface {
 	close()
 }
 
-// New makes a limiter. It begins to connect, and serves its policy's answers until it has;
+// New makes a limiter. It begins to connect, and serves its fallback's answers until it has;
 // an error means that the options are wrong.
 func New(o Options) (*Limiter, error) {
 	if err := o.check(); err != nil {
@@ -66,7 +66,7 @@ func New(o Options) (*Limiter, error) {
 // Tune changes what can be changed while running.
 func (l *Limiter) Tune(t Tuning) { l.tuning.Store(&t) }
 
-// Close ends the limiter. Questions that are under way are answered by the policy.
+// Close ends the limiter. Questions that are under way are answered by the fallback.
 func (l *Limiter) Close() {
 	l.end()
 	l.router.close()
@@ -119,41 +119,36 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 // distribute gives each node its part of a list, in order.
 func (l *Limiter) distribute(list []inFlight, give func(*node, []inFlight)) {
 	for len(list) > 0 {
-		first := l.router.route(list[0].Key)
-		n := 1
-		for n < len(list) && l.router.route(list[n].Key) == first {
-			n++
-		}
-		if n < len(list) {
-			list = l.partition(list, first, give)
-			continue
-		}
-		l.hand(first, list, give)
-		return
-	}
-}
-
-// partition gives a node all of its questions, and returns those of others.
-func (l *Limiter) partition(list []inFlight, to *node, give func(*node, []inFlight)) (others []inFlight) {
-	var own []inFlight
-	for _, i := range list {
-		if l.router.route(i.Key) == to {
-			own = append(own, i)
+		to := l.router.route(list[0].Key)
+		own, others := split(list, func(i *inFlight) bool { return l.router.route(i.Key) == to })
+		if to != nil {
+			give(to, own)
 		} else {
-			others = append(others, i)
+			l.router.refresh()
+			l.degrade(own, "no node of the cluster is known for the key")
 		}
+		list = others
 	}
-	l.hand(to, own, give)
-	return others
 }
 
-func (l *Limiter) hand(to *node, list []inFlight, give func(*node, []inFlight)) {
-	if to != nil {
-		give(to, list)
-		return
+// split parts a list in those that belong and the others, in order.
+func split(list []inFlight, belongs func(*inFlight) bool) (own, others []inFlight) {
+	same := 0
+	for same < len(list) && belongs(&list[same]) {
+		same++
 	}
-	l.router.refresh()
-	l.degrade(list, "no node of the cluster is known for the key")
+	if same == len(list) { // most often: nothing is copied
+		return list, nil
+	}
+	own = append(own, list[:same]...)
+	for i := range list[same:] {
+		if one := &list[same+i]; belongs(one) {
+			own = append(own, *one)
+		} else {
+			others = append(others, *one)
+		}
+	}
+	return own, others
 }
 
 // Known answers a question at once if that needs no Redis, and is told of every question before

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +56,7 @@ func (n *node) start() {
 	}
 }
 
-// close has questions that wait sent to other nodes, or answered by the policy.
+// close has questions that wait sent to other nodes, or answered by the fallback.
 func (n *node) close() {
 	n.mu.Lock()
 	n.closed = true
@@ -144,22 +145,15 @@ func (n *node) work() {
 
 var errBehind = errors.New("questions before this one have to be sent again")
 
-// inTime answers questions for which there is no time left by the policy, and returns the
+// inTime answers questions for which there is no time left by the fallback, and returns the
 // others. To send them as well would have Redis count what the caller is told was not counted.
 func (n *node) inTime(list []inFlight) []inFlight {
 	l := n.limiter
 	timeout := l.tuning.Load().Timeout
 	last := time.Now().Add(min(time.Duration(l.stats.latency.Load())*time.Microsecond, timeout/4))
-	if !earliest(list).Before(last) {
-		return list
-	}
-	var late, others []inFlight
-	for _, i := range list {
-		if i.ticket.deadline.Before(last) {
-			late = append(late, i)
-		} else {
-			others = append(others, i)
-		}
+	others, late := split(list, func(i *inFlight) bool { return !i.ticket.deadline.Before(last) })
+	if len(late) == 0 {
+		return others
 	}
 	l.stats.timeouts.Add(uint64(len(late)))
 	l.degrade(late, fmt.Sprintf("Redis at %s has more to do than it can within %v", n.addr, timeout))
@@ -216,13 +210,7 @@ func (n *node) send(list []inFlight, how sending) (undecided []inFlight) {
 var errNoReply = errors.New("there was no reply")
 
 func earliest(list []inFlight) time.Time {
-	deadline := list[0].ticket.deadline
-	for _, i := range list[1:] {
-		if i.ticket.deadline.Before(deadline) {
-			deadline = i.ticket.deadline
-		}
-	}
-	return deadline
+	return slices.MinFunc(list, func(a, b inFlight) int { return a.ticket.deadline.Compare(b.ticket.deadline) }).ticket.deadline
 }
 
 // readReplies sees to the answers of a pipeline.

@@ -27,15 +27,15 @@ const (
 	Sentinel Mode = "redis-sentinel" // Sentinels that know where the primary is
 )
 
-// A Policy says what is answered when no Redis has decided.
-type Policy string
+// A Fallback says what is answered when no Redis has decided.
+type Fallback string
 
-// The policies.
+// The fallbacks.
 const (
-	FailError Policy = "error" // an error with the code UNAVAILABLE
-	FailAllow Policy = "allow" // everything is admitted
-	FailDeny  Policy = "deny"  // nothing is
-	FailLocal Policy = "local" // this process decides, with its share of the limit
+	FailError Fallback = "error" // an error with the code UNAVAILABLE
+	FailAllow Fallback = "allow" // everything is admitted
+	FailDeny  Fallback = "deny"  // nothing is
+	FailLocal Fallback = "local" // this process decides, with its share of the limit
 )
 
 // Options are what a Limiter is made from.
@@ -72,7 +72,7 @@ type Tuning struct {
 	Timeout time.Duration
 	// DenyCacheMax is how long a denial is remembered at most; 0: not at all.
 	DenyCacheMax time.Duration
-	OnFailure    Policy
+	OnFailure    Fallback
 	// LocalShare is what limits are divided by under FailLocal, 1 and up.
 	LocalShare int64
 }
@@ -140,24 +140,20 @@ const dialTimeoutMin = time.Second
 // known, and a second run would count twice. A command that was not run is sent again by
 // the Limiter.
 func (o *Options) client(addr string) *redis.Client {
-	const name, protocol, noRetries, oneTry = "rlserver", 2, -1, 1
-	pool := o.Pipelines + 1 // one for probes
-	dial := max(o.Timeout, dialTimeoutMin)
-	if o.Mode == Sentinel {
-		return redis.NewFailoverClient(&redis.FailoverOptions{
-			MasterName: o.MasterName, SentinelAddrs: o.Addrs,
-			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-			CredentialsProvider: o.credentials, DB: o.DB, TLSConfig: o.TLS,
-			ClientName: name, Protocol: protocol, MaxRetries: noRetries, DialerRetries: oneTry,
-			PoolSize: pool, ContextTimeoutEnabled: true, DialTimeout: dial,
-		})
-	}
-	return redis.NewClient(&redis.Options{
-		Addr: addr, CredentialsProvider: o.credentials, DB: o.DB, TLSConfig: o.TLS,
-		ClientName: name, Protocol: protocol, MaxRetries: noRetries, DialerRetries: oneTry,
-		PoolSize: pool, ContextTimeoutEnabled: true, DialTimeout: dial,
+	const protocol, noRetries, oneTry = 2, -1, 1
+	all := &redis.UniversalOptions{
+		Addrs: []string{addr}, MasterName: o.MasterName, SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+		CredentialsProvider: o.credentials, DB: o.DB, TLSConfig: o.TLS,
+		ClientName: "rlserver", Protocol: protocol, MaxRetries: noRetries, DialerRetries: oneTry,
+		PoolSize:              o.Pipelines + 1, // one for probes
+		ContextTimeoutEnabled: true, DialTimeout: max(o.Timeout, dialTimeoutMin),
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	}
+	if o.Mode == Sentinel {
+		all.Addrs = o.Addrs
+		return redis.NewFailoverClient(all.Failover())
+	}
+	return redis.NewClient(all.Simple())
 }
 
 // libraryLog has the client library's own log lines go to ours, as details.

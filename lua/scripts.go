@@ -145,7 +145,7 @@ func appendSpan(to []any, span int64) []any {
 func meterArguments(to []any, q *engine.Question) []any {
 	switch slack := q.Limit.Slack(q.Cost); {
 	case q.Op == engine.OpRefund:
-		return appendSpan(to, q.Limit.Refund(q.Cost))
+		return appendSpan(to, q.Limit.Price(q.Cost))
 	case slack < 0:
 		return append(to, 0, 0, -1, 0)
 	default:

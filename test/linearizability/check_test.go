@@ -19,14 +19,14 @@ type call struct {
 	// shared says that more than one algorithm asks about the key.
 	shared bool
 	model.Question
-	// newest is a reading (µs) of the clock after the answer: nobody who came before this
-	// call in any order had a newer one.
+	// newest is a reading (µs) of the clock after the answer: no call before this
+	// one in any order had a newer one.
 	newest int64
 }
 
-// kept is how a store without a bound on its memory has to answer. A shared key at rest is
-// forgotten by whoever comes from the other algorithm, before they go on; until they do, a
-// call with an older reading may find it gone.
+// kept is how a store without a bound on its memory has to answer. A shared key that is idle is
+// dropped by a caller of the other algorithm before that goes on; until then a call with an older
+// reading may find it gone.
 var kept = modelOf(func(k model.Key, c call) bool { return c.shared && !k.Live(c.newest) }, false)
 
 // evicted is how a store with a bound has to answer: any key may be forgotten between any

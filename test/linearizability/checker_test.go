@@ -89,7 +89,7 @@ func TestCheckerFindsWhatIsHalfForgotten(t *testing.T) {
 }
 
 // A key of two algorithms may be forgotten for a call with an older reading only once it is
-// at rest by a newer one; and never for a key of one.
+// idle by a newer one; and never for a key of one.
 func TestCheckerKnowsWhenASharedKeyMayBeGone(t *testing.T) {
 	rest := noon + (20 * time.Millisecond).Microseconds() // of one unit of limits[0]
 	for _, c := range []struct {
@@ -98,8 +98,8 @@ func TestCheckerKnowsWhenASharedKeyMayBeGone(t *testing.T) {
 		newest int64
 		want   porcupine.CheckResult
 	}{
-		{"shared and at rest by a newer reading", true, rest, porcupine.Ok},
-		{"shared and not at rest", true, rest - 1, porcupine.Illegal},
+		{"shared and idle by a newer reading", true, rest, porcupine.Ok},
+		{"shared and not idle", true, rest - 1, porcupine.Illegal},
 		{"not shared", false, rest, porcupine.Illegal},
 	} {
 		var r recording

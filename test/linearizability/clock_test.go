@@ -51,7 +51,7 @@ func (c *clock) leave(caller int) { c.inFlight[caller].at.Store(idle) }
 
 // oldest is an instant (µs) that no reading in flight is before, nor any to come.
 func (c *clock) oldest() int64 {
-	oldest := c.now.Load() // first: who enters after we passed them reads no less
+	oldest := c.now.Load() // first: a caller that enters after we passed it reads no less
 	for i := range c.inFlight {
 		oldest = min(oldest, c.inFlight[i].at.Load())
 	}

@@ -129,7 +129,7 @@ func (e *episode) ask(worker int, u *turn) record {
 func (e *episode) insert(worker, filler int) {
 	l, a := e.in.fillMost, engine.Algorithms()[filler%len(engine.Algorithms())]
 	if filler%4 == 0 {
-		l = e.in.fillRest
+		l = e.in.fillIdle
 	}
 	now := e.clock.enter(worker)
 	_, err := e.store.Check(e.in.fillers[filler], a, l, 1, now)
@@ -139,7 +139,7 @@ func (e *episode) insert(worker, filler int) {
 	}
 }
 
-// sweep reclaims keys that are at rest for whoever has a reading of the clock in flight.
+// sweep reclaims keys that are idle by every reading of the clock in flight.
 func (e *episode) sweep(keys int) {
 	if oldest := e.clock.oldest(); oldest != entering {
 		e.store.Sweep(keys, oldest-1)
@@ -161,8 +161,8 @@ func (r *record) operation(worker int) porcupine.Operation {
 	}
 }
 
-// A barrier lets nobody go on before all have come. Who waits stays awake for a while, so
-// that all go on at once.
+// A barrier lets no worker go on before all have come. A worker that waits stays awake for a
+// while, so that all go on at once.
 type barrier struct {
 	parties int64
 	arrived atomic.Int64

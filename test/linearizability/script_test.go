@@ -35,7 +35,7 @@ type turn struct {
 	// advance is by how much (µs) the worker moves the clock afterwards.
 	advance int64
 	// fill is how many filler keys it inserts then, and sweep how many keys it looks at
-	// that may have come to rest.
+	// that may be idle.
 	fill, sweep int
 }
 
@@ -93,7 +93,7 @@ func drawTurn(random *rand.Rand, s *subject, p phase) turn {
 		u.sweep = random.IntN(p.sweepMax + 1)
 	}
 	switch draw := random.IntN(64); {
-	case draw == 0: // to where keys are at rest
+	case draw == 0: // to where keys are idle
 		u.advance = 100_000 + random.Int64N(lag-100_000)
 	case draw < 24:
 		u.advance = random.Int64N(2000)

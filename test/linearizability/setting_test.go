@@ -34,10 +34,8 @@ type setting struct {
 	phases  []phase
 	fillers []string
 	// The limits of fillers: of three in four, and of the others.
-	fillMost, fillRest engine.Limit
-	// A test runs episodes, and more if what it wants has not happened by then.
-	episodes int
-	wants    []count
+	fillMost, fillIdle engine.Limit
+	episodes           int // of a test
 }
 
 // A round's phase says what happens besides the calls.
@@ -65,7 +63,7 @@ func (s setting) phase(round int) phase {
 func (s setting) bounds() bool { return s.phases[0].maxMemory > 0 }
 
 // moving is a store whose tables grow, shrink and are cleaned all the time. The fillers are
-// at rest soon after their phase.
+// idle soon after their phase.
 var moving = setting{
 	name:       "moving",
 	model:      kept,
@@ -73,24 +71,22 @@ var moving = setting{
 	phases:     []phase{{}, {fillMax: 24}, {fillMax: 24, sweepMax: 30}, {sweepMax: 240}},
 	fillers:    fillers(40_000, 9, 12, 16, 16, 17, 10, 11, 40, 13, 5, 14, 100),
 	fillMost:   mustLimit(3, 20*time.Second),
-	fillRest:   mustLimit(3, time.Second),
-	episodes:   20,
-	wants:      []count{inserts, rebuilt, contended, reclaimed},
+	fillIdle:   mustLimit(3, time.Second),
+	episodes:   6,
 }
 
-// still is a store where only the keys under test are, so that it is they who collide and
-// are reclaimed.
+// still is a store where only the keys under test are, so that those collide and are
+// reclaimed.
 var still = setting{
 	name:       "still",
 	model:      kept,
 	keyLengths: []int{5, 12, 16, 24},
 	phases:     []phase{{}, {sweepMax: 30}},
-	episodes:   40,
-	wants:      []count{inserts, contended, reclaimed},
+	episodes:   12,
 }
 
 // bounded is a store that has no room for its fillers, most of which stay alive. It is the
-// keys under test that are nearest to rest. For a while there is no room for logs at all.
+// keys under test that are idle soonest. For a while there is no room for logs at all.
 var bounded = setting{
 	name:       "bounded",
 	model:      evicted,
@@ -101,9 +97,8 @@ var bounded = setting{
 	},
 	fillers:  fillers(20_000, 9, 12, 16),
 	fillMost: mustLimit(3, time.Hour),
-	fillRest: mustLimit(3, time.Second),
-	episodes: 12,
-	wants:    []count{inserts, rebuilt, contended, reclaimed, evictions, forgotten, refused},
+	fillIdle: mustLimit(3, time.Second),
+	episodes: 4,
 }
 
 // fillers are keys of these lengths in turn.

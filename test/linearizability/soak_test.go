@@ -4,7 +4,6 @@ import (
 	"flag"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,17 +12,11 @@ import (
 
 var soak = flag.Duration("soak", 0, "how long TestSoak goes on; without it the test is skipped")
 
-// stressWants is what a stress has to meet.
-var stressWants = []count{scans, flushes, rebuilt, contended, reclaimed}
-
-// TestStress spends keys of every algorithm until all that should has happened meanwhile.
+// TestStress spends keys of every algorithm.
 func TestStress(t *testing.T) {
-	seed, passes := seed(t), scaled(6)
+	seed := seed(t)
 	var seen evidence
-	for i := 0; i < passes || seen.lacks(stressWants); i++ {
-		if i == passes*triesMax {
-			t.Fatalf("this run proves nothing: %v", &seen)
-		}
+	for i := range scaled(2) {
 		seen.add(stress(t, rand.New(rand.NewPCG(seed, uint64(i)))))
 	}
 	t.Log(&seen)
@@ -46,13 +39,16 @@ func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("give -soak 10m, or run make soak, to go on with all other tests for so long")
 	}
-	// Whatever hangs shows where: nothing else would end it.
+	// A test that hangs shows where: nothing else would end it.
 	debug.SetTraceback("all")
 	hang := time.AfterFunc(*soak+5*time.Minute, func() { panic("the soak hangs") })
 	defer hang.Stop()
 
 	var seen evidence
-	seed, began := drawSeed(), time.Now()
+	seed, began := *seedFlag, time.Now()
+	if seed == 1 {
+		seed = rand.Uint64()
+	}
 	defer func() {
 		t.Logf("in %v: %v", time.Since(began).Round(time.Second), &seen)
 		if t.Failed() {
@@ -68,7 +64,7 @@ func TestSoak(t *testing.T) {
 			return
 		}
 	}
-	if seen.lacks(slices.Concat(bounded.wants, stressWants)) {
+	if seen.lacks([]count{inserts, rebuilt, contended, reclaimed, evictions, forgotten, refused, scans, flushes}) {
 		t.Error("this run proves nothing")
 	}
 }

@@ -96,7 +96,7 @@ func (r residents) scan(t *testing.T, s *engine.Store) {
 	}
 }
 
-// turnover lets keys come, rest and be reclaimed, by a clock of their own that began so long
+// turnover lets keys come, become idle and be reclaimed, by a clock of their own that began so long
 // ago that it does not come to noon.
 func turnover(t *testing.T, s *engine.Store) (stop func()) {
 	t.Helper()

@@ -1,6 +1,6 @@
 // Package model is the limiter's contract written as plainly as possible: what package
 // engine has to answer to any question about a key, whatever it does with its memory and
-// whoever else asks at the same time. Tests compare the two; nothing else imports it.
+// however many callers ask at the same time. Tests compare the two; nothing else imports it.
 //
 // A [Key] is what a limiter remembers of one key, and asking it a [Question] gives the
 // [Answer] and the next Key. It is a value that no call changes, so that a search for an
@@ -9,7 +9,7 @@
 //
 // # The contract
 //
-// The three algorithms are those of DESIGN.md. Instants and spans are whole nanoseconds,
+// The algorithms are those of DESIGN.md. Instants and spans are whole nanoseconds,
 // now is whole microseconds, and one unit of a limit takes
 //
 //	E = ceil(period / limit) ns
@@ -23,16 +23,16 @@
 // now − s < period, and a request is admitted iff the units that count and its cost are at
 // most limit. Three rules make that an answer to every question:
 //
-//   - A log is empty from its rest on: when its newest unit is as old as the period of the
+//   - A log is empty from its idle instant on: when its newest unit is as old as the period of the
 //     call that wrote last.
-//   - A call that writes forgets what is outside its own period, so a later call with a
+//   - A call that writes drops what is outside its own period, so a later call with a
 //     longer one does not find it. A refund of no unit writes nothing.
 //   - A reading of the clock older than the newest unit counts as that unit's.
 //
-// A key at rest is answered as if it were absent. It is remembered all the same, because a
-// question with an older reading may come later and find it not at rest; a limiter is free
-// to forget it as soon as no such question can come.
+// An idle key is answered as if it were absent. It is remembered all the same, because a
+// question with an older reading may come later and find it not idle; a limiter is free
+// to drop it as soon as no such question can come.
 //
-// A key that is not at rest belongs to the algorithm that wrote it; another one is told
-// whose it is. At rest it is forgotten when another asks, even if that one writes nothing.
+// A key that is not idle belongs to the algorithm that wrote it; another one is told
+// which one has it. An idle key is dropped when another asks, even if that one writes nothing.
 package model

@@ -38,8 +38,8 @@ func someKeys(from int) (b []byte) {
 	return b
 }
 
-// takeOvers lets all algorithms meet on a few keys, while the clock goes past their rest
-// and steps back behind it.
+// takeOvers lets all algorithms meet on a few keys, while the clock goes past their idle instants
+// and steps back behind them.
 func takeOvers() (b []byte) {
 	for i := range 200 {
 		b = append(b, step{
@@ -85,7 +85,7 @@ func growAndEmpty() (b []byte) {
 	return b
 }
 
-// restAndReturn inserts keys that come to rest, are swept in pieces or dropped by others
+// restAndReturn inserts keys that become idle, are swept in pieces or dropped by others
 // that make the tables grow, and come back.
 func restAndReturn() (b []byte) {
 	for i := range 60 {
@@ -118,7 +118,7 @@ func TestLongSequences(t *testing.T) {
 }
 
 // drawSequence draws steps that stay with a few keys for a while, under a clock that mostly
-// goes slowly: were all drawn alike, nearly every key would be met once and at rest.
+// goes slowly: were all drawn alike, nearly every key would be met once and idle.
 func drawSequence(random *rand.Rand, steps int) []byte {
 	const stay, keys = 250, 6
 	b := make([]byte, 0, steps*stepBytes)

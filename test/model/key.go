@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math/big"
 	"slices"
 	"time"
 
@@ -65,40 +66,51 @@ var rules = map[engine.Algorithm]func(Key, Question) (Key, engine.Decision){
 	engine.SlidingWindowLog: Key.askLog,
 }
 
-// askMeter asks a token_bucket or a leaky_bucket. What may lie beyond int64 is not formed:
-// next, before it is known to be admitted, and cost·E of a cost that is not.
+// askMeter asks a token_bucket or a leaky_bucket, as the contract is written, with numbers of any
+// size:
+//
+//	base = max(T, now), next = base + cost·E, admitted iff next − now ≤ burst·E
 func (k Key) askMeter(q Question) (Key, engine.Decision) {
-	now := q.Now * 1000
-	unit := ceil(int64(q.Limit.Period()), q.Limit.Limit()) // E
-	capacity := q.Limit.Burst() * unit                     // burst·E
-	owed := max(k.Full-now, 0)                             // base − now
+	now := product(q.Now, 1000)
+	unit := big.NewInt(ceil(int64(q.Limit.Period()), q.Limit.Limit())) // E
+	capacity := product(q.Limit.Burst(), unit.Int64())                 // burst·E
+	price := product(q.Cost, unit.Int64())                             // cost·E
+	owed := minus(big.NewInt(k.Full), now)                             // base − now
+	if owed.Sign() < 0 {
+		owed.SetInt64(0)
+	}
+	over := minus(new(big.Int).Add(owed, price), capacity) // next − now − burst·E
 	next, d := k, engine.Decision{Allowed: true, Limit: q.Limit.Burst()}
 	switch {
-	case q.Op == Refund && q.Cost > owed/unit:
-		owed, next = 0, Key{} // never beyond full
 	case q.Op == Refund:
-		if owed -= q.Cost * unit; owed == 0 {
-			next = Key{}
+		if owed, next = minus(owed, price), (Key{}); owed.Sign() > 0 {
+			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
 		} else {
-			next.Full = now + owed
+			owed.SetInt64(0) // never beyond full
 		}
-	case q.Cost > q.Limit.Burst():
-		d.Allowed, d.RetryAfter = false, engine.Never
-	case owed-(capacity-q.Cost*unit) > 0:
-		d.Allowed, d.RetryAfter = false, time.Duration(owed-(capacity-q.Cost*unit))
+	case over.Sign() > 0:
+		d.Allowed, d.RetryAfter = false, time.Duration(over.Int64())
+		if q.Cost > q.Limit.Burst() {
+			d.RetryAfter = engine.Never
+		}
 	default:
 		if q.Algorithm == engine.LeakyBucket {
-			d.Delay = time.Duration(owed)
+			d.Delay = time.Duration(owed.Int64())
 		}
 		if q.Op == Check {
-			owed += q.Cost * unit
-			next = Key{Owner: q.Algorithm, Full: now + owed}
+			owed.Add(owed, price)
+			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
 		}
 	}
-	d.ResetAfter = time.Duration(owed)
-	d.Remaining = max(capacity-owed, 0) / unit
+	d.ResetAfter = time.Duration(owed.Int64())
+	if left := minus(capacity, owed); left.Sign() > 0 {
+		d.Remaining = left.Div(left, unit).Int64()
+	}
 	return next, d
 }
+
+func product(a, b int64) *big.Int  { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
+func minus(a, b *big.Int) *big.Int { return new(big.Int).Sub(a, b) }
 
 // askLog asks a sliding_window_log.
 func (k Key) askLog(q Question) (Key, engine.Decision) {
@@ -109,7 +121,7 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 	} else {
 		now = max(now, log[len(log)-1].At)
 	}
-	var window []Entry // what counts, and nobody else's
+	var window []Entry // what counts: a copy
 	for _, e := range log {
 		if (now-e.At)*1000 < int64(period) {
 			window = append(window, e)
@@ -148,7 +160,7 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 }
 
 // leaves is the span from now (µs) until an entry has left: when it is one period old, or
-// with the whole log at its rest.
+// with the whole log when it is idle.
 func (k Key) leaves(e Entry, period time.Duration, now int64) time.Duration {
 	return time.Duration(min(e.At*1000+int64(period), k.IdleAt()) - now*1000)
 }
@@ -183,8 +195,8 @@ func ceil(a, b int64) int64 {
 	return a / b
 }
 
-// A Limiter holds keys and is asked by one caller at a time. It forgets none that is at
-// rest, so it answers a reading of the clock that steps back as a limiter would that keeps
+// A Limiter holds keys and is asked by one caller at a time. It forgets none that is
+// idle, so it answers a reading of the clock that steps back as a limiter would that keeps
 // everything.
 type Limiter map[string]Key
 
@@ -199,7 +211,7 @@ func (l Limiter) Ask(key string, q Question) Answer {
 	return answer
 }
 
-// Live is how many keys are not at rest at an instant (µs).
+// Live is how many keys are not idle at an instant (µs).
 func (l Limiter) Live(now int64) int {
 	live := 0
 	for _, k := range l {

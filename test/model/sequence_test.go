@@ -226,7 +226,7 @@ func (r *run) ask(key string, q model.Question) {
 	}
 }
 
-// scan lists the store's keys, and finds exactly those of the model that are not at rest.
+// scan lists the store's keys, and finds exactly those of the model that are not idle.
 func (r *run) scan(count int) {
 	r.Helper()
 	seen := map[string]bool{}
@@ -247,7 +247,7 @@ func (r *run) scan(count int) {
 	}
 }
 
-// reclaimAll sweeps at the end of time, when every key is at rest, until none is left.
+// reclaimAll sweeps at the end of time, when every key is idle, until none is left.
 func (r *run) reclaimAll() {
 	r.Helper()
 	const sweeps = 4 // keys under way from one table to the next may outlast one or two
@@ -255,6 +255,6 @@ func (r *run) reclaimAll() {
 		r.store.Sweep(1<<20, engine.NowMicrosMax+int64(engine.FillMax)/1000)
 	}
 	if n := r.store.Len(); n != 0 {
-		r.Fatalf("%d keys are left after all came to rest and were swept", n)
+		r.Fatalf("%d keys are left after all were idle and swept", n)
 	}
 }

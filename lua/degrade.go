@@ -10,10 +10,10 @@ import (
 // The answers when no Redis has decided. They are not counted, which the caller is told by a
 // Remaining of −1.
 
-// degradedRetry is when a caller who is denied because no Redis could decide may ask again.
+// degradedRetry is when a caller that is denied because no Redis could decide may ask again.
 const degradedRetry = time.Second
 
-// degrade answers questions by the policy. why is what went wrong.
+// degrade answers questions by the fallback. why is what went wrong.
 func (l *Limiter) degrade(list []inFlight, why string) {
 	t := l.tuning.Load()
 	for _, i := range list {
@@ -25,12 +25,12 @@ func (l *Limiter) degrade(list []inFlight, why string) {
 func (l *Limiter) decideWithout(q *engine.Question, t *Tuning, why string) {
 	l.stats.degraded.Add(1)
 	q.Decision, q.Existed, q.Err = engine.Decision{}, false, nil
-	policy := t.OnFailure
+	fallback := t.OnFailure
 	if q.Reset { // which cannot be pretended
-		policy = FailError
+		fallback = FailError
 	}
 	d := engine.Decision{Allowed: true, Limit: q.Limit.Burst(), Remaining: -1}
-	switch policy {
+	switch fallback {
 	case FailAllow:
 		l.stats.degradedAllowed.Add(1)
 		q.Decision = d
