@@ -16,7 +16,7 @@ import (
 
 // A key has the type of its algorithm and a TTL until it is idle, and then it is gone,
 // for every command that looks.
-func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
+func TestAKeyCanBeSeenUntilItIsIdle(t *testing.T) {
 	t.Parallel()
 	c := harness.StartServer(t).Dial()
 	// lastsFor wants PTTL to be what is left of a span that began then, and TTL to be rounded up.
@@ -31,15 +31,22 @@ func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
 		}
 	}
 	for _, a := range engine.Algorithms() {
-		key, began := "k:"+a.String(), time.Now()
-		c.Ask("RL.CHECK", key, a.String(), "2", "2s", "COST", "2")
+		key, began, last := "k:"+a.String(), time.Now(), int64(0)
+		for last < 1900 { // not a window that is about to end
+			time.Sleep(time.Duration(last) * time.Millisecond)
+			began = time.Now()
+			answer, err := c.Ask("RL.CHECK", key, a.String(), "2", "2s", "COST", "2").Integers()
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = answer[4]
+		}
 		c.MustSay(a.String(), "TYPE", key)
 		if got := c.Ask("TYPE", key).Kind; got != '+' {
 			t.Errorf("TYPE replies a %c, want a simple string", got)
 		}
 		c.MustSay("1", "EXISTS", key)
-		lastsFor(key, 2*time.Second, began)
-		last := int64(2000)
+		lastsFor(key, time.Duration(last)*time.Millisecond, began)
 		harness.Eventually(t, "PTTL falls, and is -2 in the end", func() bool {
 			left := c.Ask("PTTL", key).Number(t)
 			if left > last || left == 0 || left < -2 || left == -1 {
@@ -53,16 +60,16 @@ func TestAKeyCanBeSeenUntilItIsAtRest(t *testing.T) {
 		c.MustSay("-2", "TTL", key)
 		c.MustSay("0", "RL.RESET", key)
 		if got := c.Ask("MEMORY", "USAGE", key); !got.Null {
-			t.Errorf("%v: at rest, MEMORY USAGE replies %c%q", a, got.Kind, got.Text)
+			t.Errorf("%v: idle, MEMORY USAGE replies %c%q", a, got.Kind, got.Text)
 		}
 		if got := c.Ask("KEYS", "*"); len(got.Parts) != 0 {
-			t.Errorf("%v: at rest, KEYS lists %q", a, got.Texts())
+			t.Errorf("%v: idle, KEYS lists %q", a, got.Texts())
 		}
 	}
 	began := time.Now()
 	c.Ask("RL.CHECK", "long", "token_bucket", "1", "90500ms")
 	lastsFor("long", 90500*time.Millisecond, began)
-	harness.Eventually(t, "keys at rest are swept", func() bool { return c.Ask("DBSIZE").Text == "1" })
+	harness.Eventually(t, "idle keys are swept", func() bool { return c.Ask("DBSIZE").Text == "1" })
 }
 
 func TestKeysNamedTwiceCountTwiceOnlyForExists(t *testing.T) {

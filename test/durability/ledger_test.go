@@ -39,7 +39,7 @@ const (
 
 func newQuestion(name string, a engine.Algorithm, most int64) question {
 	q := question{name, a.String(), []string{fmt.Sprint(most), ledgerPeriod}, most}
-	if most > ledgerLimitMax && a != engine.SlidingWindowLog {
+	if most > ledgerLimitMax && a.HasBurst() {
 		q.rest = []string{"1000", ledgerPeriod, "BURST", fmt.Sprint(most)}
 	}
 	return q
@@ -94,17 +94,17 @@ const (
 )
 
 func newLedger(rng *rand.Rand, workers int) *ledger {
-	l := &ledger{}
-	for _, a := range engine.Algorithms() {
+	l, algorithms := &ledger{}, engine.Algorithms()
+	for _, a := range algorithms {
 		l.counted = append(l.counted, &countedKey{question: newQuestion("hot:"+a.String(), a, hotMost)})
 	}
-	for i := range 3 * spreadKeys {
-		a := engine.Algorithms()[i%3]
+	for i := range len(algorithms) * spreadKeys {
+		a := algorithms[i%len(algorithms)]
 		most := spreadMostMin + rng.Int64N(spreadMostMore)
 		l.counted = append(l.counted, &countedKey{question: newQuestion(fmt.Sprintf("spread:%v:%d", a, i), a, most)})
 	}
 	for i := range workers * privateKeys {
-		a := engine.Algorithms()[i%3]
+		a := algorithms[i%len(algorithms)]
 		l.private = append(l.private, &privateKey{question: newQuestion(fmt.Sprintf("private:%v:%d", a, i), a, privateMost)})
 	}
 	return l
