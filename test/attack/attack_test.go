@@ -111,9 +111,8 @@ func span(small, large time.Duration) time.Duration {
 func (a attack) besiege(t *testing.T, table *bench.Table) {
 	p := a.serve(t)
 	s := &siege{t: t, p: p, watch: startWatch(t, p)}
-	honest := startHonest(t, p)
-	time.Sleep(200 * time.Millisecond) // until all clients have connected
 	began := time.Now()
+	honest := startHonest(t, p)
 	time.Sleep(calm())
 	s.before = s.vital()
 	s.watch.reset()

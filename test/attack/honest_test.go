@@ -61,19 +61,27 @@ const (
 	honestDenied = 24
 )
 
-// playHonest is the process of the honest clients. When its input ends it prints, for every
-// answer, when the question was sent (ns since 1970) and how long the answer took (ns).
+// playHonest is the process of the honest clients. It prints a line when each client has had an
+// answer. When its input ends, each client asks once more, and it prints, for every answer, when the
+// question was sent (ns since 1970) and how long the answer took (ns).
 func playHonest(args []string) error {
 	stop := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(stop)
 	}()
-	var working sync.WaitGroup
+	var working, begun sync.WaitGroup
+	begun.Add(honestClients)
 	lists, errs := make([]latencies, honestClients), make([]error, honestClients)
 	for i := range honestClients {
-		working.Go(func() { lists[i], errs[i] = askHonestly(args[0], i, stop) })
+		working.Go(func() {
+			first := sync.OnceFunc(begun.Done)
+			defer first()
+			lists[i], errs[i] = askHonestly(args[0], i, first, stop)
+		})
 	}
+	begun.Wait()
+	fmt.Println("begun")
 	working.Wait()
 	out := bufio.NewWriter(os.Stdout)
 	for _, list := range lists {
@@ -92,8 +100,9 @@ func playHonest(args []string) error {
 	return nil
 }
 
-// askHonestly asks until it is to stop, and checks every answer.
-func askHonestly(addr string, id int, stop <-chan struct{}) (answers latencies, err error) {
+// askHonestly asks until it is to stop, and once more then, and checks every answer. It calls first
+// when it has had an answer.
+func askHonestly(addr string, id int, first func(), stop <-chan struct{}) (answers latencies, err error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -102,10 +111,10 @@ func askHonestly(addr string, id int, stop <-chan struct{}) (answers latencies, 
 	r := bufio.NewReader(nc)
 	tick := time.NewTicker(honestInterval)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n, last := 0, false; !last; n++ {
 		select {
 		case <-stop:
-			return answers, nil
+			last = true
 		case <-tick.C:
 		}
 		generation, i := n/(honestLimit+honestDenied), n%(honestLimit+honestDenied)
@@ -123,7 +132,9 @@ func askHonestly(addr string, id int, stop <-chan struct{}) (answers latencies, 
 		if err := isHonestAnswer(reply, i); err != nil {
 			return answers, err
 		}
+		first()
 	}
+	return answers, nil
 }
 
 // isHonestAnswer checks the answer to the i-th question about a key.
@@ -149,28 +160,36 @@ type honest struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	input  io.Closer
-	out    bytes.Buffer
+	out    *bufio.Reader
 	errors bytes.Buffer
 }
 
+// startHonest returns when each honest client has had an answer.
 func startHonest(t *testing.T, p *harness.Process) *honest {
 	t.Helper()
 	h := &honest{t: t, cmd: roleCommand("honest", p.Addr())}
-	h.cmd.Stdout, h.cmd.Stderr = &h.out, &h.errors
+	h.cmd.Stderr = &h.errors
 	input, err := h.cmd.StdinPipe()
-	if err == nil {
-		err = h.cmd.Start()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.input = input
+	out, err := h.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.input, h.out = input, bufio.NewReader(out)
 	t.Cleanup(func() {
 		if h.cmd.ProcessState == nil {
 			_ = h.cmd.Process.Kill()
 			_ = h.cmd.Wait()
 		}
 	})
+	if line, err := h.out.ReadString('\n'); err != nil {
+		t.Fatalf("honest clients print %q (%v)\n%s", line, err, &h.errors)
+	}
 	return h
 }
 
@@ -178,10 +197,11 @@ func startHonest(t *testing.T, p *harness.Process) *honest {
 func (h *honest) stop() (answers latencies) {
 	h.t.Helper()
 	_ = h.input.Close()
+	lines, _ := io.ReadAll(h.out) // that it was cut short, the exit code tells
 	if err := h.cmd.Wait(); err != nil {
 		h.t.Errorf("honest clients: %v\n%s", err, &h.errors)
 	}
-	for line := range strings.Lines(h.out.String()) {
+	for line := range strings.Lines(string(lines)) {
 		var at, took int64
 		if _, err := fmt.Sscan(line, &at, &took); err != nil {
 			h.t.Fatalf("honest clients print %q: %v", line, err)
