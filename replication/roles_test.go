@@ -142,7 +142,7 @@ func (p *peer) change(random *rand.Rand) {
 	if p.refused.Load() {
 		return
 	}
-	a := engine.Algorithms()[random.IntN(3)]
+	a := engine.Algorithms()[random.IntN(len(engine.Algorithms()))]
 	period := []time.Duration{time.Hour, 2 * time.Hour, time.Minute}[random.IntN(3)]
 	limit, _ := engine.NewLimit(1000, period, 1000)
 	key := fmt.Sprint("key:", a, random.IntN(50))

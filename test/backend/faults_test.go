@@ -254,13 +254,13 @@ func TestScriptsAreForgotten(t *testing.T) {
 	const keys, limit, flushes = 30, 100, 40
 	r := startFaultyRedis(t)
 	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-timeout", "10s", "--deny-cache-max", "0")
-	admitted := make([]atomic.Int64, keys)
+	algorithms, admitted := harness.Algorithms(), make([]atomic.Int64, keys)
 	var asking sync.WaitGroup
 	for range 8 {
 		c := p.Client()
 		asking.Go(func() {
 			for i := range keys * limit / 4 {
-				got, err := ask(c, fmt.Sprint("key:", i%keys), []string{"token_bucket", "leaky_bucket", "sliding_window_log"}[i%3], limit)
+				got, err := ask(c, fmt.Sprint("key:", i%keys), algorithms[i%keys%len(algorithms)], limit)
 				if err != nil {
 					t.Error(err)
 					return
@@ -297,7 +297,7 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 		for _, key := range foreign {
 			before := dump(key)
 			for _, op := range []string{"RL.CHECK", "RL.PEEK", "RL.REFUND", "RL.RESET"} {
-				for _, a := range []string{"token_bucket", "leaky_bucket", "sliding_window_log"} {
+				for _, a := range harness.Algorithms() {
 					args := []any{op, key, a, 10, 60}
 					if op == "RL.RESET" {
 						args = args[:2]

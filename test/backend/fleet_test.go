@@ -89,7 +89,7 @@ func TestOneLimitManyServersOnACluster(t *testing.T) {
 				pipeline := c.Pipeline()
 				var replies []*redis.Cmd
 				for _, i := range part[:min(len(part), 40)] {
-					replies = append(replies, pipeline.Do(context.Background(), "RL.CHECK", name(i), algorithms[i%3].String(), limit, harness.AskPeriod))
+					replies = append(replies, pipeline.Do(context.Background(), "RL.CHECK", name(i), algorithms[i%len(algorithms)].String(), limit, harness.AskPeriod))
 				}
 				_, _ = pipeline.Exec(context.Background()) // each reply has its own error
 				for at, reply := range replies {
@@ -149,7 +149,7 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 		asking.Go(func() {
 			for n := w; !stop.Load(); n++ {
 				i := n % keys
-				got, err := ask(fleet[n/keys%2], names[i], algorithms[i%3].String(), limit)
+				got, err := ask(fleet[n/keys%2], names[i], algorithms[i%len(algorithms)].String(), limit)
 				if err != nil {
 					t.Errorf("%s: %v", names[i], err)
 					return
@@ -185,7 +185,7 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 	asking.Wait()
 	for i, name := range names {
 		if n := admitted[i].Load(); n != limit {
-			t.Errorf("%s of %v: %d were admitted; want exactly %d", name, algorithms[i%3], n, limit)
+			t.Errorf("%s of %v: %d were admitted; want exactly %d", name, algorithms[i%len(algorithms)], n, limit)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type keyHistory struct {
 
 func (w *history) ask(c *redis.Client, i, limit int) {
 	k := &w.keys[i]
-	got, err := ask(c, k.name, engine.Algorithms()[i%3].String(), limit)
+	got, err := ask(c, k.name, engine.Algorithms()[i%len(engine.Algorithms())].String(), limit)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {

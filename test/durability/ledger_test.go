@@ -182,7 +182,7 @@ func (w *worker) prepare(n int) (batch []pending, text string) {
 		} else {
 			k := w.l.counted[w.rng.IntN(len(w.l.counted))]
 			if w.rng.IntN(3) == 0 {
-				k = w.l.counted[w.rng.IntN(3)] // a hot one
+				k = w.l.counted[w.rng.IntN(len(engine.Algorithms()))] // a hot one
 			}
 			p = pending{counted: k, command: "RL.CHECK", cost: 1 + w.rng.Int64N(5)}
 			k.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/engine"
 )
 
 // A Value is a reply, with its type: what tools look at is more than the text.
@@ -113,6 +115,14 @@ func CommandLine(line string) string {
 		packet.WriteString(Command(strings.Split(one, " ")...))
 	}
 	return packet.String()
+}
+
+// Algorithms are the names of all algorithms.
+func Algorithms() (names []string) {
+	for _, a := range engine.Algorithms() {
+		names = append(names, a.String())
+	}
+	return names
 }
 
 // Integers sends a command that must reply integers.

@@ -43,7 +43,8 @@ const (
 func stirLimit(i int) string { return strconv.Itoa(20 + i%500) }
 
 func stirAlgorithm(i int) string {
-	return [...]string{"token_bucket", "leaky_bucket", "sliding_window_log"}[i%3]
+	algorithms := harness.Algorithms()
+	return algorithms[i%len(algorithms)]
 }
 
 // startStir has connections change keys, until end.
@@ -104,11 +105,11 @@ func (c *stir) command(rng *rand.Rand) string {
 	case 2:
 		words = []string{"RL.RESET", words[1]}
 	case 3, 4: // a hot one
-		a := rng.IntN(3)
+		a := rng.IntN(len(harness.Algorithms()))
 		words[1], words[2], words[3] = "hot:"+strconv.Itoa(a), stirAlgorithm(a), "1000"
 	case 5, 6, 7: // soon idle
 		words[1], words[4] = "short:"+strconv.Itoa(i), strconv.Itoa(20+rng.IntN(stirShort-20))+"ms"
-		if i%3 == 2 {
+		if words[2] == "sliding_window_log" {
 			words[3] = "20"
 		}
 	case 8: // one more

@@ -41,11 +41,7 @@ func unknownOption(value string) string {
 }
 
 func unknownAlgorithm(quoted string) string {
-	var names []string
-	for _, a := range engine.Algorithms() {
-		names = append(names, a.String())
-	}
-	return "ERR algorithm " + quoted + " is not known: accepted is " + strings.Join(names, ", ")
+	return "ERR algorithm " + quoted + " is not known: accepted is " + strings.Join(harness.Algorithms(), ", ")
 }
 
 // badUnits are wrong values for limit, burst and cost alike.

@@ -21,7 +21,7 @@ func TestExactlyTheLimitIsAdmitted(t *testing.T) {
 	}
 	for _, a := range engine.Algorithms() {
 		for round := range rounds {
-			question := harness.Command("RL.CHECK", a.String()+":"+string(rune('a'+round)), a.String(), "100", "1h")
+			question := harness.Command("RL.CHECK", a.String()+":"+string(rune('a'+round)), a.String(), "100", "366d")
 			var admitted, denied, other atomic.Int64
 			var ready, done sync.WaitGroup
 			start := make(chan struct{})
