@@ -17,6 +17,8 @@ const (
 	LeakyBucket
 	// SlidingWindowLog is exact over every window. State: each admitted unit.
 	SlidingWindowLog
+	// FixedWindow counts in windows that follow each other. State: one instant, one count.
+	FixedWindow
 
 	algorithmEnd // one past the last
 )
@@ -56,6 +58,7 @@ var algorithms = [algorithmEnd]algorithm{
 	TokenBucket:      tokenBucket,
 	LeakyBucket:      leakyBucket,
 	SlidingWindowLog: slidingWindowLog,
+	FixedWindow:      fixedWindow,
 }
 
 // Algorithms lists every algorithm in the order of the table.
@@ -145,6 +148,8 @@ func (a Algorithm) step(o Op, word int64, l *Limit, now, cost int64) outcome {
 	switch a {
 	case TokenBucket, LeakyBucket:
 		return meterStep(o, word, l, now, cost)
+	case FixedWindow:
+		return fixedWindowStep(o, word, l, now, cost)
 	case SlidingWindowLog, algorithmEnd: // not of one word
 	}
 	panic("engine: a step on a word, of an algorithm without one")
@@ -157,6 +162,8 @@ func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
 		meterExplain(l, x, d)
 	case LeakyBucket:
 		leakyBucketExplain(l, x, d)
+	case FixedWindow:
+		fixedWindowExplain(l, x, d)
 	case SlidingWindowLog, algorithmEnd: // explains itself
 	}
 }

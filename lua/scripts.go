@@ -22,6 +22,9 @@ var meterSource string
 //go:embed sliding_window_log.lua
 var logSource string
 
+//go:embed fixed_window.lua
+var windowSource string
+
 //go:embed reset.lua
 var resetSource string
 
@@ -33,9 +36,10 @@ type script struct {
 }
 
 var (
-	meterScript = &script{body: meterSource, headBytes: keyHeadBytes}
-	logScript   = &script{body: logSource, headBytes: 2048}
-	resetScript = &script{body: resetSource, headBytes: keyHeadBytes}
+	meterScript  = &script{body: meterSource, headBytes: keyHeadBytes}
+	logScript    = &script{body: logSource, headBytes: 2048}
+	windowScript = &script{body: windowSource, headBytes: keyHeadBytes + 10}
+	resetScript  = &script{body: resetSource, headBytes: keyHeadBytes}
 )
 
 // keyHeadBytes is what every key begins with: the letter and the instant.
@@ -79,6 +83,7 @@ var rows = [...]row{
 	engine.TokenBucket:      {"t", meterScript, meterArguments, explainMeter, true},
 	engine.LeakyBucket:      {"l", meterScript, meterArguments, explainMeter, true},
 	engine.SlidingWindowLog: {"w", logScript, logArguments, explainLog, false},
+	engine.FixedWindow:      {"f", windowScript, windowArguments, explainWindow, false},
 }
 
 // always is how long a denial holds whose Remaining does not change.
@@ -203,6 +208,23 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 		}
 	}
 	return 0, unless(false, reply)
+}
+
+func windowArguments(to []any, q *engine.Question) []any {
+	return append(to, q.Limit.Limit(), q.Cost, int64((q.Limit.Period()+time.Millisecond-1)/time.Millisecond))
+}
+
+func explainWindow(q *engine.Question, reply any) (holds time.Duration, err error) {
+	v, ok := integers(reply, 3)
+	if !ok || v[0] < 0 || v[1] < 0 || v[1] > engine.UnitsMax {
+		return 0, unless(false, reply)
+	}
+	word := int64(0)
+	if v[1] > 0 {
+		word = engine.WindowWord(v[0], v[1])
+	}
+	q.Algorithm.ExplainWord(q.Op, &q.Limit, word, v[2]*1000, q.Cost, &q.Decision)
+	return always, nil
 }
 
 // integers is a reply of n integers.

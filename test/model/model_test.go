@@ -58,6 +58,18 @@ func TestModel(t *testing.T) {
 			{4400 * ms, model.Peek, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 100 * ms}, "the older ones are gone, and the log ends with its own period"},
 			{4500 * ms, model.Peek, 3, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "idle"},
 		},
+		engine.FixedWindow: { // a window of 3 s ends a second after noon
+			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: sec}, "two of three"},
+			{0, model.Check, 2, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: sec, ResetAfter: sec}, "until the window ends"},
+			{0, model.Check, 4, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: engine.Never, ResetAfter: sec}, "more than the limit"},
+			{-sec, model.Peek, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 2 * sec}, "an older reading is within the window"},
+			{0, model.Refund, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "one given back"},
+			{sec - ms, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: ms}, "full"},
+			{sec, model.Check, 3, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec}, "the next window"},
+			{2 * sec, model.Check, 1, one, engine.Decision{Limit: 1, RetryAfter: 2 * sec, ResetAfter: 2 * sec}, "a shorter period waits for the window's end"},
+			{2 * sec, model.Refund, 3, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "idle"},
+			{2 * sec, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "a window of a second"},
+		},
 	} {
 		k := model.Key{}
 		for i, r := range rows {

@@ -1,0 +1,51 @@
+package model
+
+import (
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+func init() { rules[engine.FixedWindow] = Key.askWindow }
+
+// askWindow asks a fixed_window. The key's log has one entry: as if all of the window's units
+// had been admitted at its start, to leave together at its end.
+func (k Key) askWindow(q Question) (Key, engine.Decision) {
+	now, limit := q.Now*1000, q.Limit.Limit()
+	period := ceil(int64(q.Limit.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
+	end, used := int64(0), int64(0)
+	if k.Live(q.Now) {
+		end, used = k.IdleAt(), k.Log[0].Units
+	}
+	next, d := k, engine.Decision{Allowed: true, Limit: limit}
+	switch {
+	case q.Op == Refund && q.Cost >= used:
+		next, used = Key{}, 0
+	case q.Op == Refund:
+		used -= q.Cost
+		next = window(end, used)
+	case q.Cost > limit:
+		d.Allowed, d.RetryAfter = false, engine.Never
+	case used+q.Cost > limit:
+		d.Allowed, d.RetryAfter = false, time.Duration(end-now)
+	case q.Op == Check:
+		used += q.Cost
+		end = max(end, (now/period+1)*period)
+		if used >= 1<<18 { // then windows end at whole seconds
+			end = ceil(end, int64(time.Second)) * int64(time.Second)
+		}
+		next = window(end, used)
+	}
+	d.Remaining = max(limit-used, 0)
+	if used > 0 {
+		d.ResetAfter = time.Duration(end - now)
+	}
+	return next, d
+}
+
+// window is a key whose window ends at an instant (ns).
+func window(end, used int64) Key {
+	return Key{
+		Owner: engine.FixedWindow, Log: []Entry{{At: end/1000 - time.Millisecond.Microseconds(), Units: used}}, Period: time.Millisecond,
+	}
+}
