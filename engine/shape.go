@@ -15,8 +15,8 @@ const (
 
 // A shape is what the store does with states of one kind. Which kind a key has, its
 // algorithm's row says, and nothing outside of this table asks for more. What is done to a key
-// in every check is no method but a switch, in Store.step and Store.stepAbsent: through an
-// interface the limit and the decision would escape to the heap.
+// in every check is no method but a question for the shape, in Store.Ask, askOther, step and
+// stepAbsent: through an interface the limit and the decision would escape to the heap.
 //
 // st is the state word of a slot, and it is held.
 type shape interface {

@@ -119,7 +119,7 @@ type query struct {
 //
 // Most calls end in here, or for keys that are not short in askOther: a key that has a slot in its
 // shard's first table, and a state of one word. Such a check takes the step here and not through
-// Store.step, which makes it 25 ns instead of 36 (BenchmarkCheck, hot key). One function for keys
+// Store.step, which makes it 25 ns instead of 36 (test/bench/engine, one hot key). One function for keys
 // of any length makes a check of a short key 5 % slower.
 func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d *Decision) error {
 	if !isShortKey(key) || !s.accepts(a, l, cost, now) {

@@ -21,7 +21,7 @@
 // # Invariants
 //
 //  1. With appendfsync always an answer to a change leaves after the change is on disk, or says
-//     that it is not. (commit.go, ../server/pending.go; ../test's crash tests)
+//     that it is not. (commit.go, ../server/deferred.go; ../test's crash tests)
 //  2. A server that starts with a log has what is in the log and no more, so it may continue from
 //     there. One that starts from a snapshot may not: the snapshot may be younger than the place
 //     that it names. (Node.load; node_test.go)
