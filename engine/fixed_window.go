@@ -63,14 +63,14 @@ func windowIdleAt(word int64) int64 {
 
 // windowLimitMax is the highest limit for a period (ns).
 func windowLimitMax(period, _ int64) int64 {
-	if period > 0 && windowMillis(period)%1000 == 0 {
+	if period > 0 && WindowMillis(period)%1000 == 0 {
 		return UnitsMax
 	}
 	return 1<<windowMilliBits - 1
 }
 
-// windowMillis is a period (ns) in milliseconds, rounded up.
-func windowMillis(period int64) int64 {
+// WindowMillis is how long the windows of a period (ns) are: in milliseconds, rounded up.
+func WindowMillis(period int64) int64 {
 	return (period + int64(time.Millisecond) - 1) / int64(time.Millisecond)
 }
 
@@ -94,7 +94,7 @@ func fixedWindowStep(o Op, word int64, l *Limit, now, cost int64) outcome {
 	case o == OpPeek:
 		return outcome{word, count, left, 0}
 	}
-	period, millis := windowMillis(l.period), now/int64(time.Millisecond)
+	period, millis := WindowMillis(l.period), now/int64(time.Millisecond)
 	next := WindowWord(max(end, millis-millis%period+period), count+cost)
 	return outcome{next, count + cost, windowIdleAt(next) - now, 0}
 }

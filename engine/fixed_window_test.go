@@ -129,7 +129,7 @@ func TestWindowWord(t *testing.T) {
 func TestFixedWindowNeverExceedsItsLimitInAWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := drawLimit(t, FixedWindow)
-		units, period := map[int64]int64{}, windowMillis(int64(l.Period()))
+		units, period := map[int64]int64{}, WindowMillis(int64(l.Period()))
 		for _, unit := range admissions(t, FixedWindow, l) {
 			window := unit.at / 1000 / period
 			if units[window] += unit.units; units[window] > l.Limit() {

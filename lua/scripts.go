@@ -211,7 +211,7 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 }
 
 func windowArguments(to []any, q *engine.Question) []any {
-	return append(to, q.Limit.Limit(), q.Cost, int64((q.Limit.Period()+time.Millisecond-1)/time.Millisecond))
+	return append(to, q.Limit.Limit(), q.Cost, engine.WindowMillis(int64(q.Limit.Period())))
 }
 
 func explainWindow(q *engine.Question, reply any) (holds time.Duration, err error) {
