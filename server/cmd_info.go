@@ -42,6 +42,7 @@ var infoSections = []infoSection{
 	{"Limiter", false, infoLimiter},
 	{"Backend", false, infoBackend},
 	{"Commandstats", true, infoCommandStats},
+	{"Cluster", false, infoCluster},
 	{"Keyspace", false, infoKeyspace},
 }
 
@@ -81,7 +82,7 @@ func infoServer(s *Server, add addField) {
 	uptime := (s.Now() - s.started.UnixMicro()) / 1_000_000
 	executable, _ := os.Executable() // empty if unknown
 	add("redis_version", redisVersion)
-	add("redis_mode", "standalone")
+	add("redis_mode", s.mode())
 	add("rlserver_version", s.version)
 	add("os", runtime.GOOS+" "+runtime.GOARCH)
 	add("arch_bits", 32<<(^uint(0)>>63))
@@ -197,6 +198,22 @@ func infoLimiter(s *Server, add addField) {
 	add("contended_swaps", counted.Contended)
 	add("tables_rebuilt", counted.Rebuilt)
 	add("max_log_limit", s.config().MaxLogLimit)
+}
+
+// mode is whether clients are to take the server for a Redis Cluster.
+func (s *Server) mode() string {
+	if s.config().ClusterEmulated {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+func infoCluster(s *Server, add addField) {
+	enabled := 0
+	if s.config().ClusterEmulated {
+		enabled = 1
+	}
+	add("cluster_enabled", enabled)
 }
 
 func infoBackend(s *Server, add addField) { s.backend.Info(add) }

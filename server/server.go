@@ -45,8 +45,8 @@ type Server struct {
 
 	prefetch func(key string) // the limiter's, if it has one
 
-	replicator Replicator             // nil: changes are kept by the limiter alone
-	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
+	replicator Replicator // nil: changes are kept by the limiter alone
+	gates      gatekeeper
 	isReplica  atomic.Bool
 	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory
@@ -69,6 +69,7 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		changed:  map[string]bool{},
 		sessions: sessions{byID: map[int64]*session{}},
 		monitors: monitors{all: map[*session]struct{}{}},
+		gates:    gatekeeper{paused: map[*session]func(){}},
 		pubsub:   pubsub{topics: [2]map[string]map[*session]struct{}{{}, {}}},
 	}
 	s.wire = wire.NewServer(owner{s}, logger)
@@ -127,6 +128,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
 	}
 	go s.janitor(background)
+	context.AfterFunc(ctx, func() { s.gates.endPause(true) }) // what waits for it is drained
 	return s.wire.Serve(ctx, s.config().LoopCount(), func() time.Duration { return s.config().ShutdownTimeout })
 }
 
@@ -175,18 +177,13 @@ func (s *Server) Now() int64 {
 
 // RefuseWrites has commands that write refused with this error, until it is called with an empty
 // one. It never waits.
-func (s *Server) RefuseWrites(text string) {
-	if text == "" {
-		s.refusal.Store(nil)
-	} else {
-		s.refusal.Store(&text)
-	}
-}
+func (s *Server) RefuseWrites(text string) { s.gates.change(func(g *gate) { g.refusal = text }) }
 
 // RoleChanged tells the server that it has become a replica, or a primary. A replica keeps all that
 // its primary keeps, whatever maxmemory says. It never waits for the replicator.
 func (s *Server) RoleChanged(replica bool) {
 	s.isReplica.Store(replica)
+	s.gates.change(func(g *gate) { g.moved = replica && s.config().ClusterEmulated })
 	s.boundMemory()
 }
 

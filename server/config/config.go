@@ -34,6 +34,10 @@ type Config struct {
 	LogLevel         slog.Level
 	LogFormat        string  // "auto", "text" or "json"
 	Primary          Address // that this server is a replica of
+	TLSReplication   bool    // replicas reach their primary by TLS
+	AnnounceIP       string  // where others reach this server; empty: the address that they have reached
+	AnnouncePort     int     // 0: the port that is listened on
+	ClusterEmulated  bool    // to clients the server is a Redis Cluster that has all slots
 	Backend          string  // BackendMemory, or the kind of Redis that decides
 
 	sections []Section
