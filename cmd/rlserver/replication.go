@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -54,7 +55,7 @@ func (r *replicationSettings) Settings() []config.Setting {
 			Usage: "speak TLS with the primary, with tls-ca-cert-file for its authority and tls-cert-file to show"},
 		{Name: "replica-priority", Field: config.Int(&r.Priority, 0, math.MaxInt32), Default: "100", Note: "0 is never", Live: true,
 			Usage: "Sentinel makes the replica with the lowest one the primary"},
-		{Name: "replica-announce-ip", Field: config.Text(&r.AnnounceIP, "a host, or nothing for the one that the primary sees", config.IsHost), Live: true,
+		{Name: "replica-announce-ip", Field: config.Text(&r.AnnounceIP, "the name or IP address of a host, or nothing for the one that the primary sees", isEmptyOrHost), Live: true,
 			Usage: "where others reach this replica"},
 		{Name: "replica-announce-port", Field: config.Int(&r.AnnouncePort, 0, portMax), Default: "0", Note: "0 is the port that is listened on", Live: true,
 			Usage: "the port where others reach this replica"},
@@ -87,6 +88,8 @@ func (r *replicationSettings) Apply() error {
 }
 
 func isNotEmpty(text string) bool { return text != "" }
+
+func isEmptyOrHost(text string) bool { return text == "" || config.IsHost(text) }
 
 const (
 	savePointsMax       = 16
@@ -137,7 +140,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 	}
 	r.node, err = replication.New(replication.Options{
 		Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
-		ListenPort: func() int { return r.listenPort(srv, cfg) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
+		ListenPort: func() int { return r.listenPort(srv) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})
 	if err != nil {
@@ -162,19 +165,12 @@ func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Conte
 
 // listenPort is the port where this server is reached in the way in which it reaches its
 // primary: with TLS or without.
-func (r *replicationSettings) listenPort(srv *server.Server, cfg *config.Config) int {
-	switch {
-	case r.tls:
-		return cfg.TLSPort
-	case cfg.Port != 0:
-		return cfg.Port
+func (r *replicationSettings) listenPort(srv *server.Server) int {
+	port, tlsPort := srv.Ports()
+	if r.tls {
+		return cmp.Or(tlsPort, port)
 	}
-	for _, a := range srv.Addrs() { // a free one was taken
-		if tcp, ok := a.(*net.TCPAddr); ok && tcp.Port != cfg.TLSPort {
-			return tcp.Port
-		}
-	}
-	return 0
+	return cmp.Or(port, tlsPort)
 }
 
 // Role is the node's.
