@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -42,9 +43,9 @@ func nodeID(host string, port int) string {
 // they have reached.
 func (s *Server) Announced(tls bool) (host string, port int) {
 	cfg := s.config()
-	port = cfg.Port
-	if tls && cfg.TLSPort != 0 || port == 0 {
-		port = cfg.TLSPort
+	port = cmp.Or(cfg.Port, cfg.TLSPort)
+	if tls {
+		port = cmp.Or(cfg.TLSPort, cfg.Port)
 	}
 	if cfg.AnnouncePort != 0 && tls == cfg.TLSReplication {
 		port = cfg.AnnouncePort

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -89,7 +90,7 @@ func infoServer(s *Server, add addField) {
 	add("go_version", runtime.Version())
 	add("process_id", os.Getpid())
 	add("run_id", s.runID)
-	add("tcp_port", s.config().Port)
+	add("tcp_port", cmp.Or(s.config().Port, s.config().TLSPort))
 	add("server_time_usec", s.Now())
 	add("uptime_in_seconds", uptime)
 	add("uptime_in_days", uptime/86_400)

@@ -95,11 +95,10 @@ func (s *Server) Replicate(r Replicator) error {
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.
 const descriptorsSpare = 32
 
-// Listen opens the addresses of the configuration. With port 0 the first address gets a free port
-// and the others the same.
+// Listen opens the addresses of the configuration, which says from then on which ports are open.
 func (s *Server) Listen() error {
 	cfg := s.config()
-	port, err := s.wire.Listen(wire.Addresses{
+	port, tlsPort, err := s.wire.Listen(wire.Addresses{
 		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
 		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
 		UnixSocket: cfg.UnixSocket, UnixSocketPerm: cfg.UnixSocketPerm,
@@ -107,7 +106,7 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return err
 	}
-	return s.changeConfig(func(c *config.Config) bool { c.Port = port; return true })
+	return s.changeConfig(func(c *config.Config) bool { c.Port, c.TLSPort = port, tlsPort; return true })
 }
 
 // Addrs are the addresses that Listen opened.

@@ -43,13 +43,13 @@ func (c *Config) table() []Setting {
 	return slices.Concat(In(Network, []Setting{
 		{Name: "bind", Field: List(&c.Bind, " ", "IP addresses, separated by commas or spaces", isBindHost), Default: "127.0.0.1",
 			Usage: "addresses to listen on"},
-		{Name: "port", Field: Int(&c.Port, 0, portMax), Default: "6380", Note: "0 takes a free port",
+		{Name: "port", Field: port(&c.Port), Default: "6380", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on"},
 		{Name: "unixsocket", Field: Text(&c.UnixSocket, "a path, or nothing for none"),
 			Usage: "Unix socket to listen on as well"},
 		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0",
 			Usage: "permissions of the Unix socket"},
-		{Name: "tls-port", Field: Int(&c.TLSPort, 0, portMax), Default: "0", Note: "0 is none",
+		{Name: "tls-port", Field: port(&c.TLSPort), Default: "0", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on for TLS"},
 		{Name: "tls-cert-file", Field: Text(&c.TLSCertFile, "the path of a PEM file"),
 			Usage: "the server's certificate for TLS; read again when it changes"},
@@ -79,7 +79,7 @@ func (c *Config) table() []Setting {
 		{Name: "cluster-enabled", Field: Either(&c.ClusterEmulated, "no", "emulated"), Default: "no",
 			Note:  "emulated says that this server, or its primary, has all slots",
 			Usage: "serve clients of Redis Cluster; the server is still one"},
-		{Name: "replica-announce-ip", Field: Text(&c.AnnounceIP, "a host, or nothing for the one that others have reached", IsHost), Live: true,
+		{Name: "replica-announce-ip", Field: Text(&c.AnnounceIP, "the name or IP address of a host, or nothing for the one that others have reached", isEmptyOrHost), Live: true,
 			Usage: "where clients of a cluster, Sentinel and primaries reach this server"},
 		{Name: "replica-announce-port", Field: Int(&c.AnnouncePort, 0, portMax), Default: "0", Note: "0 is the port that is listened on", Live: true,
 			Usage: "the port where they reach it; with tls-replication the port for TLS"},
@@ -120,6 +120,11 @@ func maxMemory(to *int64) Field {
 	}
 	return f
 }
+
+// port is a port to listen on.
+func port(to *int) Field { return OrAuto(to, PortAuto, Int(to, 0, portMax)) }
+
+func isEmptyOrHost(text string) bool { return text == "" || IsHost(text) }
 
 func isBindHost(host string) bool {
 	_, err := netip.ParseAddr(host)
