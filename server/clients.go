@@ -150,10 +150,6 @@ func text(p *atomic.Pointer[string]) string {
 	return ""
 }
 
-func cmdUnknownSubcommand(r *request) {
-	r.fail(errUnknownSubcommand(r.command.name, r.args[1]))
-}
-
 func cmdClientGetName(r *request) {
 	if name := text(&r.name); name != "" {
 		r.reply.BulkString(name)
