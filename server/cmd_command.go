@@ -10,10 +10,6 @@ import (
 // them.
 
 func cmdCommand(r *request) {
-	if len(r.args) > 1 {
-		cmdUnknownSubcommand(r)
-		return
-	}
 	r.reply.Value(infoOf(r.server.table.rows))
 }
 

@@ -24,7 +24,7 @@ type command struct {
 	flags string // Redis's names, separated by spaces
 	keys  keyRange
 	subs  []*command       // of a container
-	run   func(r *request) // of a container: cmdUnknownSubcommand, unless the row says it
+	run   func(r *request) // of a container: nil, unless it is a command by itself
 
 	// What dispatch must know beyond Redis's flags.
 
@@ -58,10 +58,11 @@ type command struct {
 	isPlain   bool // neither a container nor a subcommand
 	// From the flags.
 	isFast, isBrief, needsNoAuth, writes bool
+	mayReplicate                         bool // it writes nothing here, and Redis may replicate it
 	isPrivate                            bool // kept from MONITOR and the slow log
 	refusedInMulti                       bool
 
-	calls atomic.Uint64
+	stats atomic.Pointer[commandStats]
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
@@ -124,13 +125,11 @@ func (c *command) derive() {
 	c.isPlain = c.subs == nil && c.container == nil
 	c.arguments = parseSynopsis(c.synopsis)
 	c.arity = cmp.Or(c.arity, c.arityOfSynopsis())
-	if c.run == nil {
-		c.run = cmdUnknownSubcommand
-	}
+	c.stats.Store(&commandStats{})
 	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
-	c.refusedInMulti = c.has("no_multi")
+	c.refusedInMulti, c.mayReplicate = c.has("no_multi"), c.has("may_replicate")
 	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
 	// Redis. EXEC, which has skip_slowlog, shows itself to MONITOR.
 	c.isPrivate = c.has("admin") || c.needsNoAuth || c.has("skip_slowlog")
@@ -154,8 +153,7 @@ func (c *command) arityOfSynopsis() int {
 	return words
 }
 
-// find looks a command up by the words of a command line. For a container it finds the
-// subcommand, if there is one by that name, and else the container itself.
+// find looks a command up by the words of a command line: the subcommand, if the line names one.
 //
 // Most command lines are of the command that the connection sent last, which is tried first.
 func (t *commandTable) find(words [][]byte, last *command) *command {
@@ -166,10 +164,15 @@ func (t *commandTable) find(words [][]byte, last *command) *command {
 	if c == nil || c.subs == nil || len(words) < 2 {
 		return c
 	}
-	if sub := lookup(c.bySub, words[1]); sub != nil {
-		return sub
+	return lookup(c.bySub, words[1])
+}
+
+// errUnknown is the error for a command line for which find finds nothing.
+func (t *commandTable) errUnknown(words [][]byte) string {
+	if container := lookup(t.byName, words[0]); container != nil {
+		return errUnknownSubcommand(container.name, words[1])
 	}
-	return c
+	return errUnknownCommand(words)
 }
 
 // findByLabel looks up "get" or "client|list", in any case.
@@ -207,8 +210,9 @@ func lookup(names map[string]*command, name []byte) *command {
 // helpRow is the row of a container's HELP. Without a store it is refused where all the other
 // subcommands are.
 func helpRow(container *command) *command {
+	needsNone := slices.ContainsFunc(container.subs, func(sub *command) bool { return !sub.needsStore })
 	return &command{name: "help", summary: "Lists the subcommands.", flags: "loading stale", brief: true,
-		needsStore: container.subs[0].needsStore, run: cmdHelp}
+		needsStore: !needsNone, run: cmdHelp}
 }
 
 // cmdHelp is the HELP of every container.

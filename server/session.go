@@ -43,6 +43,7 @@ type batch struct {
 	// every connection shares must not be touched for every command.
 	lastCommand *command
 	runs        uint64
+	untimed     uint // commands with the flag "fast" since the last one that was timed
 	deferred    deferred
 	questions   *questions // nil without a backend
 }
@@ -71,6 +72,7 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
 		refusal = errProtected
 	} else if c := newSession(o.Server, conn, conn.RemoteAddr(), conn.LocalAddr()); o.sessions.add(c, cfg.MaxClients) {
+		c.untimed = uint(c.id) % timedEvery // or the first command of a connection would be timed too often
 		return c, ""
 	}
 	o.stats.rejected.Add(1)
@@ -138,7 +140,7 @@ func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
 func (c *session) EndBatch() {
 	if c.runs > 0 {
 		c.server.stats.commands.Add(c.runs)
-		c.lastCommand.calls.Add(c.runs)
+		c.lastCommand.stats.Load().calls.Add(c.runs)
 		c.runs = 0
 	}
 }
@@ -149,6 +151,9 @@ func (c *session) count(cmd *command) {
 		c.EndBatch()
 		c.lastCommand = cmd
 		c.last.Store(cmd)
+		if !cmd.stats.Load().isTimed() {
+			c.untimed = timedEvery
+		}
 	}
 	c.runs++
 }
@@ -162,7 +167,9 @@ func (c *session) ProtocolError(err error) (reply string) {
 		return ""
 	}
 	c.server.logger.Debug("protocol error", "error", err, "addr", c.addr)
-	return "ERR " + err.Error()
+	text := "ERR " + err.Error()
+	c.server.stats.errors.add(text)
+	return text
 }
 
 // Panicked takes note of a handler's panic, and replaces its reply, which may be half written.
@@ -171,7 +178,11 @@ func (c *session) Panicked(problem any) {
 	c.server.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
 	c.mustWait = false
 	c.cutReplies(c.conn.ReplyStart())
-	c.reply.Error(errPanic)
+	if c.request.command == nil {
+		c.fail(errPanic)
+	} else {
+		c.request.fail(errPanic)
+	}
 }
 
 // Closed removes the session of a connection that has ended.
