@@ -83,21 +83,33 @@ func cmdConfigSet(r *request) {
 		r.fail(errSyntax)
 		return
 	}
-	problem := ""
-	err := r.server.changeConfig(func(cfg *config.Config) bool {
-		problem = r.server.applySettings(cfg.Settings(), r.args[2:])
-		return problem == ""
-	})
-	if err != nil { // only a section about the disk returns one
-		problem = errConfig(config.NameAppendOnly, plainly(err))
-	}
-	if problem != "" {
+	if problem := r.server.setLive(r.args[2:]); problem != "" {
 		r.fail(problem)
 		return
 	}
 	r.server.noteChanged(r.args[2:])
 	r.holds = r.server.holds() // for the commands behind this one
 	r.reply.OK()
+}
+
+// setLive changes settings while the server runs: all of them, or none if there is a problem.
+func (s *Server) setLive(pairs [][]byte) (problem string) {
+	err := s.changeConfig(func(cfg *config.Config) bool {
+		before := cfg.MaxClients
+		if problem = s.applySettings(cfg.Settings(), pairs); problem != "" {
+			return false
+		}
+		if cfg.MaxClients > before {
+			if most := clientsMax(cfg.MaxClients); most < cfg.MaxClients {
+				problem = errConfig("maxclients", errTooManyClients(most))
+			}
+		}
+		return problem == ""
+	})
+	if err != nil { // only a section about the disk returns one
+		problem = errConfig(config.NameAppendOnly, plainly(err))
+	}
+	return problem
 }
 
 // noteChanged notes settings that CONFIG REWRITE has to write.

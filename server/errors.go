@@ -148,6 +148,11 @@ func errConfig(parameter, problem string) string {
 	return "ERR CONFIG SET failed (possibly related to argument '" + parameter + "') - " + problem
 }
 
+// errTooManyClients is about more clients than there are descriptors for.
+func errTooManyClients(most int) string {
+	return fmt.Sprintf("The operating system is not able to handle the specified number of clients, try with %d", most)
+}
+
 // The errors of replication; those of WAIT and REPLICAOF are Redis's.
 const (
 	errPrimaryPort     = "ERR Invalid master port"
