@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/hashslot"
 )
 
 // singleRouter is for one Redis, or the primary that Sentinels name.
@@ -28,7 +30,7 @@ func (r singleRouter) close() {
 // the start and whenever an answer shows that it has changed.
 type clusterRouter struct {
 	limiter *Limiter
-	slots   atomic.Pointer[[slotCount]*node]
+	slots   atomic.Pointer[[hashslot.Count]*node]
 	wanted  chan struct{} // a look is wanted
 
 	mu     sync.Mutex
@@ -45,7 +47,7 @@ const (
 
 func newClusterRouter(l *Limiter) *clusterRouter {
 	r := &clusterRouter{limiter: l, wanted: make(chan struct{}, 1), byAddr: map[string]*node{}}
-	r.slots.Store(new([slotCount]*node))
+	r.slots.Store(new([hashslot.Count]*node))
 	return r
 }
 
@@ -63,7 +65,7 @@ func (r *clusterRouter) start() {
 }
 
 func (r *clusterRouter) route(key string) *node {
-	return r.slots.Load()[slotOf(r.limiter.options.Prefix+key)]
+	return r.slots.Load()[hashslot.Of(r.limiter.options.Prefix+key)]
 }
 
 func (r *clusterRouter) refresh() {
@@ -160,9 +162,9 @@ func (r *clusterRouter) lookAt(addr string, client *redis.Client) bool {
 		return false
 	}
 	host, _, _ := net.SplitHostPort(addr)
-	slots, named := new([slotCount]*node), map[string]bool{}
+	slots, named := new([hashslot.Count]*node), map[string]bool{}
 	for _, one := range ranges {
-		if len(one.Nodes) == 0 || one.Start < 0 || one.End >= slotCount {
+		if len(one.Nodes) == 0 || one.Start < 0 || one.End >= hashslot.Count {
 			continue
 		}
 		at := one.Nodes[0].Addr // the primary

@@ -23,9 +23,9 @@ type Options struct {
 	Port int
 	// Dial connects to a primary.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// ListenPort is where this server listens, for a primary to tell others. It is called
-	// after Listening.
-	ListenPort func() int
+	// Announced is where this server is reached, for a primary to tell others. An empty host is the
+	// one that the primary sees. It is called after Listening.
+	Announced func() (host string, port int)
 	// Refuse has commands that write refused with an error, empty for none; RoleChanged tells
 	// of becoming a replica or a primary. Neither waits.
 	Refuse      func(text string)

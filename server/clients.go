@@ -78,6 +78,7 @@ type identity struct {
 	monitor          atomic.Bool
 	blocked          atomic.Bool // it waits for a long reply
 	isReplica        atomic.Bool // the replicator serves the connection
+	readsReplica     atomic.Bool // READONLY of a client of a cluster
 	// topicCounts are the numbers of channels and patterns, and queued is how many commands have
 	// been queued since MULTI, or notQueueing.
 	topicCounts [2]atomic.Int32
@@ -106,6 +107,7 @@ func (c *session) flags() string {
 		{c.isReplica.Load() && !monitors, "S"},
 		{c.subscriptions() > 0, "P"},
 		{c.queued.Load() != notQueueing, "x"},
+		{c.readsReplica.Load(), "r"},
 		{c.blocked.Load(), "b"},
 		{c.noEvict.Load(), "e"},
 		{c.noTouch.Load(), "T"},

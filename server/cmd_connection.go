@@ -38,6 +38,8 @@ func cmdSelect(r *request) {
 	switch {
 	case !ok:
 		r.fail(errNotInteger)
+	case index != 0 && r.server.config().ClusterEmulated:
+		r.fail(errClusterDB)
 	case index != 0:
 		r.fail(errDBIndex)
 	default:
@@ -145,7 +147,7 @@ func (c *session) introduce() {
 		role = "replica"
 	}
 	c.reply.Value(resp.Map{"server", "redis", "version", redisVersion, "proto", c.reply.Protocol(), "id", c.id,
-		"mode", "standalone", "role", role, "modules", []any{}})
+		"mode", c.server.mode(), "role", role, "modules", []any{}})
 }
 
 // cmdResetConnection returns the connection to how it began: RESP2, no name, no
@@ -161,6 +163,7 @@ func cmdResetConnection(r *request) {
 	r.reply.SetProtocol(resp.RESP2)
 	r.noEvict.Store(false)
 	r.noTouch.Store(false)
+	r.readsReplica.Store(false)
 	r.updateRestricted()
 	r.authenticated = r.server.config().RequirePass == ""
 	r.reply.Simple("RESET")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -42,6 +43,7 @@ var infoSections = []infoSection{
 	{"Limiter", false, infoLimiter},
 	{"Backend", false, infoBackend},
 	{"Commandstats", true, infoCommandStats},
+	{"Cluster", false, infoCluster},
 	{"Keyspace", false, infoKeyspace},
 }
 
@@ -81,14 +83,14 @@ func infoServer(s *Server, add addField) {
 	uptime := (s.Now() - s.started.UnixMicro()) / 1_000_000
 	executable, _ := os.Executable() // empty if unknown
 	add("redis_version", redisVersion)
-	add("redis_mode", "standalone")
+	add("redis_mode", s.mode())
 	add("rlserver_version", s.version)
 	add("os", runtime.GOOS+" "+runtime.GOARCH)
 	add("arch_bits", 32<<(^uint(0)>>63))
 	add("go_version", runtime.Version())
 	add("process_id", os.Getpid())
 	add("run_id", s.runID)
-	add("tcp_port", s.config().Port)
+	add("tcp_port", cmp.Or(s.config().Port, s.config().TLSPort))
 	add("server_time_usec", s.Now())
 	add("uptime_in_seconds", uptime)
 	add("uptime_in_days", uptime/86_400)
@@ -197,6 +199,22 @@ func infoLimiter(s *Server, add addField) {
 	add("contended_swaps", counted.Contended)
 	add("tables_rebuilt", counted.Rebuilt)
 	add("max_log_limit", s.config().MaxLogLimit)
+}
+
+// mode is whether clients are to take the server for a Redis Cluster.
+func (s *Server) mode() string {
+	if s.config().ClusterEmulated {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+func infoCluster(s *Server, add addField) {
+	enabled := 0
+	if s.config().ClusterEmulated {
+		enabled = 1
+	}
+	add("cluster_enabled", enabled)
 }
 
 func infoBackend(s *Server, add addField) { s.backend.Info(add) }

@@ -16,7 +16,7 @@ import (
 func cmdReplicaOf(r *request, replicator Replicator) {
 	var primary config.Address
 	if !equalFold(r.args[1], "no") || !equalFold(r.args[2], "one") {
-		if primary.Host = r.arg(1); primary.Host == "" || !config.IsHost(primary.Host) {
+		if primary.Host = r.arg(1); !config.IsHost(primary.Host) {
 			r.fail(errPrimaryHost)
 			return
 		}

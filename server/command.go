@@ -58,6 +58,7 @@ type command struct {
 	isPlain   bool // neither a container nor a subcommand
 	// From the flags.
 	isFast, isBrief, needsNoAuth, writes bool
+	mayReplicate                         bool // it writes nothing here, and Redis may replicate it
 	isPrivate                            bool // kept from MONITOR and the slow log
 	refusedInMulti                       bool
 
@@ -130,7 +131,7 @@ func (c *command) derive() {
 	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
-	c.refusedInMulti = c.has("no_multi")
+	c.refusedInMulti, c.mayReplicate = c.has("no_multi"), c.has("may_replicate")
 	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
 	// Redis. EXEC, which has skip_slowlog, shows itself to MONITOR.
 	c.isPrivate = c.has("admin") || c.needsNoAuth || c.has("skip_slowlog")
@@ -207,8 +208,9 @@ func lookup(names map[string]*command, name []byte) *command {
 // helpRow is the row of a container's HELP. Without a store it is refused where all the other
 // subcommands are.
 func helpRow(container *command) *command {
+	needsNone := slices.ContainsFunc(container.subs, func(sub *command) bool { return !sub.needsStore })
 	return &command{name: "help", summary: "Lists the subcommands.", flags: "loading stale", brief: true,
-		needsStore: container.subs[0].needsStore, run: cmdHelp}
+		needsStore: !needsNone, run: cmdHelp}
 }
 
 // cmdHelp is the HELP of every container.

@@ -35,6 +35,7 @@ func commandGroups() []commandGroup {
 		{"keys", keysCommands()},
 		{"pubsub", pubsubCommands()},
 		{"transactions", transactionsCommands()},
+		{"cluster", clusterCommands()},
 		{"server", serverCommands()},
 		{"replication", replicationCommands()},
 	}
@@ -76,8 +77,6 @@ func connectionCommands() []*command {
 			synopsis: "[protover] [AUTH username password] [SETNAME clientname]", flags: alwaysFast + " no_auth", run: cmdHello},
 		{name: "ping", summary: "Replies PONG, or the message.", synopsis: "[message]", flags: "fast loading stale", whileSubscribed: true, run: cmdPing},
 		{name: "quit", summary: "Closes the connection.", arity: -1, flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdQuit},
-		{name: "readonly", summary: "Does nothing; cluster clients send it.", flags: "fast loading stale", run: cmdOK},
-		{name: "readwrite", summary: "Does nothing; cluster clients send it.", flags: "fast loading stale", run: cmdOK},
 		{name: "reset", summary: "Returns the connection to how it began.",
 			flags: alwaysFast + " no_auth", runsInMulti: true, whileSubscribed: true, run: cmdResetConnection},
 		{name: "select", summary: "Chooses a database; there is only 0.", synopsis: "index", flags: "fast loading stale", run: cmdSelect},
@@ -116,7 +115,7 @@ func pubsubCommands() []*command {
 		{name: "psubscribe", summary: "Receives what is published to channels that match patterns.",
 			synopsis: "pattern [pattern ...]", flags: listening, whileSubscribed: true, run: cmdPSubscribe},
 		{name: "publish", summary: "Sends a message to a channel's subscribers; replies how many there are.",
-			synopsis: "channel message", flags: "pubsub loading stale", briefWhen: publishIsBrief, run: cmdPublish},
+			synopsis: "channel message", flags: "pubsub loading stale may_replicate", briefWhen: publishIsBrief, run: cmdPublish},
 		{name: "pubsub", summary: "Looks at channels and their subscribers.", subs: []*command{
 			{name: "channels", summary: "The channels that have subscribers, all or those that match.",
 				synopsis: "[pattern]", flags: "pubsub loading stale", run: cmdPubsubChannels},
@@ -143,6 +142,33 @@ func transactionsCommands() []*command {
 		{name: "unwatch", summary: "Does nothing; no key is ever watched.", flags: alwaysFast, run: cmdOK},
 		{name: "watch", summary: "Answers an error: keys cannot be watched; a decision is one step by itself.",
 			synopsis: "key [key ...]", flags: alwaysFast, keys: keyAll, runsInMulti: true, run: cmdWatch},
+	}
+}
+
+func clusterCommands() []*command {
+	const flags = "loading stale"
+	return []*command{
+		{name: "asking", summary: "Does nothing; no slot is ever moved.", flags: "fast", run: clustered(cmdOK)},
+		{name: "cluster", summary: "Tells clients of Redis Cluster which server has all slots, with cluster-enabled emulated.", subs: []*command{
+			{name: "countkeysinslot", summary: "Counts the keys of a slot; it looks at every key.",
+				synopsis: "slot", flags: "stale", needsStore: true, run: clustered(cmdClusterCountKeysInSlot)},
+			{name: "getkeysinslot", summary: "Lists keys of a slot, at most so many; it looks at every key.",
+				synopsis: "slot count", flags: "stale", needsStore: true, run: clustered(cmdClusterGetKeysInSlot)},
+			{name: "info", summary: "The state of the cluster, which is always ok.", flags: flags, brief: true, run: clustered(cmdClusterInfo)},
+			{name: "keyslot", summary: "The slot of a key.", synopsis: "key", flags: flags, brief: true, run: clustered(cmdClusterKeySlot)},
+			{name: "links", summary: "Lists nothing: there are no links but those of replicas.", flags: flags, brief: true, run: clustered(cmdClusterLinks)},
+			{name: "myid", summary: "The server's id, which follows from its address.", flags: flags, brief: true, run: clustered(cmdClusterMyID)},
+			{name: "nodes", summary: "The primary and its replicas, one a line.", flags: flags, brief: true, run: clustered(cmdClusterNodes)},
+			{name: "replicas", summary: "The replicas of the primary, by its id.",
+				synopsis: "node-id", flags: flags, brief: true, run: clustered(cmdClusterReplicas)},
+			{name: "shards", summary: "The primary and its replicas, as one shard with all slots.", flags: flags, brief: true, run: clustered(cmdClusterShards)},
+			{name: "slaves", summary: "The same as CLUSTER REPLICAS.",
+				synopsis: "node-id", flags: flags, brief: true, run: clustered(cmdClusterReplicas)},
+			{name: "slots", summary: "The primary and its replicas, for the one range of all slots.", flags: flags, brief: true, run: clustered(cmdClusterSlots)},
+		}},
+		{name: "readonly", summary: "Lets a client of a cluster read from a replica, which else sends it to the primary.",
+			flags: "fast loading stale", run: cmdReadOnly},
+		{name: "readwrite", summary: "Ends READONLY.", flags: "fast loading stale", run: cmdReadWrite},
 	}
 }
 

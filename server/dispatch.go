@@ -15,7 +15,7 @@ const fastMicrosMax = 1000
 
 // dispatch runs one command and writes its reply. It is the only way to a handler.
 func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
-	cmd, refusal := s.table.find(args, c.lastCommand), s.refusal.Load()
+	cmd := s.table.find(args, c.lastCommand)
 	switch {
 	case cmd == nil:
 		return c.reject(nil, errUnknownCommand(args))
@@ -23,8 +23,13 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 		return c.reject(cmd, errArity(cmd.fullName()))
 	case !cmd.needsNoAuth && !c.mayAsk():
 		return c.reject(cmd, errNoAuth)
-	case cmd.writes && refusal != nil:
-		return c.reject(cmd, *refusal)
+	}
+	if g := s.gates.gate.Load(); g != nil {
+		if outcome, stopped := g.stop(c, cmd, args); stopped {
+			return outcome
+		}
+	}
+	switch {
 	case s.backend != nil && cmd.needsStore:
 		return c.fail(errNotHere(cmd, s.config().Backend))
 	case c.restricted && c.restrict(cmd, args):

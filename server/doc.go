@@ -22,6 +22,7 @@
 //
 //	config/         the table of settings: flags, environment, file and CONFIG share it
 //	server.go       New, Listen, Serve; the configuration in force
+//	gate.go         what stops commands: refused writes, CLIENT PAUSE, the replica of a cluster
 //	clients.go      the registry of sessions, their identities, and CLIENT
 //	pubsub.go       subscriptions, and the commands about them
 //	transaction.go  the commands that are queued between MULTI and EXEC

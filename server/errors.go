@@ -50,6 +50,19 @@ const (
 		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
 )
 
+// The errors of clusters.
+const (
+	errNoCluster      = "ERR This instance has cluster support disabled"
+	errClusterDB      = "ERR SELECT is not allowed in cluster mode"
+	errSlot           = "ERR Invalid slot"
+	errSlotOrCount    = "ERR Invalid slot or number of keys"
+	errNotPrimaryNode = "ERR The specified node is not a master"
+)
+
+func errUnknownNode(id []byte) string {
+	return fmt.Sprintf("ERR Unknown node %s", cut(id, quotedBytesMax))
+}
+
 // The texts for subscriptions and transactions that exceed their bounds.
 var (
 	errSubscriptions       = fmt.Sprintf("ERR too many subscriptions: a connection may have %d channels and patterns", clientSubscriptionsMax)

@@ -71,7 +71,7 @@ type Replicator interface {
 type Role struct {
 	Replica bool
 	// Of a replica: its primary, and the link to it as ROLE names it: "connect", "connecting",
-	// "sync" or "connected".
+	// "sync" (stateSync) or "connected" (stateConnected).
 	Host  string
 	Port  int
 	State string
@@ -79,6 +79,12 @@ type Role struct {
 	Offset   int64
 	Replicas []ReplicaInfo
 }
+
+// The states of a link that the server looks at.
+const (
+	stateSync      = "sync"
+	stateConnected = "connected"
+)
 
 // A ReplicaInfo is one replica, by the address that it listens on.
 type ReplicaInfo struct {

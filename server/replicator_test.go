@@ -200,7 +200,7 @@ func startServed(t *testing.T, loops int, l *ledger, limiter Limiter, prepare ..
 		limiter = newStore(t)
 	}
 	cfg := config.Default(&ledgerSettings{ledger: l})
-	cfg.Port, cfg.EventLoops, cfg.ShutdownTimeout = 0, loops, time.Hour
+	cfg.Port, cfg.EventLoops, cfg.ShutdownTimeout = config.PortAuto, loops, time.Hour
 	s := New(cfg, limiter, slog.New(slog.DiscardHandler), new(slog.LevelVar), "test")
 	if l != nil {
 		if err := s.Replicate(l); err != nil {

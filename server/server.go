@@ -45,8 +45,8 @@ type Server struct {
 
 	prefetch func(key string) // the limiter's, if it has one
 
-	replicator Replicator             // nil: changes are kept by the limiter alone
-	refusal    atomic.Pointer[string] // the error that answers commands that write; nil: none
+	replicator Replicator // nil: changes are kept by the limiter alone
+	gates      gatekeeper
 	isReplica  atomic.Bool
 	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory
@@ -69,6 +69,7 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		changed:  map[string]bool{},
 		sessions: sessions{byID: map[int64]*session{}},
 		monitors: monitors{all: map[*session]struct{}{}},
+		gates:    gatekeeper{paused: map[*session]func(){}},
 		pubsub:   pubsub{topics: [2]map[string]map[*session]struct{}{{}, {}}},
 	}
 	s.wire = wire.NewServer(owner{s}, logger)
@@ -94,11 +95,10 @@ func (s *Server) Replicate(r Replicator) error {
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.
 const descriptorsSpare = 32
 
-// Listen opens the addresses of the configuration. With port 0 the first address gets a free port
-// and the others the same.
+// Listen opens the addresses of the configuration, which says from then on which ports are open.
 func (s *Server) Listen() error {
 	cfg := s.config()
-	port, err := s.wire.Listen(wire.Addresses{
+	port, tlsPort, err := s.wire.Listen(wire.Addresses{
 		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
 		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
 		UnixSocket: cfg.UnixSocket, UnixSocketPerm: cfg.UnixSocketPerm,
@@ -106,7 +106,7 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return err
 	}
-	return s.changeConfig(func(c *config.Config) bool { c.Port = port; return true })
+	return s.changeConfig(func(c *config.Config) bool { c.Port, c.TLSPort = port, tlsPort; return true })
 }
 
 // Addrs are the addresses that Listen opened.
@@ -127,6 +127,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
 	}
 	go s.janitor(background)
+	context.AfterFunc(ctx, func() { s.gates.endPause(true) }) // what waits for it is drained
 	return s.wire.Serve(ctx, s.config().LoopCount(), func() time.Duration { return s.config().ShutdownTimeout })
 }
 
@@ -175,18 +176,13 @@ func (s *Server) Now() int64 {
 
 // RefuseWrites has commands that write refused with this error, until it is called with an empty
 // one. It never waits.
-func (s *Server) RefuseWrites(text string) {
-	if text == "" {
-		s.refusal.Store(nil)
-	} else {
-		s.refusal.Store(&text)
-	}
-}
+func (s *Server) RefuseWrites(text string) { s.gates.change(func(g *gate) { g.refusal = text }) }
 
 // RoleChanged tells the server that it has become a replica, or a primary. A replica keeps all that
 // its primary keeps, whatever maxmemory says. It never waits for the replicator.
 func (s *Server) RoleChanged(replica bool) {
 	s.isReplica.Store(replica)
+	s.gates.change(func(g *gate) { g.moved = replica && s.config().ClusterEmulated })
 	s.boundMemory()
 }
 

@@ -8,6 +8,7 @@ type transaction struct {
 	bytes    int // that the queue takes
 	words    int
 	slow     bool // a command of it may take long
+	writes   bool // a command of it writes, or may be replicated
 	broken   bool // a command was refused: EXEC runs none
 }
 
@@ -43,6 +44,7 @@ func (tx *transaction) add(cmd *command, args [][]byte) (problem string) {
 	tx.bytes += size
 	tx.words += len(args)
 	tx.slow = tx.slow || !cmd.isBrief
+	tx.writes = tx.writes || cmd.writes || cmd.mayReplicate
 	return ""
 }
 

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +33,7 @@ func (b *backendSettings) Settings() []config.Setting {
 		user = "a name, or nothing for the default user"
 	)
 	return config.In(config.Backend, []config.Setting{
-		{Name: "redis-addr", Field: config.List(&b.Addrs, ",", "host:port, or several separated by commas", isHostPort), Default: "127.0.0.1:6379",
+		{Name: "redis-addr", Field: config.List(&b.Addrs, ",", "host:port, or several separated by commas", config.IsHostPort), Default: "127.0.0.1:6379",
 			Usage: "the Redis, some nodes of the cluster, or the Sentinels"},
 		{Name: "redis-master-name", Field: config.Text(&b.MasterName, "a name"),
 			Usage: "the Sentinels' name of the primary"},
@@ -110,12 +108,6 @@ func (b *backendSettings) clientTLS() (*tls.Config, error) {
 		return nil, nil
 	}
 	return clientTLS("redis-tls", b.tlsCA, b.tlsCert, b.tlsKey)
-}
-
-func isHostPort(addr string) bool {
-	host, port, err := net.SplitHostPort(addr)
-	n, wrong := strconv.ParseUint(port, 10, 16)
-	return err == nil && wrong == nil && n > 0 && host != ""
 }
 
 func hasNoBraces(prefix string) bool { return !strings.ContainsAny(prefix, "{}") }

@@ -52,8 +52,8 @@ func ask(cmd *cobra.Command, env environment, command ...any) (*redis.Cmd, error
 	if err != nil {
 		return nil, err
 	}
-	if c.cfg.Port == 0 {
-		return nil, usageError(cmd, "port 0 is a port that the server chose when it started: give that one with --port")
+	if c.cfg.Port <= 0 {
+		return nil, usageError(cmd, "port is 0 or auto, which names no port to connect to: give one with --port")
 	}
 	host := localHost(c.cfg.Bind)
 	if f := flags.Lookup("host"); f.Changed {

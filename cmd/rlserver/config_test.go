@@ -106,7 +106,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 
 func TestBadEnvironment(t *testing.T) {
 	for _, c := range []struct{ variable, want string }{
-		{"RLSERVER_PORT=http", `RLSERVER_PORT: "http" is not accepted for port: expected 0 to 65535; 0 takes a free port`},
+		{"RLSERVER_PORT=http", `RLSERVER_PORT: "http" is not accepted for port: expected auto, or 0 to 65535; 0 is none, auto a free one`},
 		{"RLSERVER_MAX_LOG_LIMIT=0", `RLSERVER_MAX_LOG_LIMIT: "0" is not accepted for max-log-limit: expected 1 to 500000`},
 		{"RLSERVER_MAXMEMORY=15mb", `RLSERVER_MAXMEMORY: "15mb" is not accepted for maxmemory: expected 0 for no bound, or bytes from 16mb on, with k, m and g for thousands and kb, mb and gb for 1024s`},
 		{"RLSERVER_BIND=example.com", `RLSERVER_BIND: "example.com" is not accepted for bind: expected IP addresses, separated by commas or spaces`},

@@ -8,7 +8,7 @@ import (
 
 // FILE stands for the path.
 func TestBadFile(t *testing.T) {
-	const port = "expected 0 to 65535; 0 takes a free port"
+	const port = "expected auto, or 0 to 65535; 0 is none, auto a free one"
 	for _, c := range []struct{ name, content, want string }{
 		{"unknown key", "port: 1\nprot: 2\n", `FILE:2: unknown setting "prot": did you mean port? See rlserver serve --help for all of them`},
 		{"underscores", "max_log_limit: 2\n", `FILE:1: unknown setting "max_log_limit": did you mean max-log-limit? See rlserver serve --help for all of them`},

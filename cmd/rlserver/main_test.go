@@ -42,7 +42,7 @@ func (r result) expect(t *testing.T, code int, stdout, stderr string) {
 }
 
 func TestUsageErrors(t *testing.T) {
-	const accepted = "expected 0 to 65535; 0 takes a free port"
+	const accepted = "expected auto, or 0 to 65535; 0 is none, auto a free one"
 	for _, c := range []struct {
 		args   string
 		code   int
@@ -60,7 +60,7 @@ func TestUsageErrors(t *testing.T) {
 		{"--protected-mode maybe", 1, `--protected-mode: "maybe" is not accepted for protected-mode: expected yes or no`},
 		{"ping --timeout 5", 1, `invalid argument "5" for "--timeout" flag: time: missing unit in duration "5" (see rlserver ping --help)`},
 		{"ping --timeout 0s", 1, `--timeout: 0s is not accepted: expected more than 0, such as 500ms or 2s (see rlserver ping --help)`},
-		{"ping --port 0", 1, `port 0 is a port that the server chose when it started: give that one with --port (see rlserver ping --help)`},
+		{"ping --port 0", 1, `port is 0 or auto, which names no port to connect to: give one with --port (see rlserver ping --help)`},
 		{"ping now", 1, `ping takes no arguments, but was given "now" (see rlserver ping --help)`},
 		{"check a b", 2, `check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given 2 (see rlserver check --help)`},
 		{"check a b c d --port x", 2, `--port: "x" is not accepted for port: ` + accepted},

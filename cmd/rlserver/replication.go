@@ -23,13 +23,12 @@ import (
 type replicationSettings struct {
 	replication.Tuning
 	dir  string // of the files
-	tls  bool   // to the primary
 	node *replication.Node
 }
 
 // Settings is the part of the table of settings that is about the disk and replicas.
 func (r *replicationSettings) Settings() []config.Setting {
-	const portMax, lagSecondsMax = math.MaxUint16, 3600
+	const lagSecondsMax = 3600
 	return append(config.In(config.Persistence, []config.Setting{
 		{Name: "dir", Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
 			Usage: "where the append-only file and the snapshot are"},
@@ -50,14 +49,8 @@ func (r *replicationSettings) Settings() []config.Setting {
 			Usage: "password of the primary; better in the environment or the file than on the command line"},
 		{Name: nameMasterUser, Field: config.Text(&r.User, "a name, or nothing for the default user"), Live: true,
 			Usage: "user of the primary"},
-		{Name: "tls-replication", Field: config.Bool(&r.tls), Default: "no",
-			Usage: "speak TLS with the primary, with tls-ca-cert-file for its authority and tls-cert-file to show"},
 		{Name: "replica-priority", Field: config.Int(&r.Priority, 0, math.MaxInt32), Default: "100", Note: "0 is never", Live: true,
 			Usage: "Sentinel makes the replica with the lowest one the primary"},
-		{Name: "replica-announce-ip", Field: config.Text(&r.AnnounceIP, "a host, or nothing for the one that the primary sees", config.IsHost), Live: true,
-			Usage: "where others reach this replica"},
-		{Name: "replica-announce-port", Field: config.Int(&r.AnnouncePort, 0, portMax), Default: "0", Note: "0 is the port that is listened on", Live: true,
-			Usage: "the port where others reach this replica"},
 		{Name: "min-replicas-to-write", Field: config.Int(&r.MinReplicas, 0, 1000), Default: "0", Note: "0 is none", Live: true,
 			Usage: "refuse changes while fewer replicas have been heard of within min-replicas-max-lag"},
 		{Name: "min-replicas-max-lag", Field: config.Seconds(&r.MinReplicasLag, 1, lagSecondsMax), Default: "10", Live: true,
@@ -137,7 +130,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 	}
 	r.node, err = replication.New(replication.Options{
 		Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
-		ListenPort: func() int { return r.listenPort(srv, cfg) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
+		Announced: func() (string, int) { return srv.Announced(cfg.TLSReplication) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})
 	if err != nil {
@@ -150,7 +143,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 // dialer connects to a primary, with TLS if the setting tls-replication says so.
 func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Context, addr string) (net.Conn, error), error) {
 	dial := new(net.Dialer).DialContext
-	if r.tls {
+	if cfg.TLSReplication {
 		c, err := clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
 		if err != nil {
 			return nil, err
@@ -158,23 +151,6 @@ func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Conte
 		dial = (&tls.Dialer{Config: c}).DialContext
 	}
 	return func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }, nil
-}
-
-// listenPort is the port where this server is reached in the way in which it reaches its
-// primary: with TLS or without.
-func (r *replicationSettings) listenPort(srv *server.Server, cfg *config.Config) int {
-	switch {
-	case r.tls:
-		return cfg.TLSPort
-	case cfg.Port != 0:
-		return cfg.Port
-	}
-	for _, a := range srv.Addrs() { // a free one was taken
-		if tcp, ok := a.(*net.TCPAddr); ok && tcp.Port != cfg.TLSPort {
-			return tcp.Port
-		}
-	}
-	return 0
 }
 
 // Role is the node's.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,15 +25,16 @@ const startMax = 20 * time.Second
 // A child is rlserver as a process of its own.
 type child struct {
 	*exec.Cmd
-	address string        // the first that it listens on
-	log     *bytes.Buffer // lines of JSON, the last of which says “serving”
-	lines   *bufio.Reader // the rest of the log
+	address   string // the first that it listens on
+	addresses []string
+	log       *bytes.Buffer // lines of JSON, the last of which says “serving”
+	lines     *bufio.Reader // the rest of the log
 }
 
 // startChild starts rlserver on a free port, with a log in JSON, and waits until it serves.
 func startChild(t *testing.T, env []string, args ...string) *child {
 	t.Helper()
-	c := &child{Cmd: exec.Command(os.Args[0], append([]string{"--port", "0"}, args...)...), log: new(bytes.Buffer)}
+	c := &child{Cmd: exec.Command(os.Args[0], append([]string{"--port", "auto"}, args...)...), log: new(bytes.Buffer)}
 	c.Env = append(env, asProgram+"=yes", "GORACE=atexit_sleep_ms=0")
 	stderr, err := c.StderrPipe()
 	if err != nil {
@@ -51,7 +53,7 @@ func startChild(t *testing.T, env []string, args ...string) *child {
 		}
 		c.log.Write(line)
 		if len(entry.Addresses) > 0 {
-			c.address = entry.Addresses[0]
+			c.address, c.addresses = entry.Addresses[0], entry.Addresses
 		}
 	}
 	return c
@@ -152,7 +154,7 @@ func TestStartLog(t *testing.T) {
 		`"did_you_mean":"RLSERVER_PORT"`,
 		`"msg":"setting","name":"requirepass","value":"(not shown)","from":"RLSERVER_REQUIREPASS"`,
 		`"msg":"setting","name":"maxclients","value":"77","from":"` + file + `:1"`,
-		`"msg":"setting","name":"port","value":"0","from":"--port"`,
+		`"msg":"setting","name":"port","value":"auto","from":"--port"`,
 		`"version":"v1.2.3-test"`,
 	} {
 		if !strings.Contains(text, want) {
@@ -189,4 +191,34 @@ func TestLogFormat(t *testing.T) {
 			t.Errorf("%s: %s", format, out.String())
 		}
 	}
+}
+
+// 0 turns a port off, auto takes a free one, and CONFIG GET tells which.
+func TestPorts(t *testing.T) {
+	authority, path := harness.NewAuthority(t), filepath.Join(t.TempDir(), "rl.sock")
+	cert, key := authority.Sign(t, t.TempDir(), 2)
+	for _, ports := range []struct {
+		port, tlsPort string
+		listeners     int // besides the Unix socket
+	}{{"0", "0", 0}, {"auto", "0", 1}, {"0", "auto", 1}, {"auto", "auto", 2}} {
+		c := startChild(t, nil, "--port", ports.port, "--tls-port", ports.tlsPort, "--tls-cert-file", cert, "--tls-key-file", key, "--unixsocket", path)
+		unix, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := harness.NewConn(t, unix)
+		got := client.Ask("CONFIG", "GET", "port", "tls-port").Pairs()
+		for name, asked := range map[string]string{"port": ports.port, "tls-port": ports.tlsPort} {
+			if open := got[name].Text; (asked == "0") != (open == "0") || open == "auto" {
+				t.Errorf("--port %s --tls-port %s: CONFIG GET %s is %s", ports.port, ports.tlsPort, name, open)
+			}
+		}
+		if n := len(c.addresses) - 1; n != ports.listeners {
+			t.Errorf("--port %s --tls-port %s: it listens on %v", ports.port, ports.tlsPort, c.addresses)
+		}
+		_ = unix.Close()
+		c.end(t, 0, syscall.SIGTERM)
+	}
+	call(nil, "serve", "--port", "0", "--log-level", "error").expect(t, 1, "",
+		"rlserver: there is nothing to listen on: port and tls-port are 0, and unixsocket is empty; set one of them\n")
 }

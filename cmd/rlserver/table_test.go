@@ -28,6 +28,7 @@ func TestSettings(t *testing.T) {
 		{"replica-priority", []string{"2147483647"}, []string{"2147483648"}},
 		{"replica-announce-ip", []string{"2001:db8::1"}, []string{"a b", "h:1"}},
 		{"replica-announce-port", []string{"65535"}, []string{"65536"}},
+		{"cluster-enabled", []string{"emulated", "no"}, []string{"yes"}},
 		{"min-replicas-max-lag", []string{"1"}, []string{"0"}},
 		{"repl-backlog-size", []string{"1mb → 1048576"}, []string{"1023kb"}},
 		{"repl-timeout", []string{"3600"}, []string{"0"}},

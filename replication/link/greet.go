@@ -2,7 +2,6 @@ package link
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -86,9 +85,10 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 			return at, false, err
 		}
 	}
-	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(cmp.Or(t.AnnouncePort, l.ListenPort()))}
-	if t.AnnounceIP != "" {
-		introduction = append(introduction, "ip-address", t.AnnounceIP)
+	host, port := l.Announced()
+	introduction := []string{"REPLCONF", "listening-port", strconv.Itoa(port)}
+	if host != "" {
+		introduction = append(introduction, "ip-address", host)
 	}
 	if _, err := p.ask(introduction...); err != nil {
 		return at, false, err

@@ -17,17 +17,16 @@ type Options struct {
 	Tuning func() Tuning
 	// Dial connects to a primary.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// ListenPort is where this server listens, for a primary to tell others. It is called
-	// when Listening is closed. No link to a primary comes up before.
-	ListenPort func() int
-	Listening  <-chan struct{}
+	// Announced is where this server is reached, for a primary to tell others. An empty host is the
+	// one that the primary sees. It is called when Listening is closed. No link to a primary comes
+	// up before.
+	Announced func() (host string, port int)
+	Listening <-chan struct{}
 }
 
 // Tuning is what can be changed while links are up.
 type Tuning struct {
-	User, Password string // for a primary
-	AnnounceIP     string
-	AnnouncePort   int
+	User, Password string        // for a primary
 	Timeout        time.Duration // without a word from the other end
 }
 

@@ -11,10 +11,10 @@ import (
 // rows are in table.go, which also gives ranges and defaults.
 type Config struct {
 	Bind             []string      // addresses to listen on
-	Port             int           // TCP port; 0 takes a free one
+	Port             int           // TCP port; 0: none, PortAuto: a free one
 	UnixSocket       string        // path of a Unix socket; empty: none
 	UnixSocketPerm   int           // its permissions; 0: the umask's
-	TLSPort          int           // port for TLS; 0: none
+	TLSPort          int           // port for TLS, likewise
 	TLSCertFile      string        // PEM files of the server's certificate and key,
 	TLSKeyFile       string        // and of the authority
 	TLSCAFile        string        // that signs clients' certificates
@@ -34,6 +34,10 @@ type Config struct {
 	LogLevel         slog.Level
 	LogFormat        string  // "auto", "text" or "json"
 	Primary          Address // that this server is a replica of
+	TLSReplication   bool    // replicas reach their primary by TLS
+	AnnounceIP       string  // where others reach this server; empty: the address that they have reached
+	AnnouncePort     int     // 0: the port that is listened on
+	ClusterEmulated  bool    // to clients the server is a Redis Cluster that has all slots
 	Backend          string  // BackendMemory, or the kind of Redis that decides
 
 	sections []Section
@@ -98,6 +102,9 @@ func (c *Config) Apply() error {
 	}
 	return nil
 }
+
+// PortAuto is a port that the system chooses: one that is free.
+const PortAuto = -1
 
 // loopsAuto leaves the number of event loops to LoopCount.
 const loopsAuto = -1

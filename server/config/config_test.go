@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -92,6 +93,49 @@ func TestCopy(t *testing.T) {
 		size, _ := Find(c.Settings(), "size")
 		if err := c.Apply(); err != nil || size.Get() != string(rune('0'+applied)) {
 			t.Errorf("applied %d, want %s: %v", applied, size.Get(), err)
+		}
+	}
+}
+
+// Every time takes the same syntax: whole seconds, or a number with its unit.
+func TestSecondsSyntax(t *testing.T) {
+	for value, want := range map[string]string{"0": "0", "300": "300", "300s": "300", "5m": "300", "300000ms": "300", "1h": "3600", "0s": "0"} {
+		got := time.Nanosecond
+		f := Seconds(&got, 0, 3600)
+		if !f.Set(value) || f.Get() != want {
+			t.Errorf("%q: %v, want %s s", value, got, want)
+		}
+	}
+	for _, value := range []string{"", "-1", "1.5s", "1500ms", "61m", "3601", "1M", "s", " 5"} {
+		got := time.Nanosecond
+		if Seconds(&got, 0, 3600).Set(value) || got != time.Nanosecond {
+			t.Errorf("%q was accepted as %v", value, got)
+		}
+	}
+	if got := time.Nanosecond; Seconds(&got, 1, 3600).Set("0") {
+		t.Error("0 was accepted for 1 to 3600")
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for _, host := range []string{"limits", "limits.example.com.", "a-b_c.d1", "10.0.0.1", "::1", "fe80::1%eth0", "1st.example", "_redis.service", "xn--bcher-kva.example"} {
+		if !IsHost(host) {
+			t.Errorf("%q was refused", host)
+		}
+	}
+	for _, host := range []string{
+		"", "-1", "1", "1.2.3", "300.1.1.1", "-a", "a-", "a.-b", "a-.b", "a..b", ".", ".a", "a b", " a", "a:1", "[::1]", "bücher", "a/b",
+		"fe80::1%", "fe80::1% x", strings.Repeat("a", 64), strings.Repeat("a.", 128) + "a",
+	} {
+		if IsHost(host) {
+			t.Errorf("%q was accepted", host)
+		}
+	}
+	for address, want := range map[string]bool{
+		"redis:6379": true, "[::1]:6379": true, "10.0.0.1:1": true, ":6379": false, "redis": false, "redis:0": false, "redis:65536": false, "-1:6379": false, "redis:http": false, "redis:06379": false,
+	} {
+		if IsHostPort(address) != want {
+			t.Errorf("%q: accepted is %v, want %v", address, !want, want)
 		}
 	}
 }

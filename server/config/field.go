@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,18 +71,23 @@ func Permissions(to *int) Field {
 	}
 }
 
-// Seconds is a time in whole seconds, without a unit.
+// Every time is whole seconds, or a number with its unit, as the period of a limit is written.
+
+// Seconds is a time that is a whole number of seconds. It is shown as Redis shows it, without the
+// unit.
 func Seconds(to *time.Duration, low, high int64) Field {
-	var n int64
-	f := Int(&n, low, high).In("seconds")
 	return Field{
-		Accepts: f.Accepts,
-		Set:     func(text string) bool { return f.Set(text) && put(to, time.Duration(n)*time.Second) },
-		Get:     func() string { return strconv.FormatInt(int64(*to/time.Second), 10) },
+		Accepts: fmt.Sprintf("%d to %d, in whole seconds or with s, m, h or d", low, high),
+		Set: func(text string) bool {
+			n, ok := scaled(text, spanUnits)
+			span := time.Duration(n)
+			return ok && span%time.Second == 0 && time.Duration(low) <= span/time.Second && span/time.Second <= time.Duration(high) && put(to, span)
+		},
+		Get: func() string { return strconv.FormatInt(int64(*to/time.Second), 10) },
 	}
 }
 
-// Span is a time of at least a millisecond with its unit, as the period of a limit is written.
+// Span is a time of at least a millisecond. It is shown with its unit.
 func Span(to *time.Duration, high time.Duration) Field {
 	most, units := fmt.Sprintf("%ds", high/time.Second), "ms or s"
 	if high >= time.Hour {
@@ -219,14 +225,38 @@ func HostPort(to *Address, accepts string) Field {
 	}
 }
 
-// hostBytesMax bounds the name of a host, as DNS does.
-const hostBytesMax = 255
+// hostBytesMax and hostLabelMax bound the name of a host and its labels, as DNS does.
+const (
+	hostBytesMax = 255
+	hostLabelMax = 63
+)
 
-// IsHost says whether text can be a name or an IP address. Nothing looks it up. No text is a
-// host as well: callers that need one ask for it.
+// IsHost says whether text is an IP address or can be the name of a host. Nothing looks it up. A
+// name is labels of letters, digits, hyphens and underscores, none of which begins or ends with a
+// hyphen. The last has a letter: 1.2.3 is neither a name nor an address.
 func IsHost(text string) bool {
-	outside := func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/:[]@"'\,`, c) }
-	return net.ParseIP(text) != nil || len(text) <= hostBytesMax && !strings.ContainsFunc(text, outside)
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return isLabels(addr.Zone()) || addr.Zone() == ""
+	}
+	last := text[strings.LastIndexByte(strings.TrimSuffix(text, "."), '.')+1:]
+	return isLabels(strings.TrimSuffix(text, ".")) && strings.ContainsFunc(last, isLetter)
+}
+
+func isLabels(text string) bool {
+	wrong := func(label string) bool {
+		return label == "" || len(label) > hostLabelMax || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, func(c rune) bool { return c != '-' && (c < '0' || c > '9') && !isLetter(c) })
+	}
+	return len(text) <= hostBytesMax && !slices.ContainsFunc(strings.Split(text, "."), wrong)
+}
+
+func isLetter(c rune) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+
+// IsHostPort says whether text is host:port, with an IPv6 address in brackets.
+func IsHostPort(text string) bool {
+	host, number, err := net.SplitHostPort(text)
+	var port int
+	return err == nil && IsHost(host) && Int(&port, 1, math.MaxUint16).Set(number)
 }
 
 // put changes a field. It is true, so that it can end a condition.

@@ -43,13 +43,13 @@ func (c *Config) table() []Setting {
 	return slices.Concat(In(Network, []Setting{
 		{Name: "bind", Field: List(&c.Bind, " ", "IP addresses, separated by commas or spaces", isBindHost), Default: "127.0.0.1",
 			Usage: "addresses to listen on"},
-		{Name: "port", Field: Int(&c.Port, 0, portMax), Default: "6380", Note: "0 takes a free port",
+		{Name: "port", Field: port(&c.Port), Default: "6380", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on"},
 		{Name: "unixsocket", Field: Text(&c.UnixSocket, "a path, or nothing for none"),
 			Usage: "Unix socket to listen on as well"},
 		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0",
 			Usage: "permissions of the Unix socket"},
-		{Name: "tls-port", Field: Int(&c.TLSPort, 0, portMax), Default: "0", Note: "0 is none",
+		{Name: "tls-port", Field: port(&c.TLSPort), Default: "0", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on for TLS"},
 		{Name: "tls-cert-file", Field: Text(&c.TLSCertFile, "the path of a PEM file"),
 			Usage: "the server's certificate for TLS; read again when it changes"},
@@ -76,6 +76,13 @@ func (c *Config) table() []Setting {
 			Usage: "goroutines that serve the connections without TLS; auto is one for every two processors"},
 		{Name: "shutdown-timeout", Field: Seconds(&c.ShutdownTimeout, 1, waitSecondsMax), Default: "10", Live: true,
 			Usage: "the most that a shutdown waits for answers that are under way"},
+		{Name: "cluster-enabled", Field: Either(&c.ClusterEmulated, "no", "emulated"), Default: "no",
+			Note:  "emulated says that this server, or its primary, has all slots",
+			Usage: "serve clients of Redis Cluster; the server is still one"},
+		{Name: "replica-announce-ip", Field: Text(&c.AnnounceIP, "the name or IP address of a host, or nothing for the one that others have reached", isEmptyOrHost), Live: true,
+			Usage: "where clients of a cluster, Sentinel and primaries reach this server"},
+		{Name: "replica-announce-port", Field: Int(&c.AnnouncePort, 0, portMax), Default: "0", Note: "0 is the port that is listened on", Live: true,
+			Usage: "the port where they reach it; with tls-replication the port for TLS"},
 	}), In(Memory, []Setting{
 		{Name: "max-log-limit", Field: Int(&c.MaxLogLimit, 1, engine.LogLimitMax), Default: strconv.Itoa(engine.LogLimitDefault),
 			Usage: "highest limit of a sliding_window_log, which keeps every admitted request"},
@@ -94,6 +101,8 @@ func (c *Config) table() []Setting {
 	}), In(Replication, []Setting{
 		{Name: NameReplicaOf, Field: HostPort(&c.Primary, "host port, or nothing for a primary"),
 			Usage: "the primary that this server is a replica of; REPLICAOF changes it"},
+		{Name: "tls-replication", Field: Bool(&c.TLSReplication), Default: "no",
+			Usage: "speak TLS with the primary, with tls-ca-cert-file for its authority and tls-cert-file to show"},
 	}), In(Backend, []Setting{
 		{Name: "backend", Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
 			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
@@ -111,6 +120,11 @@ func maxMemory(to *int64) Field {
 	}
 	return f
 }
+
+// port is a port to listen on.
+func port(to *int) Field { return OrAuto(to, PortAuto, Int(to, 0, portMax)) }
+
+func isEmptyOrHost(text string) bool { return text == "" || IsHost(text) }
 
 func isBindHost(host string) bool {
 	_, err := netip.ParseAddr(host)

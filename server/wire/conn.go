@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"net"
 	"sync/atomic"
 	"time"
@@ -84,6 +85,12 @@ func (c *Conn) LocalAddr() string { return c.nc.LocalAddr().String() }
 func (c *Conn) IsLocal() bool {
 	tcp, ok := c.nc.RemoteAddr().(*net.TCPAddr)
 	return !ok || tcp.IP.IsLoopback()
+}
+
+// IsTLS says whether the peer speaks TLS.
+func (c *Conn) IsTLS() bool {
+	_, ok := c.nc.(*tls.Conn)
+	return ok
 }
 
 // Trust lifts the tighter bounds on input and replies that hold before a client has authenticated,

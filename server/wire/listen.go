@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,20 +13,29 @@ import (
 // Addresses are what a server listens on.
 type Addresses struct {
 	Hosts          []string // IP addresses, or localhost
-	Port           int      // on each host; 0 is a free one
-	TLSPort        int      // on each host; 0 is none
+	Port           int      // on each host; 0 is none, and a negative one is a free one
+	TLSPort        int      // likewise, for TLS
 	TLS            TLS
 	UnixSocket     string // a path; empty for none
 	UnixSocketPerm int    // permissions of the Unix socket; 0 leaves them to the umask
 }
 
-// Listen opens addresses, and returns the port. With port 0 the first host gets a free port and the
+// errNowhere is that there is nothing to listen on.
+var errNowhere = errors.New("there is nothing to listen on: port and tls-port are 0, and unixsocket is empty; set one of them")
+
+// Listen opens addresses, and returns the ports. Of a free port the first host gets one, and the
 // others the same.
-func (s *Server) Listen(a Addresses) (port int, err error) {
-	if port, err = s.listenTCP(a.Hosts, a.Port, nil); err == nil && a.TLSPort != 0 {
+func (s *Server) Listen(a Addresses) (port, tlsPort int, err error) {
+	if a.Port == 0 && a.TLSPort == 0 && a.UnixSocket == "" {
+		return 0, 0, errNowhere
+	}
+	if a.Port != 0 {
+		port, err = s.listenTCP(a.Hosts, a.Port, nil)
+	}
+	if err == nil && a.TLSPort != 0 {
 		var tlsConfig *tls.Config
 		if tlsConfig, err = newTLS(a.TLS, s.logger); err == nil {
-			_, err = s.listenTCP(a.Hosts, a.TLSPort, tlsConfig)
+			tlsPort, err = s.listenTCP(a.Hosts, a.TLSPort, tlsConfig)
 		}
 	}
 	if err == nil && a.UnixSocket != "" {
@@ -34,11 +44,12 @@ func (s *Server) Listen(a Addresses) (port int, err error) {
 	if err != nil {
 		s.closeListeners()
 	}
-	return port, err
+	return port, tlsPort, err
 }
 
 // listenTCP listens on a port of each host, for TLS if there is a configuration of it.
 func (s *Server) listenTCP(hosts []string, port int, tlsConfig *tls.Config) (int, error) {
+	port = max(port, 0)
 	for _, host := range hosts {
 		address := net.JoinHostPort(host, strconv.Itoa(port))
 		listener, err := net.Listen(network(host), address)

@@ -191,7 +191,7 @@ func TestWrongRedisSettings(t *testing.T) {
 		{[]string{"--backend", "redis", "--redis-password-file", folder + "/none"}, "redis-password-file"},
 		{[]string{"--backend", "redis", "--redis-password-file", folder, "--redis-password", "x"}, "set one of them"},
 	} {
-		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "0"}, c.flags...)...).CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "auto"}, c.flags...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%v: %v, %s; want %q", c.flags, err, out, c.want)
 		}

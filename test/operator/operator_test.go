@@ -36,9 +36,13 @@ func TestNothingIsKeptForRedis(t *testing.T) {
 		{[]string{"--backend", "redis", "--replicaof", "127.0.0.1 6380"}, "--replicaof: replicaof is not available with --backend redis"},
 		{[]string{"--masteruser", "me"}, "--masteruser: masteruser needs a password"},
 		{[]string{"--replicaof", "127.0.0.1"}, "expected host port"},
+		{[]string{"--replicaof", "-1 6380"}, "expected host port"},
+		{[]string{"--replica-announce-ip", "-1"}, "expected the name or IP address of a host"},
+		{[]string{"--redis-addr", "-1:6379"}, "expected host:port"},
+		{[]string{"--timeout", "1500ms"}, "in whole seconds or with s, m, h or d"},
 		{[]string{"--appendfsync", "often"}, "expected always, everysec or no"},
 	} {
-		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "0"}, test.flags...)...).CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "auto"}, test.flags...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), test.want) {
 			t.Errorf("%v: %v, %s; want %q", test.flags, err, out, test.want)
 		}

@@ -50,7 +50,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("CLIENT INFO over a Unix socket: %q, %v", got, err)
 	}
 	// A second server must not take the path away from the first.
-	_, problem := exec.Command(harness.Binary(t), "serve", "--port", "0", "--unixsocket", path).CombinedOutput()
+	_, problem := exec.Command(harness.Binary(t), "serve", "--port", "auto", "--unixsocket", path).CombinedOutput()
 	if got, err := exec.Command("redis-cli", "-s", path, "PING").CombinedOutput(); err != nil || string(got) != "PONG\n" {
 		t.Errorf("after another server was started on the same path: %q, %v", got, err)
 	}
@@ -79,7 +79,7 @@ func TestUnixSocketFile(t *testing.T) {
 		t.TempDir():            "there is a file that is not a socket",
 		"/nonexistent/rl.sock": "no such file or directory",
 	} {
-		out, err := exec.Command(harness.Binary(t), "serve", "--port", "0", "--unixsocket", name).CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), "serve", "--port", "auto", "--unixsocket", name).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), name) {
 			t.Errorf("--unixsocket %s: %q, %v; want %q", name, out, err, want)
 		}
@@ -197,11 +197,11 @@ func TestTLSBadSettings(t *testing.T) {
 		{"--tls-port 1 --tls-auth-clients yes --tls-key-file " + keyFile + " --tls-cert-file " + certFile, "tls-auth-clients yes needs tls-ca-cert-file"},
 		{"--tls-port 1 --tls-ca-cert-file " + garbage + " --tls-key-file " + keyFile + " --tls-cert-file " + certFile, "tls-ca-cert-file " + garbage + " has no certificate in PEM"},
 		{"--tls-port 1 --tls-ca-cert-file /nonexistent --tls-key-file " + keyFile + " --tls-cert-file " + certFile, "cannot read tls-ca-cert-file"},
-		{"--tls-port 65536", `"65536" is not accepted for tls-port: expected 0 to 65535`},
+		{"--tls-port 65536", `"65536" is not accepted for tls-port: expected auto, or 0 to 65535`},
 		{"--tls-auth-clients maybe", `"maybe" is not accepted for tls-auth-clients: expected auto, no, optional or yes`},
 		{"--unixsocketperm 888", `"888" is not accepted for unixsocketperm: expected octal permissions`},
 	} {
-		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "0"}, strings.Fields(c.flags)...)...).CombinedOutput()
+		out, err := exec.Command(harness.Binary(t), append([]string{"serve", "--port", "auto"}, strings.Fields(c.flags)...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%s: %q, %v; want %q", c.flags, out, err, c.want)
 		}

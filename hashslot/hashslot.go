@@ -1,13 +1,14 @@
-package lua
+// Package hashslot knows the slots of Redis Cluster. It imports only the standard library.
+package hashslot
 
 import "strings"
 
-// slotCount is how many slots a Redis Cluster has.
-const slotCount = 16384
+// Count is how many slots a Redis Cluster has.
+const Count = 16384
 
-// slotOf is the slot of a key in a Redis Cluster: the CRC-16 of the key, or of what stands
+// Of is the slot of a key in a Redis Cluster: the CRC-16 of the key, or of what stands
 // between its first { and the next }, if anything does. See the Redis Cluster specification.
-func slotOf(key string) int {
+func Of(key string) int {
 	if open := strings.IndexByte(key, '{'); open >= 0 {
 		if length := strings.IndexByte(key[open+1:], '}'); length > 0 {
 			key = key[open+1 : open+1+length]
@@ -17,7 +18,7 @@ func slotOf(key string) int {
 	for i := range len(key) {
 		crc = crc<<8 ^ crcTable[byte(crc>>8)^key[i]]
 	}
-	return int(crc) % slotCount
+	return int(crc) % Count
 }
 
 // crcTable is of CRC-16/XMODEM: polynomial 0x1021, not reflected, beginning with 0.
