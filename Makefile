@@ -16,7 +16,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ setup:
 
 test: setup ## install what the tests need, and run them all
 	$(GOTEST) ./...
+
+test-clients: ## install the clients of the README's table, and try each (3 minutes at first)
+	test/setup clients
+	$(GOTEST) ./test/clients -clients
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
 # the server does, so of these only those with many connections run once more.

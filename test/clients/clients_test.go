@@ -1,179 +1,223 @@
 package clients
 
 import (
-	"context"
-	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// Every client connects with its default options, and once with a password. What each one
-// does is the same (testdata/client.py says it in full): ask until denied, look at the six
-// integers, pipeline, get an error and go on.
+var (
+	allClients = flag.Bool("clients", false, "try all clients, which make test-clients installs, not only those that make test does")
+	update     = flag.Bool("update", false, "write the README's table of clients anew")
+)
 
-func forEachPassword(t *testing.T, test func(t *testing.T, p *harness.Process, password string)) {
-	t.Helper()
-	t.Run("no password", func(t *testing.T) { test(t, harness.StartServer(t), "") })
-	t.Run("password", func(t *testing.T) {
-		test(t, harness.StartServer(t, "--requirepass", "geheim wörd"), "geheim wörd")
-	})
+// A client is a library that speaks Redis's protocol, and its program in testdata.
+type client struct {
+	name       string
+	build      []string // builds the program, if that is needed
+	run        []string // runs it, in the repository's folder
+	protocols  string   // the versions of RESP that it speaks
+	errorReply string   // the type of an error reply
+	// pipelineFails says that an error reply in a pipeline hides the other replies.
+	pipelineFails bool
+	parses        bool // the program knows "parses"
+	always        bool // make test tries it
 }
 
-func TestGoRedis(t *testing.T) {
-	forEachPassword(t, func(t *testing.T, p *harness.Process, password string) {
-		for _, protocol := range []int{0, 2, 3} { // 0: go-redis chooses
-			t.Run(fmt.Sprintf("protocol %d", protocol), func(t *testing.T) {
-				c := redis.NewClient(&redis.Options{Addr: p.Addr(), Password: password, Protocol: protocol})
-				defer c.Close()
-				askWithGoRedis(t, c, fmt.Sprintf("go:%d:", protocol))
-				identity := c.ClientInfo(context.Background()).Val()
-				if identity == nil || !strings.HasPrefix(identity.LibName, "go-redis") || identity.LibVer == "" {
-					t.Errorf("CLIENT INFO is read as %+v, without go-redis's name", identity)
-				}
-				if protocol != 0 && identity != nil && identity.Resp != protocol {
-					t.Errorf("the connection speaks RESP%d, want %d", identity.Resp, protocol)
-				}
+const programs = "test/clients/testdata/"
+
+var clients = []client{
+	{
+		name: "redis-py", run: []string{"build/python/bin/python", programs + "python/redis_py.py"},
+		protocols: "23", errorReply: "ResponseError", parses: true, always: true,
+	},
+	{
+		name:      "go-redis",
+		build:     []string{"go", "build", "-C", programs + "go", "-o", inRepository("build/clients/go") + "/", "./go_redis"},
+		run:       []string{"build/clients/go/go_redis"},
+		protocols: "23", errorReply: "proto.RedisError", parses: true, always: true,
+	},
+	{
+		name:      "rueidis",
+		build:     []string{"go", "build", "-C", programs + "go", "-o", inRepository("build/clients/go") + "/", "./rueidis"},
+		run:       []string{"build/clients/go/rueidis"},
+		protocols: "23", errorReply: "*rueidis.RedisError",
+	},
+	{
+		name: "node-redis", run: []string{"node", programs + "node/node_redis.mjs"},
+		protocols: "23", errorReply: "SimpleError", parses: true, always: true,
+	},
+	{
+		name: "ioredis", run: []string{"node", programs + "node/ioredis.mjs"},
+		protocols: "23", errorReply: "SimpleError", parses: true, always: true,
+	},
+	java("Jedis", "JedisLines", "redis.clients.jedis.exceptions.JedisDataException"),
+	java("Lettuce", "LettuceLines", "io.lettuce.core.RedisCommandExecutionException"),
+	rust("fred", "fred", "Error"),
+	rust("redis-rs", "redis_rs", "RedisError"),
+	{
+		name: "phpredis", run: []string{"php", programs + "php/phpredis.php"},
+		protocols: "2", errorReply: "false",
+	},
+	{
+		name: "redis-rb", run: []string{"ruby", programs + "ruby/redis_rb.rb"},
+		protocols: "2", errorReply: "Redis::CommandError", pipelineFails: true,
+	},
+}
+
+func java(name, class, errorReply string) client {
+	const folder = programs + "java/"
+	classes, jars := "build/clients/java/"+class, "build/clients/java/lib/*"
+	return client{
+		name:      name,
+		build:     []string{"javac", "-nowarn", "-d", classes, "-cp", jars, folder + "Lines.java", folder + class + ".java"},
+		run:       []string{"java", "-XX:TieredStopAtLevel=1", "-cp", classes + ":" + jars, class},
+		protocols: "23", errorReply: errorReply,
+	}
+}
+
+func rust(name, binary, errorReply string) client {
+	target := inRepository("build/clients/rust")
+	return client{
+		name: name,
+		build: []string{
+			"cargo", "build", "--quiet", "--locked", "--target-dir", target,
+			"--manifest-path", programs + "rust/Cargo.toml", "--bin", binary,
+		},
+		run:       []string{target + "/debug/" + binary},
+		protocols: "23", errorReply: errorReply,
+	}
+}
+
+// Each client does the same (steps_test.go), and the README's table of clients says what it was
+// seen to do.
+func TestClients(t *testing.T) {
+	var tried []client
+	for _, c := range clients {
+		if c.always || *allClients {
+			tried = append(tried, c)
+		}
+	}
+	servers := startServers(t)
+	rows := make([]string, len(tried))
+	t.Run("of", func(t *testing.T) { // ends when all of them have
+		for i, c := range tried {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.prepare(t)
+				rows[i] = c.try(t, servers).row(c)
 			})
 		}
 	})
+	if !t.Failed() {
+		compareWithReadme(t, rows)
+	}
 }
 
-func askWithGoRedis(t *testing.T, c *redis.Client, prefix string) {
+// prepare builds the program.
+func (c client) prepare(t *testing.T) {
 	t.Helper()
-	ctx := context.Background()
-	ask := func(words ...any) []int64 { return harness.Integers(t, c, words...) }
-	for left := 2; left >= 0; left-- {
-		got := ask("RL.CHECK", prefix+"k", "token_bucket", 3, "1h")
-		if len(got) != 6 || got[0] != 1 || got[1] != 3 || got[2] != int64(left) || got[3] != 0 || got[4] <= 0 || got[5] != 0 {
-			t.Errorf("with %d left: %v", left, got)
-		}
+	if c.build == nil {
+		return
 	}
-	if got := ask("RL.CHECK", prefix+"k", "token_bucket", 3, "1h"); got[0] != 0 || got[2] != 0 || got[3] <= 0 || got[3] > 1_200_000 {
-		t.Errorf("with nothing left: %v", got)
-	}
-	err := c.Do(ctx, "RL.CHECK", prefix+"k", "leaky_bucket", 3, "1h").Err()
-	if err == nil || !strings.HasPrefix(err.Error(), "WRONGTYPE ") {
-		t.Errorf("another algorithm on the key: %v, want WRONGTYPE", err)
-	}
-	if got := ask("RL.REFUND", prefix+"k", "token_bucket", 3, "1h", "COST", 3); got[0] != 1 || got[2] != 3 {
-		t.Errorf("after giving back: %v", got)
-	}
-
-	pipe := c.Pipeline()
-	for range 1000 {
-		pipe.Do(ctx, "RL.CHECK", prefix+"pipe", "sliding_window_log", 600, "1h")
-	}
-	pipe.Do(ctx, "NOSUCH")
-	last := pipe.Do(ctx, "RL.PEEK", prefix+"pipe", "sliding_window_log", 600, "1h")
-	commands, err := pipe.Exec(ctx)
-	if err == nil || !strings.Contains(err.Error(), "unknown command 'NOSUCH'") {
-		t.Errorf("the pipeline's error is %v", err)
-	}
-	for i, cmd := range commands[:1000] {
-		got, err := cmd.(*redis.Cmd).Int64Slice()
-		if want := i < 600; err != nil || len(got) != 6 || (got[0] == 1) != want {
-			t.Fatalf("check %d of the pipeline: %v, %v", i, got, err)
-		}
-	}
-	if got, err := last.Int64Slice(); err != nil || got[0] != 0 {
-		t.Errorf("behind the error: %v, %v", got, err)
-	}
-
-	// What go-redis parses itself.
-	if got, err := c.ConfigGet(ctx, "maxclients").Result(); err != nil || got["maxclients"] != "10000" {
-		t.Errorf("ConfigGet: %v, %v", got, err)
-	}
-	if got, err := c.Command(ctx).Result(); err != nil || got["rl.check"] == nil || got["rl.check"].FirstKeyPos != 1 || got["rl.check"].ReadOnly {
-		t.Errorf("Command: %+v, %v", got["rl.check"], err)
-	}
-	if got, err := c.Time(ctx).Result(); err != nil || time.Since(got).Abs() > time.Minute {
-		t.Errorf("Time: %v, %v", got, err)
-	}
-	if got, err := c.PTTL(ctx, prefix+"pipe").Result(); err != nil || got < 59*time.Minute || got > time.Hour {
-		t.Errorf("PTTL: %v, %v", got, err)
-	}
-	if got, err := c.Type(ctx, prefix+"pipe").Result(); err != nil || got != "sliding_window_log" {
-		t.Errorf("Type: %q, %v", got, err)
-	}
-	found := 0
-	for keys := c.Scan(ctx, 0, prefix+"*", 10).Iterator(); keys.Next(ctx); {
-		found++
-	}
-	if found != 1 {
-		t.Errorf("Scan finds %d keys, want 1", found)
-	}
-	if _, err := c.SlowLogGet(ctx, -1).Result(); err != nil {
-		t.Errorf("SlowLogGet: %v", err)
-	}
-	if err := c.Get(ctx, "k").Err(); err == nil || errors.Is(err, redis.Nil) {
-		t.Errorf("GET is no command of ours, and yet: %v", err)
+	build := exec.Command(c.build[0], c.build[1:]...)
+	build.Dir = harness.Repository()
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s is not built (make test-clients installs what it needs): %v\n%s", c.name, err, out)
 	}
 }
 
-// A wrong password, or none, is an error that says so, not a fallback that hangs.
-func TestGoRedisIsToldOfAWrongPassword(t *testing.T) {
-	p := harness.StartServer(t, "--requirepass", "geheim")
-	for password, want := range map[string]string{"falsch": "WRONGPASS", "": "NOAUTH"} {
-		for _, protocol := range []int{2, 3} {
-			c := redis.NewClient(&redis.Options{Addr: p.Addr(), Password: password, Protocol: protocol, MaxRetries: -1})
-			if err := c.Ping(context.Background()).Err(); err == nil || !strings.HasPrefix(err.Error(), want) {
-				t.Errorf("password %q, RESP%d: %v, want %s", password, protocol, err, want)
-			}
-			_ = c.Close()
+// servers are shared by all clients; each run of a program has keys of its own.
+type servers struct {
+	open     *harness.Process
+	guarded  *harness.Process // by a password; TLS has a port of its own
+	tlsPort  string
+	caFile   string
+	password string
+}
+
+func startServers(t *testing.T) servers {
+	ca := harness.NewAuthority(t)
+	certFile, keyFile := ca.Sign(t, t.TempDir(), 2)
+	s := servers{caFile: ca.File, tlsPort: strconv.Itoa(harness.FreePort(t)), password: "geheim wörd"}
+	s.open = harness.StartServer(t)
+	s.guarded = harness.StartServer(t, "--requirepass", s.password, "--tls-port", s.tlsPort, "--tls-cert-file", certFile, "--tls-key-file", keyFile)
+	return s
+}
+
+// shown is what a client was seen to do.
+type shown struct {
+	version   string
+	protocols []string
+}
+
+// try has a client do everything, on each kind of connection.
+func (c client) try(t *testing.T, s servers) (seen shown) {
+	for _, protocol := range c.protocols {
+		p := c.start(t, "ADDRESS="+s.open.Addr(), fmt.Sprintf("PROTOCOL=%c", protocol))
+		if identity := p.ask("CLIENT INFO")[0]; !strings.Contains(identity, fmt.Sprintf(" resp=%c", protocol)) {
+			t.Errorf("the connection does not speak RESP%c: %s", protocol, identity)
 		}
+		c.askEverything(p, fmt.Sprintf("%s:%c", c.name, protocol))
+		seen.version = p.version
+		seen.protocols = append(seen.protocols, fmt.Sprintf("RESP%c", protocol))
 	}
+
+	guarded := "ADDRESS=" + s.guarded.Addr()
+	c.askEverything(c.start(t, guarded, "PASSWORD="+s.password), c.name+":password")
+	c.isRefused(c.start(t, guarded, "PASSWORD=falsch"), wrongPassword)
+	c.isRefused(c.start(t, guarded), noPassword)
+
+	secret := []string{"ADDRESS=127.0.0.1:" + s.tlsPort, "CA=" + s.caFile, "PASSWORD=" + s.password}
+	c.askEverything(c.start(t, secret...), c.name+":tls")
+	return seen
 }
 
-func TestRedisPy(t *testing.T) {
-	python := filepath.Join(harness.Repository(), "build/python/bin/python")
-	if _, err := os.Stat(python); err != nil {
-		t.Fatalf("redis-py is missing in build/python; test/setup installs it: %v", err)
-	}
-	forEachPassword(t, func(t *testing.T, p *harness.Process, password string) {
-		runClient(t, python, "testdata/client.py", strconv.Itoa(p.Port), password)
-	})
+// row is the client's row in the README's table.
+func (s shown) row(c client) string {
+	return fmt.Sprintf("| %s | %s | %s | `%s` |", c.name, s.version, strings.Join(s.protocols, ", "), c.errorReply)
 }
 
-func TestNodeRedis(t *testing.T) { testNode(t, "redis", "testdata/node_redis.mjs") }
+const tableHead = "| client | version | protocol | an error reply is |\n|---|---|---|---|\n"
 
-func TestIoredis(t *testing.T) { testNode(t, "ioredis", "testdata/ioredis.mjs") }
-
-// testNode runs a program of Node with one of the clients in build/node. Modules are
-// looked for beside the program, so a program is told where its client is.
-func testNode(t *testing.T, client, program string) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatal("node is missing; test/setup installs it")
-	}
-	modules, err := filepath.Abs(filepath.Join(harness.Repository(), "build/node/node_modules", client))
+// compareWithReadme wants each row in the README's table, or writes the table anew.
+func compareWithReadme(t *testing.T, rows []string) {
+	t.Helper()
+	readme := filepath.Join(harness.Repository(), "README.md")
+	text, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(modules); err != nil {
-		t.Fatalf("%s is missing in build/node; test/setup installs it: %v", client, err)
+	before, table, found := strings.Cut(string(text), tableHead)
+	if !found {
+		t.Fatal("the README has no table of clients")
 	}
-	forEachPassword(t, func(t *testing.T, p *harness.Process, password string) {
-		runClient(t, node, program, strconv.Itoa(p.Port), password)
-	})
-}
-
-// runClient runs a program that must end well and say that it is done.
-func runClient(t *testing.T, words ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != "all as expected" {
-		t.Errorf("%s: %v\n%s", words[1], err, out)
+	var listed []string
+	for strings.HasPrefix(table, "|") {
+		row, rest, _ := strings.Cut(table, "\n")
+		listed, table = append(listed, row), rest
+	}
+	if *update {
+		whole := before + tableHead + strings.Join(rows, "\n") + "\n" + table
+		if err := os.WriteFile(readme, []byte(whole), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, row := range rows {
+		if !slices.Contains(listed, row) {
+			t.Errorf("the README's table of clients lacks this row: %s", row)
+		}
+	}
+	if *allClients && len(listed) != len(rows) {
+		t.Errorf("the README's table has %d clients, and %d were tried", len(listed), len(rows))
 	}
 }

@@ -33,7 +33,7 @@ func TestReadmeExamples(t *testing.T) {
 				ran["console"]++
 			}
 		}
-		if example, known := programs[b.language]; known {
+		if example, known := examples[b.language]; known {
 			runProgram(t, p, b, example)
 			ran[b.language]++
 		}
@@ -104,8 +104,8 @@ func sameUpToTime(got, want string) bool {
 	return true
 }
 
-// programs says how to run an example of each language.
-var programs = map[string]struct {
+// examples says how to run an example of each language.
+var examples = map[string]struct {
 	file string
 	run  []string
 	dir  string
