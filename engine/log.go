@@ -21,7 +21,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		return false, nil
 	}
 	v := r.view()
-	change := slidingWindowLogStep(q, &v, d)
+	change := slidingWindowLogStep(q, &v, s.logLimitMax, d)
 	switch change.kind {
 	case logKeep:
 		return v.holds(), nil
@@ -32,7 +32,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		sp.release(t, slot, st, stateIdle)
 		return sp.stepped(t, slot, true, nil)
 	case logAppend:
-		if v.fits(change, q.limit.period) {
+		if v.fits(change) {
 			return sp.stepped(t, slot, v.append(change), nil)
 		}
 	case logGiveBack: // always by another ring
@@ -73,11 +73,7 @@ func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *quer
 	if !v.seal() {
 		return false, nil
 	}
-	less := int64(0)
-	if c.kind == logGiveBack {
-		less = c.units
-	}
-	r := v.kept(less, c, q.limit)
+	r := v.kept(c, q.limit)
 	if c.kind == logAppend {
 		r.push(c)
 	}

@@ -5,9 +5,36 @@ import (
 	"time"
 )
 
-// slidingWindowLog: exact. Every admitted unit is logged with its instant and counts until
-// it is one period old, so no window of one period, wherever it begins, holds more than
-// limit units.
+// slidingWindowLog: exact. Every admitted unit is logged with its instant, and counts for a
+// limit until it is one period of that limit old. So no window of one period, wherever it
+// begins, holds more than limit units.
+//
+// Limits of several periods may ask for one key. Its log forgets by the longest period that has
+// written to it since it was last empty: the log's period. A unit leaves when it is that old,
+// and the log is empty when its newest unit leaves. What writes is a check that is admitted,
+// and a refund that leaves something. So a limit counts every unit of its window, unless the
+// unit left before a period as long had written. The units that a question can count are those
+// younger than both its own period and the log's.
+//
+// A refund takes back the newest of the units that count for its limit. Older ones stay.
+//
+// # How many units are kept
+//
+// A log keeps as many units as the highest limit that is accepted, most, and one more: the
+// newest. Older ones are forgotten, which lets nobody have more:
+//
+//   - A window that reaches back to forgotten units holds more than most, so it admits nothing.
+//     Its remaining is 0, retry_after depends on the newest units up to the limit, reset_after on
+//     the newest.
+//   - Forgotten units leave before all that are kept. So a log of most units or fewer has
+//     forgotten none that counts.
+//   - Only refunds could take a log of more than most units below that, and forgotten units would
+//     be missed. So there a refund moves as many of the units that are forgotten, or else would be
+//     next, to the instant of the oldest that is kept. Windows that begin behind that instant
+//     hold what is right; a window that reaches back to it admits nothing until that is over.
+//
+// An answer depends on no more than these units. How many more there are in memory is for
+// whatever keeps them to decide.
 var slidingWindowLog = algorithm{
 	name:     "sliding_window_log",
 	summary:  "exact over every window, for audits and hard quotas",
@@ -18,15 +45,19 @@ var slidingWindowLog = algorithm{
 }
 
 // A logChange is what a step does to a log. States of one word are small enough to be
-// returned; of a log the step returns what is to become of it. What writes gives the log
-// the period of its limit.
+// returned; of a log the step returns what is to become of it.
 type logChange struct {
-	kind logChangeKind
-	// first is the oldest entry to keep, the number of entries when none is.
+	kind   logChangeKind
+	period int64 // ns, of the log from now on
+	// first is the oldest entry to keep, the number of entries when none is. stay is how many
+	// units the entries have that are kept, once those of a refund are left out.
 	first int
+	stay  int64
 	// at (µs) and units are those of the entry to append; for logGiveBack, units are those
 	// to leave out, newest first.
 	at, units int64
+	// cut says that units go that have not left, so that stay may not be what the entries say.
+	cut bool
 }
 
 type logChangeKind uint8
@@ -38,47 +69,33 @@ const (
 	logEnd                           // the log is empty
 )
 
-// slidingWindowLogStep takes one step on a log, nil for an empty one, and explains it. A
-// unit admitted at s counts while now − s < period; the request is admitted iff used +
-// cost ≤ limit.
-//
-// Two rules make the answer independent of when memory is reclaimed. A log is empty from
-// its idle instant on: when its newest unit is as old as the period of the call that wrote it.
-// And a call that writes drops the units outside its own period, so that a later call
-// with a longer period does not find them.
-func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
+// slidingWindowLogStep takes one step on a log, nil for an empty one, and explains it. most is
+// the highest limit of a log. A unit admitted at s counts while now − s < period; the request is
+// admitted iff used + cost ≤ limit.
+func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
 	if log == nil || log.idleAt() <= q.now {
 		return slidingWindowLogFirst(q, log, d)
 	}
-	newest := log.newestAt()
 	// A reading older than the newest unit counts as that unit's.
-	micros = max(micros, newest)
-	first := log.firstAfter(max(micros-wholeMicros(l.period), newest-wholeMicros(log.period)))
-	used := int64(0)
-	if first < log.size() {
-		used = log.units(first, log.size()-1)
+	seen := LogSeen{Newest: log.newestAt(), Period: log.period}
+	micros = max(micros, seen.Newest)
+	// Invariant: the newest unit has not left, so there is one to keep.
+	kept := log.firstAfter(micros - wholeMicros(log.period))
+	held := log.unitsFrom(kept)
+	first := kept
+	seen.Now, seen.Used = micros, held
+	if l.period < log.period {
+		first, seen.Period = log.firstFrom(kept, micros-wholeMicros(l.period)), l.period
+		seen.Used = log.unitsFrom(first)
 	}
-	seen := LogSeen{Now: micros, Newest: newest, Used: used, IdleAt: log.idleAt()}
 	switch {
 	case q.op == OpRefund:
-		change := logChange{first: first, at: micros, units: min(cost, used)}
-		seen.Used -= change.units
-		switch {
-		case change.units == 0:
-		case seen.Used == 0:
-			change.kind = logEnd
-		default:
-			change.kind = logGiveBack
-			seen.Newest = log.at(log.firstHolding(first, seen.Used))
-			seen.IdleAt = seen.Newest*1000 + l.period
-		}
-		seen.Explain(l, true, d)
-		return change
-	case used+cost > l.limit:
+		return slidingWindowLogRefund(q, log, logChange{first: kept, stay: held}, first, most, &seen, d)
+	case seen.Used+cost > l.limit:
 		seen.Never = cost > l.limit
 		if !seen.Never {
-			seen.Blocking = log.at(log.firstHolding(first, used+cost-l.limit))
+			seen.Blocking = log.at(log.behind(first, l.limit-cost))
 		}
 		seen.Explain(l, false, d)
 		return logChange{}
@@ -86,14 +103,19 @@ func slidingWindowLogStep(q *query, log *logView, d *Decision) logChange {
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	seen.Used, seen.Newest, seen.IdleAt = used+cost, micros, micros*1000+l.period
+	change := logChange{kind: logAppend, period: max(l.period, log.period), first: kept, stay: held, at: micros, units: cost}
+	if held+cost > unitsKept(most) {
+		change.first = log.behind(kept, most-cost)
+		change.stay, change.cut = min(log.unitsFrom(change.first), most+1-cost), true
+	}
+	seen.Used, seen.Newest, seen.Period = seen.Used+cost, micros, l.period
 	seen.Explain(l, true, d)
-	return logChange{logAppend, first, micros, cost}
+	return change
 }
 
 // slidingWindowLogFirst is the step on an empty log.
 func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChange) {
-	seen := LogSeen{Now: q.now / 1000}
+	seen := LogSeen{Now: q.now / 1000, Period: q.limit.period}
 	switch {
 	case q.op == OpRefund:
 		if log != nil {
@@ -102,8 +124,8 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChang
 	case q.cost > q.limit.limit:
 		seen.Never = true
 	case q.op == OpCheck:
-		seen.Used, seen.Newest, seen.IdleAt = q.cost, seen.Now, seen.Now*1000+q.limit.period
-		change = logChange{kind: logAppend, at: seen.Now, units: q.cost}
+		seen.Used, seen.Newest = q.cost, seen.Now
+		change = logChange{kind: logAppend, period: q.limit.period, at: seen.Now, units: q.cost}
 		if log != nil {
 			change.first = log.size()
 		}
@@ -112,15 +134,46 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChang
 	return change
 }
 
+// slidingWindowLogRefund takes units of the window back, which begins with entry first.
+// change has what is kept of the log before that.
+func slidingWindowLogRefund(q *query, log *logView, change logChange, first int, most int64, seen *LogSeen, d *Decision) logChange {
+	back, whole := min(q.cost, seen.Used, most+1), change.stay <= most
+	change.kind, change.period, change.at, change.units = logGiveBack, max(q.limit.period, log.period), seen.Now, back
+	change.stay -= back
+	seen.Used -= back
+	if !whole {
+		change.first, change.stay, change.cut = log.behind(change.first, most), most+1, true
+		if first <= change.first {
+			seen.Used = most + 1
+		}
+	}
+	switch {
+	case back == 0:
+		change = logChange{}
+	case change.stay == 0:
+		change = logChange{kind: logEnd}
+	default:
+		seen.Newest, seen.Period = log.at(log.behind(change.first, back)), q.limit.period
+	}
+	seen.Explain(q.limit, true, d)
+	return change
+}
+
+// unitsKept is how many units a log may have that have not left, before it is cut to the newest.
+// It is more than those, so that what it costs to copy them is spread over many admissions.
+func unitsKept(most int64) int64 { return min(most+most/4+16, logUnitsMask) }
+
 // wholeMicros is a span (ns) in µs, rounded up.
 func wholeMicros(span int64) int64 { return (span + 999) / 1000 }
 
 // LogSeen is what a step on a log saw, in a store or a backend: the instants and counts from which
 // its answer follows. The instants may be counted from anywhere.
 type LogSeen struct {
-	Now      int64 // µs
-	Newest   int64 // µs, of the newest unit after the step; no meaning when Used is 0
-	IdleAt   int64 // ns, from when on the log after the step is empty, whatever the period asked for
+	Now    int64 // µs
+	Newest int64 // µs, of the newest unit after the step; no meaning when Used is 0
+	// Period (ns) is how old a unit gets that counts for the question: the limit's, or the log's
+	// where that is shorter after the step.
+	Period   int64
 	Used     int64 // units in the window after the step
 	Blocking int64 // µs, on a denial, of the youngest unit that stands in the way
 	Never    bool  // the cost is more than the limit
@@ -130,20 +183,18 @@ type LogSeen struct {
 func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
 	*d = Decision{Allowed: allowed, Limit: l.limit, Remaining: max(l.limit-s.Used, 0)}
 	if s.Used > 0 {
-		d.ResetAfter = s.until(s.Newest, l)
+		d.ResetAfter = s.until(s.Newest)
 	}
 	switch {
 	case allowed:
 	case s.Never:
 		d.RetryAfter = Never
 	default:
-		d.RetryAfter = s.until(s.Blocking, l)
+		d.RetryAfter = s.until(s.Blocking)
 	}
 }
 
-// until is the span until the unit admitted at an instant (µs) has left: when it is one
-// period old, or when the log is idle, should that come first because the period was
-// shorter when the log was written.
-func (s *LogSeen) until(admitted int64, l *Limit) time.Duration {
-	return time.Duration(min(admitted*1000+l.period, s.IdleAt) - s.Now*1000)
+// until is the span until a unit that was admitted at an instant (µs) counts no more.
+func (s *LogSeen) until(admitted int64) time.Duration {
+	return time.Duration((admitted-s.Now)*1000 + s.Period)
 }

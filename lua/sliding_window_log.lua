@@ -1,8 +1,8 @@
--- sliding_window_log: every admitted request is kept as long as it counts. See
+-- sliding_window_log: every admitted request is kept as long as it can count. See
 -- engine/sliding_window_log.go, where the rules are explained and the answer computed.
 --
--- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the
--- period of the call that wrote it) stand, big-endian:
+-- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the log's
+-- period, which is therefore the one instant less the other) stand, big-endian:
 --
 --   4 bytes   the units ever logged, modulo 2^32
 --   4 bytes   first, how many entries have left and are not yet cut off
@@ -17,20 +17,28 @@
 -- ARGV[4]           the cost
 -- ARGV[5], ARGV[6]  the period: seconds, nanoseconds
 -- ARGV[7]           the period in microseconds, rounded up
+-- ARGV[8]           the highest limit of a log
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
--- allowed, the units in the window after the call, and if there are some: the age (µs) of the
--- newest, the time from now until the log is idle (seconds, nanoseconds), and on a denial
--- the ages (µs) of the unit that stands in the way and of the oldest. Now is the newest
--- entry's instant where the clock reads less.
-local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
+-- allowed, the units in the window after the call, and if there are some: the age (us) of the
+-- newest, the log's period (seconds, nanoseconds), and on a denial the ages (us) of the unit
+-- that stands in the way and of the oldest. Now is the newest entry's instant where the clock
+-- reads less.
+local limit, cost, window, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local prefix, width, wrap = 28, 11, 4294967296
 local clock_us = now_s * 1000000 + now_us
 local now = clock_us
 
-local size, first, total, used = 0, 0, 0, 0
+-- The entries kept .. size - 1 have not left and hold this many units, up to a total; those from
+-- first on count for the question, and hold used.
+local size, kept, held, total = 0, 0, 0, 0
+local first, used = 0, 0
 local whole = #head < 2048
 local newest
+-- The log's period, and the longer of that and the question's.
+local period_s, period_ns = tonumber(ARGV[5]), tonumber(ARGV[6])
+local longer_s, longer_ns = period_s, period_ns
+
 -- Microseconds as seconds and nanoseconds. The remainder is exact, which a quotient is not.
 local function split(us)
   local rest = math.fmod(us, 1000000)
@@ -42,6 +50,14 @@ local function entry(i)
     return struct.unpack('>I7I4', head, at + 1)
   end
   return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
+end
+-- The units of entries i .. size - 1.
+local function units_from(i)
+  if i == size then
+    return 0
+  end
+  local _, before = entry(i)
+  return (total - before) % wrap
 end
 -- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
 local function lowest(from, to, holds)
@@ -55,34 +71,45 @@ local function lowest(from, to, holds)
   end
   return from
 end
+local function first_after(from, instant)
+  return lowest(from, size, function(i) return entry(i) > instant end)
+end
+-- The first entry from .. size - 1 behind which there are at most so many units.
+local function behind(from, units)
+  return lowest(from, size - 1, function(i) return units_from(i + 1) <= units end)
+end
 
--- Write what is kept: the entries from .. to - 1, and behind them one more, if any.
-local function write(from, to, units, last, more)
+-- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
+-- of the instant last. oldest takes the place of the oldest entry, if it is given.
+local function write(to, units, last, more, oldest)
   rest_s, rest_ns = split(last)
-  rest_s, rest_ns = rest_s + ARGV[5], rest_ns + ARGV[6]
+  rest_s, rest_ns = rest_s + longer_s, rest_ns + longer_ns
   if rest_ns >= 1000000000 then
     rest_s, rest_ns = rest_s + 1, rest_ns - 1000000000
   end
   local start = string.format('w%010d%09d', rest_s, rest_ns)
   local left = math.ceil((rest_s * 1000000 + math.ceil(rest_ns / 1000) - clock_us) / 1000)
-  if more and not whole and from * 2 < to then
+  if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
-    redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, from))
+    redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, kept))
     if not clock then
       redis.call('PEXPIRE', key, left)
     end
     return
   end
-  local kept = ''
-  if from < to then
-    local low, high = prefix + from * width, prefix + to * width
+  local entries = oldest or ''
+  if oldest then
+    kept = kept + 1
+  end
+  if kept < to then
+    local low, high = prefix + kept * width, prefix + to * width
     if whole then
-      kept = string.sub(head, low + 1, high)
+      entries = entries .. string.sub(head, low + 1, high)
     else
-      kept = redis.call('GETRANGE', key, low, high - 1)
+      entries = entries .. redis.call('GETRANGE', key, low, high - 1)
     end
   end
-  local value = start .. struct.pack('>I4I4', units, 0) .. kept .. (more or '')
+  local value = start .. struct.pack('>I4I4', units, 0) .. entries .. (more or '')
   if clock then
     redis.call('SET', key, value)
   else
@@ -95,31 +122,29 @@ if live then
   if size < 1 or size ~= math.floor(size) then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  total, first = struct.unpack('>I4I4', head, 21)
+  total, kept = struct.unpack('>I4I4', head, 21)
   newest = entry(size - 1)
   now = math.max(now, newest)
-  -- What is older than the period of the call that wrote last was dropped then.
-  first = lowest(first, size, function(i) return entry(i) > now - window end)
-  if first < size then
-    local _, before = entry(first)
-    used = (total - before) % wrap
+  period_s, period_ns = split(newest)
+  period_s, period_ns = rest_s - period_s, rest_ns - period_ns
+  if period_ns < 0 then
+    period_s, period_ns = period_s - 1, period_ns + 1000000000
+  end
+  kept = first_after(kept, now - period_s * 1000000 - math.ceil(period_ns / 1000))
+  held = units_from(kept)
+  first, used = kept, held
+  if longer_s < period_s or longer_s == period_s and longer_ns < period_ns then
+    longer_s, longer_ns = period_s, period_ns
+    first = first_after(kept, now - window)
+    used = units_from(first)
   end
 end
 
--- The entry that holds a unit of the window, by the unit's number from 1 for the oldest on.
-local function holding(unit)
-  local _, start = entry(first)
-  return lowest(first, size - 1, function(i)
-    local _, before = entry(i + 1)
-    return (before - start) % wrap >= unit
-  end)
-end
 local function answer(allowed, blocking)
   if used == 0 then
     return {allowed, 0}
   end
-  local s, ns = split(now)
-  local seen = {allowed, used, now - newest, rest_s - s, rest_ns - ns}
+  local seen = {allowed, used, now - newest, period_s, period_ns}
   if blocking then
     seen[6], seen[7] = now - entry(blocking), now - entry(first)
   end
@@ -127,18 +152,28 @@ local function answer(allowed, blocking)
 end
 
 if op == 'r' then
-  local back = math.min(cost, used)
-  if not live or back > 0 and back == used then
+  local back, full = math.min(cost, used, most + 1), held > most
+  if not live or back > 0 and back == held and not full then
     if exists then
       redis.call('DEL', key)
     end
     return {1, 0}
   end
   if back > 0 then
-    local last = holding(used - back)
-    local _, start = entry(first)
-    newest, used = entry(last), used - back
-    write(first, last + 1, (start + used) % wrap, newest)
+    local oldest
+    local left = (total - back) % wrap
+    used = used - back
+    if full then
+      kept = behind(kept, most)
+      local at = entry(kept)
+      oldest = struct.pack('>I7I4', at, (left - most - 1) % wrap)
+      if first <= kept then
+        used = most + 1
+      end
+    end
+    local last = behind(kept, back)
+    newest, period_s, period_ns = entry(last), longer_s, longer_ns
+    write(last + 1, left, newest, nil, oldest)
   end
   return answer(1)
 end
@@ -146,10 +181,13 @@ if cost > limit then
   return answer(0)
 end
 if used + cost > limit then
-  return answer(0, holding(used + cost - limit))
+  return answer(0, behind(first, limit - cost))
 end
 if op == 'p' then
   return answer(1)
 end
-write(first, size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
+if held + cost > most + 1 then
+  kept = behind(kept, most - cost)
+end
+write(size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
 return used + cost
