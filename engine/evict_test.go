@@ -92,66 +92,34 @@ func TestShardsKeepTheirShares(t *testing.T) {
 	}
 }
 
-// While keys are idle, no other one has to go: two are reclaimed for one that comes, and where a
-// sample is all of a table its idle keys go first. A log needs room besides,
-// for which samples of any tables are taken.
+// While keys are idle, next to no other one has to go, whatever the kind of the key that comes.
 func TestIdleKeysGoFirst(t *testing.T) {
 	for _, a := range Algorithms() {
 		const bound = 1 << 18
 		s, short, long := bounded(bound), mustLimit(10, time.Second, 0), mustLimit(10, time.Hour, 0)
 		filled := 0
 		for ; s.Stats().Evicted == 0; filled++ {
-			mustCheck(s, fmt.Sprint("old:", filled), a, short, 1, noon+int64(filled))
+			mustCheck(s, fmt.Sprint("old:", filled), another(a), short, 1, noon+int64(filled))
 		}
-		before, now, spared := s.Stats(), noon+100*sec, 0
-		st := before
-		for i := range filled / 2 {
-			key := fmt.Sprint("new:", i)
-			isIdle, last := idleBeside(s, key, now), st
-			mustCheck(s, key, a, long, 1, now+int64(i))
-			st = s.Stats()
-			if n := int(st.Evicted - last.Evicted); a != SlidingWindowLog && isIdle > 0 && n > max(0, 2-isIdle) {
-				t.Fatalf("%v: %d keys were evicted, with %d idle ones beside them", a, n, isIdle)
-			}
-			if isIdle >= 2 && st.Reclaimed > last.Reclaimed {
-				spared++
-			}
+		before, now := s.Stats(), noon+100*sec
+		for i := range filled / 4 {
+			mustCheck(s, fmt.Sprint("new:", i), a, long, 1, now+int64(i))
 		}
+		st := s.Stats()
 		reclaimed, evicted := int(st.Reclaimed-before.Reclaimed), int(st.Evicted-before.Evicted)
-		if reclaimed < filled/4 || spared < shardCount/8 || evicted > shardCount {
-			t.Errorf("%v: %d idle keys were reclaimed, in %d steps, and %d others, with %d before", a, reclaimed, spared, evicted, filled)
+		if reclaimed < filled/20 || evicted > reclaimed/100 {
+			t.Errorf("%v: %d idle keys were reclaimed, and %d others, with %d before", a, reclaimed, evicted, filled)
 		}
 		live := 0
-		for i := range filled / 2 {
+		for i := range filled / 4 {
 			if _, found := s.Lookup(fmt.Sprint("new:", i), now+sec); found {
 				live++
 			}
 		}
-		if want := filled/2 - evicted; live < want {
+		if want := filled/4 - evicted; live < want {
 			t.Errorf("%v: %d keys are left, want %d", a, live, want)
 		}
 	}
-}
-
-// idleBeside is how many keys of the table that the key belongs to are idle at an
-// instant (µs), or 0 if there are more keys in it than one sample has.
-func idleBeside(s *Store, key string, now int64) (rested int) {
-	p, live := newProbe(s.hasher.hash(key), key), 0
-	t := s.space.Load().first(&p)
-	if t == nil || t.n > evictSlots {
-		return 0
-	}
-	for i := range t.n {
-		if rest, ok := s.space.Load().idleAt(t.slot(i), t.slot(i).state.Load()); ok && rest > now*1000-idleLag {
-			live++
-		} else if ok {
-			rested++
-		}
-	}
-	if live >= evictSample {
-		return 0
-	}
-	return rested
 }
 
 // Of live keys, the one that is idle soonest in a sample goes: those that stay live longer than
@@ -189,8 +157,13 @@ func TestNoMemory(t *testing.T) {
 	if units--; !errors.Is(err, ErrNoMemory) || units < bound/2/16 || bytesOf(s) > bound {
 		t.Fatalf("after %d units: %v", units, err)
 	}
-	if info, found := s.Lookup("user:other", noon); found {
-		t.Errorf("another log was not forgotten first: %+v", info)
+	for asked := 0; s.Len() > 1; asked++ { // each question pays for some steps only
+		if asked == 20 {
+			t.Fatalf("other keys are left: %+v", s.Stats())
+		}
+		if _, err := s.Check("user:123", SlidingWindowLog, l, 1, noon+units); !errors.Is(err, ErrNoMemory) {
+			t.Fatal(err)
+		}
 	}
 	before, stats := contents(s, noon), s.Stats()
 	for i := range int64(10) {
@@ -249,6 +222,115 @@ func TestLoweredBound(t *testing.T) {
 	}
 }
 
+// Sweeps alone bring a store below a bound that is lowered, whatever it holds, and each of them
+// does no more than it may. Of the keys those stay that are live for longest.
+func TestSweepsReachALoweredBound(t *testing.T) {
+	const keys, step = 20_000, 1000
+	for _, a := range Algorithms() {
+		for _, share := range []int64{2, 10} {
+			s := mustStore()
+			for i := range int64(keys) {
+				l := mustLimit(1, time.Duration(3600+i%1000)*time.Second, 0)
+				mustCheck(s, fmt.Sprint("user:", i), a, l, 1, noon)
+			}
+			bound, sweeps := bytesOf(s)/share, 0
+			s.SetMaxMemory(bound)
+			for ; bytesOf(s) > bound; sweeps++ {
+				if before := s.Len(); s.Sweep(step, noon) < step/4 || before-s.Len() > 8*step {
+					t.Fatalf("%v, 1/%d: after %d sweeps %+v, before the last %d keys", a, share, sweeps, s.Stats(), before)
+				}
+				if sweeps == 20*keys/step {
+					t.Fatalf("%v, 1/%d: %+v", a, share, s.Stats())
+				}
+			}
+			sum, n := int64(0), int64(0)
+			s.Scan(0, math.MaxInt, noon, func(k KeyInfo) { sum, n = sum+(k.IdleMicros-noon)/sec-3600, n+1 })
+			// All live for 3600 … 4599 seconds; chosen blindly, the mean of those that stay would be in the middle.
+			st := s.Stats()
+			if least := 1000 - 600/share; sum/n < least && a != FixedWindow || n < keys/share/4 || st.Evicted+st.Reclaimed+uint64(n) != keys {
+				t.Errorf("%v, 1/%d: %d keys stay, which live for 3600 + %d s on the average, want %d; %+v", a, share, n, sum/n, least, st)
+			}
+			auditTables(t, s)
+			auditCells(t, s)
+		}
+	}
+}
+
+// The order holds across kinds of key: keys that are live for long make those go that are idle
+// soon, be these of another algorithm or of another length, and get as much of the memory as if
+// they were alone.
+func TestKindsMakeRoomForEachOther(t *testing.T) {
+	if checkInvariants {
+		t.Skip("one goroutine asks, so there is no race to show, and it would take a minute")
+	}
+	const bound = 1 << 20
+	kept := func(s *Store, name string) (n int) {
+		s.Scan(0, math.MaxInt, noon, func(k KeyInfo) {
+			if strings.HasSuffix(k.Key, name) {
+				n++
+			}
+		})
+		return n
+	}
+	keys := map[string]int{"token buckets": 40_000, "long keys": 20_000, "logs": 20_000} // more than fit
+	fill := func(s *Store, kind, name string, period time.Duration) {
+		for i := range keys[kind] {
+			key, a := kinds[kind](i)
+			_, err := s.Check(key+name, a, mustLimit(1, period, 0), 1, noon)
+			if err != nil && !(a == SlidingWindowLog && errors.Is(err, ErrNoMemory)) {
+				t.Fatal(err)
+			}
+		}
+	}
+	for late := range keys {
+		alone := bounded(bound)
+		fill(alone, late, "late", days)
+		for soon := range keys {
+			s := bounded(bound)
+			fill(s, soon, "soon", time.Hour)
+			fill(s, late, "late", days)
+			got, want := kept(s, "late"), kept(alone, "late")
+			if got < want*3/4 || kept(s, "soon") > got/10 {
+				t.Errorf("%s after %s: %d are kept, alone %d; of the others %d", late, soon, got, want, kept(s, "soon"))
+			}
+		}
+	}
+}
+
+// A refusal looks at a few slots where there is something to drop, and at none where there is not,
+// and whatever it drops is not looked for again.
+func TestRefusalsAreBounded(t *testing.T) {
+	const keys = 100_000
+	s, l := mustStore(), mustLimit(10, time.Hour, 0)
+	for i := range int64(keys) {
+		mustCheck(s, fmt.Sprint("user:", i), TokenBucket, l, 1, noon+i)
+	}
+	s.SetMaxMemory(bytesOf(s) / 2)
+	sp := s.space.Load()
+	// place is how far the round has come, in slots looked at and slots moved.
+	place := func() (slots int64) {
+		number, slot := sp.round.cursor.Load()>>32, sp.round.cursor.Load()&(1<<32-1)
+		for i := range number {
+			if t, _ := sp.shelf(i); t != nil {
+				slots += int64(t.n)
+			}
+		}
+		if t, _ := sp.shelf(number); t.next.Load() != nil {
+			slots += min(t.cursor.Load(), int64(t.n))
+		}
+		return slots + int64(slot)
+	}
+	before, refused := place(), int64(0)
+	for ; refused < 100; refused++ {
+		if _, err := s.Check("log", SlidingWindowLog, l, 1, noon); !errors.Is(err, ErrNoMemory) {
+			t.Fatal(err)
+		}
+	}
+	if each := (place() - before) / refused; each > 4*evictSlots || each == 0 {
+		t.Errorf("a refusal takes %d slots", each)
+	}
+}
+
 // Without a bound, or with one taken back, nothing is forgotten.
 func TestNoBound(t *testing.T) {
 	s, l := bounded(1<<18), mustLimit(10, time.Hour, 0)
@@ -288,7 +370,7 @@ func TestBoundBelowTheEmptyStore(t *testing.T) {
 // swept and scanned, and nothing of what is counted gets lost.
 func TestBoundUnderCollisions(t *testing.T) {
 	collide(t)
-	for _, bound := range []int64{1 << 19, math.MaxInt64} {
+	for _, bound := range []int64{1 << 18, math.MaxInt64} {
 		s, l := bounded(bound), mustLimit(20, 50*time.Millisecond, 0)
 		var clock, peak atomic.Int64
 		clock.Store(noon)

@@ -6,10 +6,10 @@ package engine
 type logShape struct{}
 
 // stepLog takes one step on the log of a slot with state st. It returns false when
-// something has changed meanwhile, and with an error always true. seed is any number.
-func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (done bool, err error) {
+// something has changed meanwhile, and with an error always true.
+func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
 	if !held(st) {
-		if writes, err := s.stepAbsent(sp, seed, q, d); !writes {
+		if writes, err := s.stepAbsent(sp, q, d); !writes {
 			return true, err
 		}
 		first := firstRing(0, logChange{at: q.now / 1000, units: q.cost}, q.limit)
@@ -37,7 +37,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, seed uint64, 
 		}
 	case logGiveBack: // always by another ring
 	}
-	done, err = s.replace(sp, &v, seed, change, q)
+	done, err = s.replace(sp, &v, change, q)
 	return sp.stepped(t, slot, done, err)
 }
 
@@ -63,10 +63,10 @@ func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
 }
 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
-func (s *Store) replace(sp *space, v *logView, seed uint64, c logChange, q *query) (bool, error) {
+func (s *Store) replace(sp *space, v *logView, c logChange, q *query) (bool, error) {
 	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
 	if more > 0 && c.kind == logAppend { // giving back takes no more than before
-		if err := s.roomForLog(sp, seed, v.ref, more, q.now); err != nil {
+		if err := s.roomForLog(sp, v.ref, more, q.now); err != nil {
 			return true, err
 		}
 	}

@@ -23,8 +23,11 @@ type logCells struct {
 	made   atomic.Uint32 // cells ever made
 	// free is the first cell to give out again, with a count in its upper half that rises
 	// with each change, so that a stale swap fails.
-	free  atomic.Uint64
-	bytes atomic.Int64 // in cells and rings
+	free atomic.Uint64
+	// bytes is what rings take, with their cells. Free cells are not counted: they are not given back
+	// to the system, so to drop keys for them would be in vain. They are less than a tenth of what
+	// their logs took.
+	bytes atomic.Int64
 }
 
 type logCell struct {
@@ -99,15 +102,13 @@ func (c *logCells) grow(number uint32) {
 		return
 	}
 	chunk := make([]logCell, 1<<(at-1))
-	if c.chunks[at].CompareAndSwap(nil, &chunk) {
-		c.bytes.Add(int64(len(chunk)) * cellBytes)
-	}
+	c.chunks[at].CompareAndSwap(nil, &chunk)
 }
 
 // put puts the first ring into a new cell.
 func (c *logCells) put(r *ring) {
 	c.of(r.ref).ring.Store(r)
-	c.bytes.Add(r.bytes())
+	c.bytes.Add(r.bytes() + cellBytes)
 }
 
 // swap puts a ring in the place of a sealed one; nil ends the log.
@@ -118,6 +119,8 @@ func (c *logCells) swap(old, r *ring) bool {
 	change := -old.bytes()
 	if r != nil {
 		change += r.bytes()
+	} else {
+		change -= cellBytes
 	}
 	c.bytes.Add(change)
 	return true

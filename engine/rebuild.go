@@ -40,14 +40,17 @@ const idleLag = 2_000_000_000
 // each. The factor differs from shard to shard, so that not all are rebuilt, or as empty
 // as they get, at the same number of keys.
 func slotsFor(live int64, shard uint16) uint64 {
-	n := uint64(max(live, 0))*factorOf(shard)/128 + 2
-	return max(n+n%2, slotsMin)
+	const factorSpread = 48
+	return slotsWith(live, factorMin+uint64(shard)*79%factorSpread)
 }
 
-// factorOf is a shard's factor, in 128ths.
-func factorOf(shard uint16) uint64 {
-	const factorMin, factorSpread = 208, 48
-	return factorMin + uint64(shard)*79%factorSpread
+// factorMin is the least factor that a table is made with, in 128ths of slots for each key.
+const factorMin = 208
+
+// slotsWith is how many slots a table gets, by a factor in 128ths.
+func slotsWith(live int64, factor uint64) uint64 {
+	n := uint64(max(live, 0))*factor/128 + 2
+	return max(n+n%2, slotsMin)
 }
 
 // slotsMin is the fewest slots of a table.

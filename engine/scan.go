@@ -151,6 +151,9 @@ const sweepSlotsPerKey = 8
 // more than sweepSlotsPerKey·count slots, so the caller bounds its cost.
 func (s *Store) Sweep(count int, now int64) int {
 	sp := s.space.Load()
+	if s.roomForAll(sp, count, now*1000+idleLag) {
+		return count
+	}
 	w := sweep{sp: sp, now: now * 1000, budget: min(max(count, 1), 1<<30) * sweepSlotsPerKey}
 	cursor := s.sweepCursor.Load()
 	for shelves := 0; w.budget > 0 && shelves <= classCount*shardCount; {

@@ -21,6 +21,7 @@ type space struct {
 	shelves [classCount][shardCount]atomic.Pointer[table]
 	hints   [shardCount]hint // of the first tables of class 0
 	logs    logCells
+	round   round
 
 	tableBytes atomic.Int64
 	rebuilt    atomic.Uint64

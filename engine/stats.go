@@ -2,8 +2,8 @@ package engine
 
 import "errors"
 
-// ErrNoMemory is the answer when a log would have to grow beyond Options.MaxMemory and
-// no other log is left to drop. It changes nothing.
+// ErrNoMemory is the answer when a log would have to grow beyond Options.MaxMemory, and there is no
+// other key left to drop, or too much to drop for one question. It changes nothing of the log.
 var ErrNoMemory = errors.New("engine: the log needs more memory than the bound on it leaves")
 
 // Options are what a store is made with. The zero value is a store without a bound on its

@@ -71,12 +71,17 @@ func NewStore(o Options) (*Store, error) {
 const unbounded = math.MaxInt64
 
 // SetMaxMemory changes the bound on memory, in bytes as Stats counts them; 0 is no bound.
-// Where it is below what is in use, keys are dropped as others come, idle ones first.
+// Where it is below what is in use, sweeps drop keys until it holds, idle ones first, and logs do not
+// grow meanwhile.
 func (s *Store) SetMaxMemory(bytes int64) {
 	if bytes <= 0 {
 		bytes = unbounded
 	}
 	s.maxMemory.Store(bytes)
+	if sp := s.space.Load(); sp != nil {
+		sp.round.cursor.Store(0) // by the share that the new bound asks for
+		sp.round.barren.Store(0)
+	}
 }
 
 // Check asks whether cost units may be taken from key at instant now, in microseconds since
@@ -134,7 +139,7 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 			if st := slot.state.Load(); !held(st) {
 				// no short way
 			} else if algorithms[a].shape == ShapeLog {
-				if done, err := s.stepLog(sp, t, slot, st, hash, &query{o, a, l, cost, now}, d); done {
+				if done, err := s.stepLog(sp, t, slot, st, &query{o, a, l, cost, now}, d); done {
 					return d.unless(err)
 				}
 			} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
@@ -180,10 +185,10 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 }
 
 // step takes one step on the state of a slot of the algorithm's, which was st. It returns false
-// when the state has changed meanwhile, and with an error always true. seed is any number.
-func (s *Store) step(sp *space, t *table, slot *slot, st int64, seed uint64, q *query, d *Decision) (done bool, err error) {
+// when the state has changed meanwhile, and with an error always true.
+func (s *Store) step(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
 	if algorithms[q.algorithm].shape == ShapeLog {
-		done, err = s.stepLog(sp, t, slot, st, seed, q, d)
+		done, err = s.stepLog(sp, t, slot, st, q, d)
 	} else {
 		done = sp.stepWord(t, slot, st, q, d)
 	}
@@ -203,7 +208,7 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 		var st int64
 		var what finding
 		if t, slot, st, what = sp.locate(&p, t, q.now); what == absent {
-			if writes, err := s.stepAbsent(sp, hash, q, d); !writes {
+			if writes, err := s.stepAbsent(sp, q, d); !writes {
 				return err
 			}
 			s.claim(sp, &p, t, slot, q)
@@ -216,7 +221,7 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 			sp.end(t, slot, st, stateDead, q.now) // the key gets another slot
 			continue
 		}
-		if done, err := s.step(sp, t, slot, st, hash, q, d); done {
+		if done, err := s.step(sp, t, slot, st, q, d); done {
 			return err
 		}
 	}
@@ -224,13 +229,13 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 
 // stepAbsent takes one step on a key that has no slot, and explains it. It writes nothing, and
 // says whether there is something to write, for which the key needs a slot.
-func (s *Store) stepAbsent(sp *space, seed uint64, q *query, d *Decision) (writes bool, err error) {
+func (s *Store) stepAbsent(sp *space, q *query, d *Decision) (writes bool, err error) {
 	if algorithms[q.algorithm].shape == ShapeLog {
 		if slidingWindowLogStep(q, nil, s.logLimitMax, d).kind == logKeep {
 			return false, nil
 		}
 		// Before a slot is made, so that a question that is refused makes no other key go.
-		err = s.roomForLog(sp, seed, 0, firstRingBytes, q.now)
+		err = s.roomForLog(sp, 0, firstRingBytes+cellBytes, q.now)
 		return err == nil, err
 	}
 	x := q.algorithm.step(q.op, 0, q.limit, q.now, q.cost)
