@@ -104,6 +104,7 @@ func infoServer(s *Server, add addField) {
 func infoClients(s *Server, add addField) {
 	add("connected_clients", s.sessions.len())
 	add("maxclients", s.config().MaxClients)
+	add("tracking_clients", s.trackers.Load())
 	add("blocked_clients", s.sessions.blocked())
 	add("pubsub_clients", s.pubsub.clients.Load())
 	add("monitor_clients", s.monitors.count.Load())

@@ -48,7 +48,11 @@ func cmdPTTL(r *request) { r.untilIdle(1) }
 // when there is no such key.
 func (r *request) untilIdle(unitMillis int64) {
 	info, found := r.read(r.args[1])
-	if !found {
+	switch t := r.tracking; {
+	case t != nil && t.optIn && t.caching == saidOfThis: // how long may the client keep an answer?
+		r.reply.Int(0)
+		return
+	case !found:
 		r.reply.Int(-2)
 		return
 	}
