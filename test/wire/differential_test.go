@@ -43,7 +43,7 @@ var peculiar = []struct {
 }{
 	{regexp.MustCompile(`\$7\r\nversion\r\n\$\d+\r\n[\d.]+\r\n`), "$7\r\nversion\r\nVERSION\r\n"},
 	{regexp.MustCompile(`\$2\r\nid\r\n:\d+\r\n`), "$2\r\nid\r\n:ID\r\n"},
-	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2, which INFO claims
+	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2 and later; INFO claims 7.4
 	{regexp.MustCompile(`\+\d+\.\d{6} \[0 127\.0\.0\.1:\d+\]`), "+INSTANT [0 ADDRESS]"},
 }
 
@@ -158,8 +158,8 @@ var deliberate = []struct{ packet, answer, reason string }{
 	{harness.CommandLine("CONFIG GET databases"), "*2\r\n$9\r\ndatabases\r\n$1\r\n1\r\n", "there is one database"},
 	{harness.CommandLine("READONLY"), "+OK\r\n", "cluster clients send it, and it must succeed (PROTOCOL.md)"},
 	{harness.CommandLine("READWRITE"), "+OK\r\n", "as READONLY"},
-	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
-	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
+	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
+	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
 	{harness.CommandLine("COMMAND GETKEYS nosuch"), "-ERR Invalid command specified\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ping"), "-ERR The command has no key arguments\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ttl"), "-ERR Invalid number of arguments specified for command\r\n", "as Redis 7.2, where one word is enough"},
