@@ -52,6 +52,13 @@ func (r *sessions) all() []*session {
 	return slices.SortedFunc(maps.Values(r.byID), func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 }
 
+// find finds a session by its number; nil: there is none.
+func (r *sessions) find(id int64) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[id]
+}
+
 // sums are what INFO tells of all sessions together. Sizes are in bytes.
 type sums struct {
 	connected, blocked          int // of which blocked wait for a long reply
@@ -96,6 +103,8 @@ type identity struct {
 	blocked          atomic.Bool // it waits for a long reply
 	isReplica        atomic.Bool // the replicator serves the connection
 	readsReplica     atomic.Bool // READONLY of a client of a cluster
+	trackFlags       atomic.Uint32
+	redirect         atomic.Int64 // as CLIENT GETREDIR
 	// topicCounts are the numbers of channels and patterns, and queued is how many commands have
 	// been queued since MULTI, or notQueueing.
 	topicCounts [2]atomic.Int32
@@ -123,7 +132,7 @@ func (r *request) describe(c *session) string {
 		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load())
 	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s",
 		m.Query, m.QueryFree, m.arguments, m.transaction, m.Reply, m.Reply, m.Held, m.Queued, m.QueuedBytes, m.total(), events)
-	fmt.Fprintf(&b, " cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n", last, c.reply.Protocol(), text(&c.libName), text(&c.libVer))
+	fmt.Fprintf(&b, " cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n", last, c.redirect.Load(), c.reply.Protocol(), text(&c.libName), text(&c.libVer))
 	return b.String()
 }
 
@@ -154,7 +163,7 @@ func (c *session) memory(own bool) clientMemory {
 
 // flags are Redis's letters for what a connection is and does.
 func (c *session) flags() string {
-	flags, monitors := "", c.monitor.Load()
+	flags, monitors, tracks := "", c.monitor.Load(), c.trackFlags.Load()
 	for _, f := range [...]struct {
 		set    bool
 		letter string
@@ -163,8 +172,11 @@ func (c *session) flags() string {
 		{c.isReplica.Load() && !monitors, "S"},
 		{c.subscriptions() > 0, "P"},
 		{c.queued.Load() != notQueueing, "x"},
-		{c.readsReplica.Load(), "r"},
 		{c.blocked.Load(), "b"},
+		{tracks&flagTracks != 0, "t"},
+		{tracks&flagRedirectBroken != 0, "R"},
+		{tracks&flagTracksAll != 0, "B"},
+		{c.readsReplica.Load(), "r"},
 		{c.noEvict.Load(), "e"},
 		{c.noTouch.Load(), "T"},
 	} {

@@ -33,6 +33,9 @@ func cmdCommandInfo(r *request) {
 // info has the ten elements of a command.
 func (c *command) info() []any {
 	tips := resp.Set{}
+	if c.keys != noKeys && c.has("readonly") { // time alone changes it, so no client is to keep it
+		tips = resp.Set{"nondeterministic_output", "dont_cache"}
+	}
 	return []any{c.fullName(), c.arity, simpleSet(strings.Fields(c.flags)...), c.keys.first, c.keys.last, c.keys.step,
 		simpleSet(c.categories()...), tips, c.keySpecs(), infoOf(c.subs)}
 }
@@ -74,21 +77,25 @@ func (c *command) categories() (list []string) {
 	return list
 }
 
+// keyFlags says what is done with the keys.
+func (c *command) keyFlags() resp.Set {
+	if c.writes {
+		return simpleSet("RW", "access", "update")
+	}
+	return simpleSet("RO", "access")
+}
+
 // keySpecs says where the keys are, in the form of Redis 7.
 func (c *command) keySpecs() resp.Set {
 	if c.keys == noKeys {
 		return nil
-	}
-	flags := simpleSet("RO", "ACCESS")
-	if c.writes {
-		flags = simpleSet("RW", "ACCESS", "UPDATE")
 	}
 	last := c.keys.last
 	if last > 0 {
 		last -= c.keys.first // Redis counts it from the first key here
 	}
 	return resp.Set{resp.Map{
-		"flags", flags,
+		"flags", c.keyFlags(),
 		"begin_search", resp.Map{"type", "index", "spec", resp.Map{"index", c.keys.first}},
 		"find_keys", resp.Map{"type", "range", "spec", resp.Map{"lastkey", last, "keystep", c.keys.step, "limit", 0}},
 	}}
@@ -119,9 +126,28 @@ func cmdCommandList(r *request) {
 }
 
 func cmdCommandGetKeys(r *request) {
+	if _, keys := r.keysOfWords(); keys != nil {
+		r.reply.Array(len(keys))
+		for _, key := range keys {
+			r.reply.Bulk(key)
+		}
+	}
+}
+
+func cmdCommandGetKeysAndFlags(r *request) {
+	if c, keys := r.keysOfWords(); keys != nil {
+		list := []any{}
+		for _, key := range keys {
+			list = append(list, []any{key, c.keyFlags()})
+		}
+		r.reply.Value(list)
+	}
+}
+
+// keysOfWords finds the keys of the command line that the arguments are, or replies an error.
+func (r *request) keysOfWords() (c *command, keys [][]byte) {
 	words := r.args[2:]
-	c := r.server.table.find(words, nil)
-	switch {
+	switch c = r.server.table.find(words, nil); {
 	case c == nil:
 		r.fail(errBadCommand)
 	case c.keys == noKeys:
@@ -129,16 +155,9 @@ func cmdCommandGetKeys(r *request) {
 	case !c.fits(len(words)):
 		r.fail(errBadArgCount)
 	default:
-		last := c.keys.last
-		if last < 0 {
-			last += len(words)
-		}
-		var keys []string
-		for i := c.keys.first; i <= last; i += c.keys.step {
-			keys = append(keys, string(words[i]))
-		}
-		r.reply.Strings(keys)
+		keys = c.keysOf(words)
 	}
+	return c, keys
 }
 
 func cmdCommandDocs(r *request) {

@@ -112,6 +112,7 @@ func infoClients(s *Server, add addField) {
 	add("maxclients", s.config().MaxClients)
 	add("client_recent_max_input_buffer", all.inputMax)
 	add("client_recent_max_output_buffer", all.outputMax)
+	add("tracking_clients", s.trackers.Load())
 	add("blocked_clients", all.blocked)
 	add("pubsub_clients", s.pubsub.clients.Load())
 	add("monitor_clients", s.monitors.count.Load())

@@ -48,7 +48,11 @@ func cmdPTTL(r *request) { r.untilIdle(1) }
 // when there is no such key.
 func (r *request) untilIdle(unitMillis int64) {
 	info, found := r.read(r.args[1])
-	if !found {
+	switch t := r.tracking; {
+	case t != nil && t.optIn && t.caching == saidOfThis: // how long may the client keep an answer?
+		r.reply.Int(0)
+		return
+	case !found:
 		r.reply.Int(-2)
 		return
 	}
@@ -71,8 +75,31 @@ func cmdMemoryUsage(r *request) {
 			return
 		}
 	}
+	r.describeKey(func(info engine.KeyInfo) { r.reply.Int64(info.Bytes) })
+}
+
+func cmdObjectEncoding(r *request) {
+	r.describeKey(func(info engine.KeyInfo) {
+		if info.Algorithm.Shape() == engine.ShapeLog {
+			r.reply.BulkString("log")
+		} else {
+			r.reply.BulkString("word")
+		}
+	})
+}
+
+func cmdObjectFreq(r *request) { r.describeKey(func(engine.KeyInfo) { r.fail(errObjectFreq) }) }
+
+func cmdObjectIdleTime(r *request) {
+	r.describeKey(func(engine.KeyInfo) { r.fail(errObjectIdleTime) })
+}
+
+func cmdObjectRefCount(r *request) { r.describeKey(func(engine.KeyInfo) { r.reply.Int(1) }) }
+
+// describeKey replies what describe does of the key that is the second argument, or that there is none.
+func (r *request) describeKey(describe func(engine.KeyInfo)) {
 	if info, found := r.lookup(r.args[2]); found {
-		r.reply.Int64(info.Bytes)
+		describe(info)
 	} else {
 		r.reply.Null()
 	}

@@ -69,6 +69,18 @@ type command struct {
 // end) and the step. The zero keyRange is none.
 type keyRange struct{ first, last, step int }
 
+// keysOf are the keys in a command line that fits.
+func (c *command) keysOf(words [][]byte) (keys [][]byte) {
+	last := c.keys.last
+	if last < 0 {
+		last += len(words)
+	}
+	for i := c.keys.first; i > 0 && i <= last; i += c.keys.step {
+		keys = append(keys, words[i])
+	}
+	return keys
+}
+
 // commandNameMax bounds the length of a command's name, in bytes.
 const commandNameMax = 32
 

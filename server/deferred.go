@@ -37,6 +37,7 @@ type longReply struct {
 	giveUp func(*session)
 
 	abandon func()
+	silent  bool // the reply is dropped
 	// isFound decides between done and giveUp. reply is set by the one that comes first.
 	isFound atomic.Bool
 	reply   func(*session)
@@ -44,6 +45,7 @@ type longReply struct {
 
 // replyLong has the command's reply written when l has found it.
 func (r *request) replyLong(l *longReply) {
+	l.silent = r.silenced()
 	r.deferred.long, r.mustWait = l, true
 	r.blocked.Store(true)
 }
@@ -158,7 +160,10 @@ func (c *session) Resume(early []byte) {
 		c.writeAnswers(early)
 	case l != nil:
 		c.reply.Raw(early)
-		l.reply(c)
+		from := len(c.reply.Buf)
+		if l.reply(c); l.silent {
+			c.dropReply(from)
+		}
 		c.deferred.abandon()
 		c.blocked.Store(false)
 	default:
@@ -203,6 +208,8 @@ type awaited struct {
 	at        int // its place among the early replies
 	questions int // that it answers
 	reset     bool
+	silent    bool     // it is dropped
+	keys      []string // that a client that tracks has read with it
 }
 
 // waiting says whether there are questions without an answer.
@@ -235,7 +242,7 @@ func (q *questions) clear() {
 
 // await has a reply wait that answers the last n questions.
 func (c *session) await(n int, reset bool) {
-	c.questions.replies = append(c.questions.replies, awaited{c.request.command, len(c.reply.Buf), n, reset})
+	c.questions.replies = append(c.questions.replies, awaited{c.request.command, len(c.reply.Buf), n, reset, c.silenced(), c.takeTracked()})
 	c.conn.Defer(wire.ShortWait)
 }
 
@@ -250,7 +257,12 @@ func (c *session) writeAnswers(early []byte) {
 	at, next := 0, 0
 	for _, w := range c.questions.replies {
 		c.reply.Raw(early[at:w.at])
+		from := len(c.reply.Buf)
 		c.writeAnswer(w.command, c.questions.batch.Questions[next:next+w.questions], w.reset)
+		if w.silent {
+			c.dropReply(from)
+		}
+		c.invalidate(w.keys)
 		at, next = w.at, next+w.questions
 	}
 	c.reply.Raw(early[at:])

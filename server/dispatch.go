@@ -75,10 +75,13 @@ func (c *command) fitsLoop(of *session, n int) bool {
 	return c.isBrief && n <= fastArgumentsMax || c.briefWhen != nil && c.briefWhen(of)
 }
 
-// restrict handles a command of a session that is in a transaction, or subscribed in RESP2. It
+// restrict handles a command of a session that is in a transaction, subscribed in RESP2, or tracks. It
 // returns whether the command has been queued or refused. The order of the cases is Redis's.
 func (c *session) restrict(cmd *command, args [][]byte) (done bool) {
 	tx := c.transaction
+	if c.tracking != nil {
+		c.beginTracked(cmd, args)
+	}
 	switch {
 	case tx != nil && cmd.refusedInMulti:
 		c.reject(cmd, errNotInMulti)
@@ -102,7 +105,7 @@ func (c *session) restrict(cmd *command, args [][]byte) (done bool) {
 // updateRestricted finds out whether commands go straight to their handlers. It is called whenever
 // that may have changed.
 func (c *session) updateRestricted() {
-	c.restricted = c.transaction != nil || !c.executing && !c.resp3() && c.subscriptions() > 0
+	c.restricted = c.transaction != nil || !c.executing && (c.tracking != nil || !c.resp3() && c.subscriptions() > 0)
 }
 
 // reject replies an error to a command that is not going to run. The transaction that it was to be

@@ -16,7 +16,7 @@ import (
 
 // redisVersion is the feature level of Redis that clients may count on; INFO gives it next to
 // rlserver's own version.
-const redisVersion = "7.2.0"
+const redisVersion = "7.4.0"
 
 // A Server answers the commands of the command table from a Limiter.
 type Server struct {
@@ -49,6 +49,7 @@ type Server struct {
 
 	replicator Replicator // nil: changes are kept by the limiter alone
 	gates      gatekeeper
+	trackers   atomic.Int64 // sessions that track
 	isReplica  atomic.Bool
 	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory

@@ -24,8 +24,12 @@ type session struct {
 	transaction   *transaction // since MULTI
 	executing     bool         // EXEC
 	// restricted: commands do not go straight to their handlers, but through restrict, because there
-	// is a transaction, or a subscription in RESP2.
+	// is a transaction, a subscription in RESP2, or tracking.
 	restricted bool
+	// attended: something follows each command, in attend.
+	attended bool
+	silence  silence
+	tracking *tracking // nil: off
 	// topics are the session's subscriptions. It changes them under the lock of pubsub.
 	topics [2]map[string]struct{}
 	// announced is the address that a replica has announced to listen on.
@@ -109,6 +113,7 @@ func newSession(s *Server, conn *wire.Conn, addr, laddr string) *session {
 		c.questions = &questions{}
 	}
 	c.queued.Store(notQueueing)
+	c.redirect.Store(-1)
 	c.active.Store(now)
 	return c
 }
@@ -135,10 +140,7 @@ func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
 	if next != nil && c.server.prefetch != nil {
 		c.server.prefetch(resp.View(next))
 	}
-	outcome := c.server.dispatch(c, args)
-	if c.mustWait {
-		c.deferReply(c.conn.ReplyStart())
-	}
+	outcome := c.outcomeOf(args)
 	c.conn.Trust(c.mayAsk())
 	return outcome
 }
@@ -196,6 +198,7 @@ func (c *session) Panicked(problem any) {
 func (c *session) Closed() {
 	c.EndBatch()
 	c.deferred.abandon()
+	c.setTracking(nil)
 	c.server.monitors.remove(c)
 	c.server.pubsub.unsubscribeAll(c)
 	c.server.sessions.remove(c)

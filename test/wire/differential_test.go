@@ -43,7 +43,7 @@ var peculiar = []struct {
 }{
 	{regexp.MustCompile(`\$7\r\nversion\r\n\$\d+\r\n[\d.]+\r\n`), "$7\r\nversion\r\nVERSION\r\n"},
 	{regexp.MustCompile(`\$2\r\nid\r\n:\d+\r\n`), "$2\r\nid\r\n:ID\r\n"},
-	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2, which INFO claims
+	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2 and later; INFO claims 7.4
 	{regexp.MustCompile(`\+\d+\.\d{6} \[0 127\.0\.0\.1:\d+\]`), "+INSTANT [0 ADDRESS]"},
 }
 
@@ -100,6 +100,9 @@ var sameWords = []string{
 	"DEL", "DEL a", "DEL a b", "UNLINK", "UNLINK a", "KEYS", "KEYS *", "KEYS a b", "HELLO 3; KEYS *",
 	"FLUSHALL x", "FLUSHALL ASYNC x", "FLUSHALL ASYNC SYNC", "FLUSHALL ASYNC", "FLUSHALL sync", "FLUSHDB x", "FLUSHDB",
 	"MEMORY", "MEMORY FOO", "MEMORY USAGE", "MEMORY USAGE a", "MEMORY USAGE a b", "MEMORY USAGE a SAMPLES", "MEMORY USAGE a SAMPLES x", "MEMORY USAGE a SAMPLES 1",
+	"LATENCY", "LATENCY FOO", "LATENCY LATEST", "LATENCY LATEST x", "LATENCY HISTORY", "LATENCY HISTORY x", "LATENCY GRAPH", "LATENCY GRAPH x", "LATENCY RESET", "LATENCY RESET a b", "LATENCY DOCTOR x", "LATENCY HISTOGRAM nosuch", "HELLO 3; LATENCY HISTOGRAM nosuch",
+	"MODULE", "MODULE FOO", "MODULE LIST", "MODULE LIST x", "MEMORY DOCTOR x", "MEMORY PURGE", "MEMORY PURGE x", "MEMORY STATS x", "MEMORY MALLOC-STATS x", "OBJECT", "OBJECT FOO a", "OBJECT ENCODING", "OBJECT ENCODING a", "OBJECT FREQ a", "OBJECT IDLETIME a", "OBJECT REFCOUNT a", "OBJECT REFCOUNT a b", "HELLO 3; OBJECT ENCODING a",
+	"COMMAND GETKEYSANDFLAGS", "COMMAND GETKEYSANDFLAGS nosuch a", "COMMAND GETKEYSANDFLAGS ttl a", "HELLO 3; COMMAND GETKEYSANDFLAGS ttl a", "COMMAND GETKEYSANDFLAGS ping x", "COMMAND GETKEYS object encoding k", "COMMAND LIST FILTERBY ACLCAT nosuch",
 	"MEMORY USAGE a SAMPLES -1", "HELLO 3; MEMORY USAGE a", "INFO nosuch", "HELLO 3; INFO nosuch", "HELLO 3; PING; PING x; ECHO y; TIME x; NOSUCH; SELECT 0",
 }
 
@@ -161,8 +164,8 @@ var deliberate = []struct{ packet, answer, reason string }{
 	{harness.CommandLine("CONFIG GET databases"), "*2\r\n$9\r\ndatabases\r\n$1\r\n1\r\n", "there is one database"},
 	{harness.CommandLine("READONLY"), "+OK\r\n", "cluster clients send it, and it must succeed (PROTOCOL.md)"},
 	{harness.CommandLine("READWRITE"), "+OK\r\n", "as READONLY"},
-	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
-	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
+	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
+	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
 	{harness.CommandLine("COMMAND GETKEYS nosuch"), "-ERR Invalid command specified\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ping"), "-ERR The command has no key arguments\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ttl"), "-ERR Invalid number of arguments specified for command\r\n", "as Redis 7.2, where one word is enough"},
