@@ -134,6 +134,12 @@ func (s *Server) Listen() error {
 	return s.changeConfig(func(c *config.Config) bool { c.Port, c.TLSPort = port, tlsPort; return true })
 }
 
+// ReloadTLS reads the certificates again. After an error those before stay in force.
+func (s *Server) ReloadTLS() error { return s.wire.ReloadTLS() }
+
+// Settings are the settings in force, to be read.
+func (s *Server) Settings() []config.Setting { return s.config().Settings() }
+
 // Ports are the ports that are listened on, without TLS and with it; 0 is none.
 func (s *Server) Ports() (port, tlsPort int) { return s.config().Port, s.config().TLSPort }
 

@@ -3,7 +3,9 @@
 // server, the engine, the backend and replication.
 //
 //	main.go         run, the root command, exit codes
-//	serve.go        rlserver serve: start, the log of the start, signals, the order of the end
+//	serve.go        rlserver serve: start, the log of the start, the order of the end
+//	signals.go      what ends the server, and SIGHUP
+//	reload.go       the certificates and the file, read again
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
 //	aof.go          rlserver aof: the files that a server keeps

@@ -152,15 +152,21 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 
 // dialer connects to a primary, with TLS if the setting tls-replication says so.
 func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Context, addr string) (net.Conn, error), error) {
-	dial := new(net.Dialer).DialContext
-	if r.tls {
-		c, err := clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
+	if !r.tls {
+		return func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}, nil
+	}
+	files := func() (*tls.Config, error) { return clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile) }
+	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		c, err := files() // they may have changed
 		if err != nil {
 			return nil, err
 		}
-		dial = (&tls.Dialer{Config: c}).DialContext
+		return (&tls.Dialer{Config: c}).DialContext(ctx, "tcp", addr)
 	}
-	return func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }, nil
+	_, err := files()
+	return dial, err
 }
 
 // listenPort is the port where this server is reached in the way in which it reaches its
