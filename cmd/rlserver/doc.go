@@ -10,7 +10,8 @@
 //	ping.go         rlserver ping: the health check
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
-//	client.go       for check and ping: the server's address, one command to it, and errors
+//	client.go       for commands that ask a server: its address, a connection to it, and errors
+//	pem.go          certificates for speaking TLS with another server
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
 //	file.go         the YAML file

@@ -157,15 +157,15 @@ func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Conte
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		}, nil
 	}
-	files := func() (*tls.Config, error) { return clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile) }
+	files := settingFiles("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
-		c, err := files() // they may have changed
+		c, err := files.clientTLS() // the files may have changed
 		if err != nil {
 			return nil, err
 		}
 		return (&tls.Dialer{Config: c}).DialContext(ctx, "tcp", addr)
 	}
-	_, err := files()
+	_, err := files.clientTLS()
 	return dial, err
 }
 
