@@ -52,6 +52,9 @@ type Tuning struct {
 	link.Tuning // of the links to replicas and to a primary
 }
 
+// keeps says whether changes are kept on disk.
+func (t *Tuning) keeps() bool { return t.AppendOnly || len(t.SavePoints) > 0 }
+
 // A SavePoint has a snapshot written when there were so many changes and the last one is so
 // old.
 type SavePoint struct {

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +35,7 @@ type replicationSettings struct {
 func (r *replicationSettings) Settings() []config.Setting {
 	const portMax, lagSecondsMax = math.MaxUint16, 3600
 	return append(config.In(config.Persistence, []config.Setting{
-		{Name: "dir", Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
+		{Name: nameDir, Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
 			Usage: "where the append-only file and the snapshot are"},
 		{Name: config.NameAppendOnly, Field: config.Bool(&r.AppendOnly), Default: "no", Live: true,
 			Usage: "write every change to the append-only file, so that a restart forgets nothing"},
@@ -72,6 +75,7 @@ func (r *replicationSettings) Settings() []config.Setting {
 
 // The settings that errors name, besides those of package config.
 const (
+	nameDir        = "dir"
 	nameSave       = "save"
 	nameMasterUser = "masteruser"
 )
@@ -214,8 +218,25 @@ func checkReplication(c *configuration) error {
 		return fmt.Errorf("%s: %s is not available with --backend %s: there Redis keeps the limits, on its disk and its replicas",
 			c.origins[beyond], beyond, c.cfg.Backend)
 	}
+	if err := checkDir(r.dir); err != nil && c.cfg.Backend == config.BackendMemory {
+		return fmt.Errorf("%s: %w", cmp.Or(c.origins[nameDir], "the default of dir"), err)
+	}
 	if r.User != "" && r.Password == "" {
 		return fmt.Errorf("%s: masteruser needs a password: set masterauth", c.origins[nameMasterUser])
+	}
+	return nil
+}
+
+// checkDir finds that the setting dir names no directory.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no directory %s: make it (mkdir -p %s), or choose another with dir", dir, dir)
+	case err != nil:
+		return fmt.Errorf("cannot use the directory %s: %w", dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory: choose one with dir", dir)
 	}
 	return nil
 }
