@@ -12,6 +12,7 @@ import (
 
 // Options are what a Node is made of.
 type Options struct {
+	RunID  string // of this server, of stream.IDBytes
 	Store  *engine.Store
 	Logger *slog.Logger
 	Now    func() int64 // the clock that decisions use, µs since the Unix epoch

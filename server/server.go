@@ -123,6 +123,9 @@ func (s *Server) Listen() error {
 		return err
 	}
 	cfg := s.config()
+	if isSelf(cfg, cfg.Primary) {
+		return fmt.Errorf("replicaof %s %d is this server itself", cfg.Primary.Host, cfg.Primary.Port)
+	}
 	port, tlsPort, err := s.wire.Listen(wire.Addresses{
 		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
 		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
@@ -136,6 +139,9 @@ func (s *Server) Listen() error {
 
 // ReloadTLS reads the certificates again. After an error those before stay in force.
 func (s *Server) ReloadTLS() error { return s.wire.ReloadTLS() }
+
+// RunID is a name of the process, other than that of any other.
+func (s *Server) RunID() string { return s.runID }
 
 // Settings are the settings in force, to be read.
 func (s *Server) Settings() []config.Setting { return s.config().Settings() }

@@ -143,7 +143,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, err
 	}
 	r.node, err = replication.New(replication.Options{
-		Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
+		RunID: srv.RunID(), Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
 		ListenPort: func() int { return r.listenPort(srv) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})
@@ -186,7 +186,7 @@ func (r *replicationSettings) listenPort(srv *server.Server) int {
 // Role is the node's.
 func (r *replicator) Role() (role server.Role) {
 	role.Host, role.Port, role.State = r.Primary()
-	role.Replica, role.Offset = role.Host != "", r.Offset()
+	role.Replica, role.Offset, role.Above = role.Host != "", r.Offset(), r.Above()
 	r.EachReplica(func(ip string, port int, offset int64) {
 		role.Replicas = append(role.Replicas, server.ReplicaInfo{IP: ip, Port: port, Offset: offset})
 	})
