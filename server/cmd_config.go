@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -83,7 +85,7 @@ func cmdConfigSet(r *request) {
 		r.fail(errSyntax)
 		return
 	}
-	if problem := r.server.setLive(r.args[2:]); problem != "" {
+	if problem := r.server.setLive(r.args[2:], enoughDescriptors); problem != "" {
 		r.fail(problem)
 		return
 	}
@@ -92,17 +94,12 @@ func cmdConfigSet(r *request) {
 	r.reply.OK()
 }
 
-// setLive changes settings while the server runs: all of them, or none if there is a problem.
-func (s *Server) setLive(pairs [][]byte) (problem string) {
+// setLive changes settings while the server runs: all of them, or none if there is a problem, with
+// one of them or with what check finds.
+func (s *Server) setLive(pairs [][]byte, check func(before, after *config.Config) (problem string)) (problem string) {
 	err := s.changeConfig(func(cfg *config.Config) bool {
-		before := cfg.MaxClients
-		if problem = s.applySettings(cfg.Settings(), pairs); problem != "" {
-			return false
-		}
-		if cfg.MaxClients > before {
-			if most := clientsMax(cfg.MaxClients); most < cfg.MaxClients {
-				problem = errConfig("maxclients", errTooManyClients(most))
-			}
+		if problem = s.applySettings(cfg.Settings(), pairs); problem == "" {
+			problem = check(s.config(), cfg)
 		}
 		return problem == ""
 	})
@@ -110,6 +107,31 @@ func (s *Server) setLive(pairs [][]byte) (problem string) {
 		problem = errConfig(config.NameAppendOnly, plainly(err))
 	}
 	return problem
+}
+
+// Reconfigure changes settings while the server runs, as CONFIG SET does: all of them, or none if there
+// is an error.
+func (s *Server) Reconfigure(values [][2]string) error {
+	var pairs [][]byte
+	for _, pair := range values {
+		pairs = append(pairs, []byte(pair[0]), []byte(pair[1]))
+	}
+	all := func(_, _ *config.Config) string { return "" }
+	if problem := s.setLive(pairs, all); problem != "" {
+		return errors.New(strings.TrimPrefix(problem, "ERR "))
+	}
+	return s.fitClients() // as at the start
+}
+
+// enoughDescriptors finds that there are too few descriptors for a maxclients that was raised.
+func enoughDescriptors(before, after *config.Config) (problem string) {
+	if after.MaxClients <= before.MaxClients {
+		return ""
+	}
+	if most := clientsMax(after.MaxClients); most < after.MaxClients {
+		return errConfig("maxclients", errTooManyClients(most))
+	}
+	return ""
 }
 
 // noteChanged notes settings that CONFIG REWRITE has to write.

@@ -199,6 +199,7 @@ func errTooManyClients(most int) string {
 const (
 	errPrimaryPort     = "ERR Invalid master port"
 	errPrimaryHost     = "ERR Invalid master host"
+	errPrimarySelf     = "ERR A server cannot be a replica of itself"
 	errTimeoutInteger  = "ERR timeout is not an integer or out of range"
 	errTimeoutNegative = "ERR timeout is negative"
 	errWaitReplica     = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."

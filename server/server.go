@@ -126,6 +126,9 @@ func (s *Server) Listen() error {
 		return err
 	}
 	cfg := s.config()
+	if isSelf(cfg, cfg.Primary) {
+		return fmt.Errorf("replicaof %s %d is this server itself", cfg.Primary.Host, cfg.Primary.Port)
+	}
 	port, tlsPort, err := s.wire.Listen(wire.Addresses{
 		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
 		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
@@ -136,6 +139,15 @@ func (s *Server) Listen() error {
 	}
 	return s.changeConfig(func(c *config.Config) bool { c.Port, c.TLSPort = port, tlsPort; return true })
 }
+
+// ReloadTLS reads the certificates again. After an error those before stay in force.
+func (s *Server) ReloadTLS() error { return s.wire.ReloadTLS() }
+
+// RunID is a name of the process, other than that of any other.
+func (s *Server) RunID() string { return s.runID }
+
+// Settings are the settings in force, to be read.
+func (s *Server) Settings() []config.Setting { return s.config().Settings() }
 
 // Addrs are the addresses that Listen opened.
 func (s *Server) Addrs() (addrs []net.Addr) {

@@ -23,6 +23,8 @@ type Server struct {
 	draining  atomic.Bool
 	loops     loops
 	reserve   reserve
+	// certificates are those of the port for TLS, or nil.
+	certificates *certificates
 
 	unsent      atomic.Int64 // bytes of replies that peers of the event loops have not read
 	outputLimit atomic.Int64 // bytes of replies that may wait for one peer
