@@ -50,6 +50,13 @@ func (r *sessions) all() []*session {
 	return slices.SortedFunc(maps.Values(r.byID), func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 }
 
+// find finds a session by its number; nil: there is none.
+func (r *sessions) find(id int64) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[id]
+}
+
 // blocked counts the sessions that wait for a long reply.
 func (r *sessions) blocked() (n int) {
 	for _, c := range r.all() {
@@ -79,6 +86,8 @@ type identity struct {
 	blocked          atomic.Bool // it waits for a long reply
 	isReplica        atomic.Bool // the replicator serves the connection
 	readsReplica     atomic.Bool // READONLY of a client of a cluster
+	trackFlags       atomic.Uint32
+	redirect         atomic.Int64 // as CLIENT GETREDIR
 	// topicCounts are the numbers of channels and patterns, and queued is how many commands have
 	// been queued since MULTI, or notQueueing.
 	topicCounts [2]atomic.Int32
@@ -91,14 +100,14 @@ func (c *session) describe(now int64) string {
 	if cmd := c.last.Load(); cmd != nil {
 		last = cmd.fullName()
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d multi=%d cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d multi=%d cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.addr, c.laddr, text(&c.name), (now-c.created)/1_000_000, max(now-c.active.Load(), 0)/1_000_000, c.flags(),
-		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load(), last, c.reply.Protocol(), text(&c.libName), text(&c.libVer))
+		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load(), last, c.redirect.Load(), c.reply.Protocol(), text(&c.libName), text(&c.libVer))
 }
 
 // flags are Redis's letters for what a connection is and does.
 func (c *session) flags() string {
-	flags, monitors := "", c.monitor.Load()
+	flags, monitors, tracks := "", c.monitor.Load(), c.trackFlags.Load()
 	for _, f := range [...]struct {
 		set    bool
 		letter string
@@ -107,8 +116,11 @@ func (c *session) flags() string {
 		{c.isReplica.Load() && !monitors, "S"},
 		{c.subscriptions() > 0, "P"},
 		{c.queued.Load() != notQueueing, "x"},
-		{c.readsReplica.Load(), "r"},
 		{c.blocked.Load(), "b"},
+		{tracks&flagTracks != 0, "t"},
+		{tracks&flagRedirectBroken != 0, "R"},
+		{tracks&flagTracksAll != 0, "B"},
+		{c.readsReplica.Load(), "r"},
 		{c.noEvict.Load(), "e"},
 		{c.noTouch.Load(), "T"},
 	} {
@@ -148,10 +160,6 @@ func text(p *atomic.Pointer[string]) string {
 		return *s
 	}
 	return ""
-}
-
-func cmdUnknownSubcommand(r *request) {
-	r.fail(errUnknownSubcommand(r.command.name, r.args[1]))
 }
 
 func cmdClientGetName(r *request) {

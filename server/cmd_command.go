@@ -10,10 +10,6 @@ import (
 // them.
 
 func cmdCommand(r *request) {
-	if len(r.args) > 1 {
-		cmdUnknownSubcommand(r)
-		return
-	}
 	r.reply.Value(infoOf(r.server.table.rows))
 }
 
@@ -37,6 +33,9 @@ func cmdCommandInfo(r *request) {
 // info has the ten elements of a command.
 func (c *command) info() []any {
 	tips := resp.Set{}
+	if c.keys != noKeys && c.has("readonly") { // time alone changes it, so no client is to keep it
+		tips = resp.Set{"nondeterministic_output", "dont_cache"}
+	}
 	return []any{c.fullName(), c.arity, simpleSet(strings.Fields(c.flags)...), c.keys.first, c.keys.last, c.keys.step,
 		simpleSet(c.categories()...), tips, c.keySpecs(), infoOf(c.subs)}
 }
@@ -133,13 +132,9 @@ func cmdCommandGetKeys(r *request) {
 	case !c.fits(len(words)):
 		r.fail(errBadArgCount)
 	default:
-		last := c.keys.last
-		if last < 0 {
-			last += len(words)
-		}
 		var keys []string
-		for i := c.keys.first; i <= last; i += c.keys.step {
-			keys = append(keys, string(words[i]))
+		for _, key := range c.keysOf(words) {
+			keys = append(keys, string(key))
 		}
 		r.reply.Strings(keys)
 	}

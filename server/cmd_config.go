@@ -140,6 +140,6 @@ func cmdConfigResetStat(r *request) {
 	counted := r.server.limiter.Stats()
 	r.server.stats.reclaimedBefore.Store(counted.Reclaimed)
 	r.server.stats.evictedBefore.Store(counted.Evicted)
-	r.server.table.each(func(c *command) { c.calls.Store(0) })
+	r.server.table.each(func(c *command) { c.stats.Store(&commandStats{}) })
 	r.reply.OK()
 }

@@ -157,13 +157,15 @@ func cmdResetConnection(r *request) {
 	none := ""
 	r.server.monitors.remove(r.session)
 	r.server.pubsub.unsubscribeAll(r.session)
-	r.conn.FlushPushes()
+	r.flushPushes()
 	r.endTransaction()
 	r.name.Store(&none)
 	r.reply.SetProtocol(resp.RESP2)
 	r.noEvict.Store(false)
 	r.noTouch.Store(false)
 	r.readsReplica.Store(false)
+	r.silence.off = false
+	r.setTracking(nil)
 	r.updateRestricted()
 	r.authenticated = r.server.config().RequirePass == ""
 	r.reply.Simple("RESET")

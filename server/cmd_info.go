@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/rlserver/rlserver/server/process"
 )
@@ -43,6 +43,8 @@ var infoSections = []infoSection{
 	{"Limiter", false, infoLimiter},
 	{"Backend", false, infoBackend},
 	{"Commandstats", true, infoCommandStats},
+	{"Errorstats", false, infoErrorStats},
+	{"Latencystats", true, infoLatencyStats},
 	{"Cluster", false, infoCluster},
 	{"Keyspace", false, infoKeyspace},
 }
@@ -102,6 +104,7 @@ func infoServer(s *Server, add addField) {
 func infoClients(s *Server, add addField) {
 	add("connected_clients", s.sessions.len())
 	add("maxclients", s.config().MaxClients)
+	add("tracking_clients", s.trackers.Load())
 	add("blocked_clients", s.sessions.blocked())
 	add("pubsub_clients", s.pubsub.clients.Load())
 	add("monitor_clients", s.monitors.count.Load())
@@ -167,17 +170,19 @@ func infoStats(s *Server, add addField) {
 	evicted := counted.Evicted - s.stats.evictedBefore.Load()
 	add("total_connections_received", s.stats.connections.Load())
 	add("total_commands_processed", s.stats.commands.Load())
-	add("instantaneous_ops_per_sec", s.stats.rate.Load())
+	add("instantaneous_ops_per_sec", s.stats.rates.commands.grown.Load())
 	add("rejected_connections", s.stats.rejected.Load())
 	add("timeout_disconnections", s.stats.idle.Load())
 	add("write_timeout_disconnections", s.stats.stuck.Load())
 	add("expired_keys", counted.Reclaimed-s.stats.reclaimedBefore.Load())
 	add("evicted_keys", evicted) // what Redis's tools look for
 	add("evicted_live_keys", evicted)
+	add("keyspace_hits", s.stats.hits.Load())
+	add("keyspace_misses", s.stats.misses.Load())
 	add("pubsub_channels", s.pubsub.distinct(byChannel))
 	add("pubsub_patterns", s.pubsub.distinct(byPattern))
 	add("client_output_buffer_limit_disconnections", s.stats.cutOff.Load())
-	add("total_error_replies", s.stats.errors.Load())
+	add("total_error_replies", s.stats.errors.total.Load())
 	add("protocol_errors", s.stats.protocolErrors.Load())
 	add("handler_panics", s.stats.panics.Load())
 	add("slowlog_entries", len(s.slowlog.newest(-1)))
@@ -221,8 +226,27 @@ func infoBackend(s *Server, add addField) { s.backend.Info(add) }
 
 func infoCommandStats(s *Server, add addField) {
 	s.table.each(func(c *command) {
-		if calls := c.calls.Load(); calls > 0 {
-			add("cmdstat_"+c.fullName(), fmt.Sprintf("calls=%d", calls))
+		n := c.stats.Load()
+		calls, rejected, failed := n.calls.Load(), n.rejected.Load(), n.failed.Load()
+		if calls+rejected+failed > 0 {
+			add("cmdstat_"+c.fullName(), fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+				calls, n.nanos.Load()/1000, n.microsPerCall(), rejected, failed))
+		}
+	})
+}
+
+func infoErrorStats(s *Server, add addField) {
+	counts := s.stats.errors.all()
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		add("errorstat_"+code, fmt.Sprintf("count=%d", counts[code].Load()))
+	}
+}
+
+func infoLatencyStats(s *Server, add addField) {
+	s.table.each(func(c *command) {
+		if h := c.stats.Load().latencies.Load(); h != nil {
+			p := h.micros(50, 99, 99.9)
+			add("latency_percentiles_usec_"+c.fullName(), fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f", p[0], p[1], p[2]))
 		}
 	})
 }
@@ -230,27 +254,5 @@ func infoCommandStats(s *Server, add addField) {
 func infoKeyspace(s *Server, add addField) {
 	if keys := s.limiter.Len(); keys > 0 {
 		add("db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys))
-	}
-}
-
-// stats are the counters behind INFO. Connections add to them once a batch.
-type stats struct {
-	commands       atomic.Uint64
-	errors         atomic.Uint64 // error replies
-	connections    atomic.Uint64 // received
-	rejected       atomic.Uint64 // turned away
-	protocolErrors atomic.Uint64
-	panics         atomic.Uint64
-	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
-	cutOff         atomic.Uint64 // connections closed because too many pushes waited
-	rate           atomic.Uint64 // commands in the last second
-	// reclaimedBefore and evictedBefore are how many keys the limiter had reclaimed and evicted when
-	// the statistics were reset.
-	reclaimedBefore, evictedBefore atomic.Uint64
-}
-
-func (s *stats) reset() {
-	for _, counter := range []*atomic.Uint64{&s.commands, &s.errors, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.rate} {
-		counter.Store(0)
 	}
 }

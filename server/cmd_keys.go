@@ -14,12 +14,22 @@ func (r *request) lookup(key []byte) (engine.KeyInfo, bool) {
 	return r.server.limiter.Lookup(resp.View(key), r.now)
 }
 
+// read is lookup for the commands that Redis counts in keyspace_hits and keyspace_misses.
+func (r *request) read(key []byte) (info engine.KeyInfo, found bool) {
+	if info, found = r.lookup(key); found {
+		r.server.stats.hits.Add(1)
+	} else {
+		r.server.stats.misses.Add(1)
+	}
+	return info, found
+}
+
 func cmdDBSize(r *request) { r.reply.Int64(r.server.limiter.Len()) }
 
 func cmdExists(r *request) {
 	n := 0
 	for _, key := range r.args[1:] {
-		if _, found := r.lookup(key); found {
+		if _, found := r.read(key); found {
 			n++
 		}
 	}
@@ -27,7 +37,7 @@ func cmdExists(r *request) {
 }
 
 func cmdType(r *request) {
-	info, _ := r.lookup(r.args[1])
+	info, _ := r.read(r.args[1])
 	r.reply.Simple(info.Algorithm.String())
 }
 
@@ -37,8 +47,12 @@ func cmdPTTL(r *request) { r.untilIdle(1) }
 // untilIdle replies the time until a key is idle, in units of so many milliseconds, rounded up; −2
 // when there is no such key.
 func (r *request) untilIdle(unitMillis int64) {
-	info, found := r.lookup(r.args[1])
-	if !found {
+	info, found := r.read(r.args[1])
+	switch t := r.tracking; {
+	case t != nil && t.optIn && t.caching == saidOfThis: // how long may the client keep an answer?
+		r.reply.Int(0)
+		return
+	case !found:
 		r.reply.Int(-2)
 		return
 	}

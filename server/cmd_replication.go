@@ -191,18 +191,18 @@ func cmdSave(r *request, replicator Replicator) {
 	r.replyLong(&longReply{find: func(done func(func(*session))) func() {
 		go func() {
 			err := replicator.Save()
-			done(func(c *session) { c.writeOutcome(err, "OK") })
+			done(func(c *session) { c.request.writeOutcome(err, "OK") })
 		}()
 		return nil
 	}})
 }
 
 // writeOutcome replies an error, or that the command is done.
-func (c *session) writeOutcome(err error, done string) {
+func (r *request) writeOutcome(err error, done string) {
 	if err != nil {
-		c.fail(errReplicator(err))
+		r.fail(errReplicator(err))
 	} else {
-		c.reply.Simple(done)
+		r.reply.Simple(done)
 	}
 }
 

@@ -24,7 +24,7 @@ type command struct {
 	flags string // Redis's names, separated by spaces
 	keys  keyRange
 	subs  []*command       // of a container
-	run   func(r *request) // of a container: cmdUnknownSubcommand, unless the row says it
+	run   func(r *request) // of a container: nil, unless it is a command by itself
 
 	// What dispatch must know beyond Redis's flags.
 
@@ -62,12 +62,24 @@ type command struct {
 	isPrivate                            bool // kept from MONITOR and the slow log
 	refusedInMulti                       bool
 
-	calls atomic.Uint64
+	stats atomic.Pointer[commandStats]
 }
 
 // keyRange says which arguments are keys, as Redis does: the first, the last (−1: to the
 // end) and the step. The zero keyRange is none.
 type keyRange struct{ first, last, step int }
+
+// keysOf are the keys in a command line that fits.
+func (c *command) keysOf(words [][]byte) (keys [][]byte) {
+	last := c.keys.last
+	if last < 0 {
+		last += len(words)
+	}
+	for i := c.keys.first; i > 0 && i <= last; i += c.keys.step {
+		keys = append(keys, words[i])
+	}
+	return keys
+}
 
 // commandNameMax bounds the length of a command's name, in bytes.
 const commandNameMax = 32
@@ -125,9 +137,7 @@ func (c *command) derive() {
 	c.isPlain = c.subs == nil && c.container == nil
 	c.arguments = parseSynopsis(c.synopsis)
 	c.arity = cmp.Or(c.arity, c.arityOfSynopsis())
-	if c.run == nil {
-		c.run = cmdUnknownSubcommand
-	}
+	c.stats.Store(&commandStats{})
 	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
@@ -155,8 +165,7 @@ func (c *command) arityOfSynopsis() int {
 	return words
 }
 
-// find looks a command up by the words of a command line. For a container it finds the
-// subcommand, if there is one by that name, and else the container itself.
+// find looks a command up by the words of a command line: the subcommand, if the line names one.
 //
 // Most command lines are of the command that the connection sent last, which is tried first.
 func (t *commandTable) find(words [][]byte, last *command) *command {
@@ -167,10 +176,15 @@ func (t *commandTable) find(words [][]byte, last *command) *command {
 	if c == nil || c.subs == nil || len(words) < 2 {
 		return c
 	}
-	if sub := lookup(c.bySub, words[1]); sub != nil {
-		return sub
+	return lookup(c.bySub, words[1])
+}
+
+// errUnknown is the error for a command line for which find finds nothing.
+func (t *commandTable) errUnknown(words [][]byte) string {
+	if container := lookup(t.byName, words[0]); container != nil {
+		return errUnknownSubcommand(container.name, words[1])
 	}
-	return c
+	return errUnknownCommand(words)
 }
 
 // findByLabel looks up "get" or "client|list", in any case.

@@ -17,13 +17,16 @@ import (
 // deferred is what replies of a session wait for, other than a backend. There are changes or a long
 // reply, never both.
 type deferred struct {
-	changes []span // the replies in the connection's buffer that tell of a change
-	err     error  // why the changes are not on disk, once that is known
+	changes []change // the replies in the connection's buffer that tell of a change
+	err     error    // why the changes are not on disk, once that is known
 	long    *longReply
 }
 
-// A span is a part of the connection's buffer of replies.
-type span struct{ start, end int }
+// A change is the reply to a command that has changed a key, as a part of the connection's buffer.
+type change struct {
+	command    *command
+	start, end int
+}
 
 // A longReply is the reply to a command whose work is done by other goroutines.
 type longReply struct {
@@ -34,6 +37,7 @@ type longReply struct {
 	giveUp func(*session)
 
 	abandon func()
+	silent  bool // the reply is dropped
 	// isFound decides between done and giveUp. reply is set by the one that comes first.
 	isFound atomic.Bool
 	reply   func(*session)
@@ -41,6 +45,7 @@ type longReply struct {
 
 // replyLong has the command's reply written when l has found it.
 func (r *request) replyLong(l *longReply) {
+	l.silent = r.silenced()
 	r.deferred.long, r.mustWait = l, true
 	r.blocked.Store(true)
 }
@@ -57,7 +62,7 @@ func (c *session) deferReply(from int) {
 		c.conn.Defer(wire.LongWait)
 		return
 	}
-	c.deferred.changes = append(c.deferred.changes, span{from, len(c.reply.Buf)})
+	c.deferred.changes = append(c.deferred.changes, change{c.request.command, from, len(c.reply.Buf)})
 	c.conn.Defer(wire.ShortWait)
 }
 
@@ -155,7 +160,10 @@ func (c *session) Resume(early []byte) {
 		c.writeAnswers(early)
 	case l != nil:
 		c.reply.Raw(early)
-		l.reply(c)
+		from := len(c.reply.Buf)
+		if l.reply(c); l.silent {
+			c.dropReply(from)
+		}
 		c.deferred.abandon()
 		c.blocked.Store(false)
 	default:
@@ -173,7 +181,7 @@ func (c *session) writeChanges(early []byte) {
 	if d.err != nil {
 		for _, reply := range d.changes {
 			c.reply.Raw(early[at:reply.start])
-			c.fail(errNotOnDisk(d.err))
+			c.failLate(reply.command, errNotOnDisk(d.err))
 			at = reply.end
 		}
 	}
@@ -196,9 +204,12 @@ type questions struct {
 
 // awaited is the reply to one command.
 type awaited struct {
+	command   *command
 	at        int // its place among the early replies
 	questions int // that it answers
 	reset     bool
+	silent    bool     // it is dropped
+	keys      []string // that a client that tracks has read with it
 }
 
 // waiting says whether there are questions without an answer.
@@ -231,8 +242,14 @@ func (q *questions) clear() {
 
 // await has a reply wait that answers the last n questions.
 func (c *session) await(n int, reset bool) {
-	c.questions.replies = append(c.questions.replies, awaited{len(c.reply.Buf), n, reset})
+	c.questions.replies = append(c.questions.replies, awaited{c.request.command, len(c.reply.Buf), n, reset, c.silenced(), c.takeTracked()})
 	c.conn.Defer(wire.ShortWait)
+}
+
+// failLate replies the error of a command that is not the present one.
+func (c *session) failLate(cmd *command, text string) {
+	cmd.stats.Load().failed.Add(1)
+	c.fail(text)
 }
 
 // writeAnswers writes all replies in order.
@@ -240,21 +257,26 @@ func (c *session) writeAnswers(early []byte) {
 	at, next := 0, 0
 	for _, w := range c.questions.replies {
 		c.reply.Raw(early[at:w.at])
-		c.writeAnswer(c.questions.batch.Questions[next:next+w.questions], w.reset)
+		from := len(c.reply.Buf)
+		c.writeAnswer(w.command, c.questions.batch.Questions[next:next+w.questions], w.reset)
+		if w.silent {
+			c.dropReply(from)
+		}
+		c.invalidate(w.keys)
 		at, next = w.at, next+w.questions
 	}
 	c.reply.Raw(early[at:])
 	c.questions.clear()
 }
 
-// writeAnswer writes the reply that some questions answer together.
-func (c *session) writeAnswer(questions []engine.Question, reset bool) {
+// writeAnswer writes the reply to a command, which some questions answer together.
+func (c *session) writeAnswer(to *command, questions []engine.Question, reset bool) {
 	existed := 0
 	for i := range questions {
 		q := &questions[i]
 		switch {
 		case q.Err != nil:
-			c.fail(errDecision(q.Err))
+			c.failLate(to, errDecision(q.Err))
 			return
 		case !reset:
 			c.writeDecision(&q.Decision)
@@ -279,7 +301,7 @@ func (r *request) askBackend(o engine.Op) {
 		return
 	}
 	last := len(r.questions.batch.Questions) - 1
-	r.writeAnswer(r.questions.batch.Questions[last:], false)
+	r.writeAnswer(r.command, r.questions.batch.Questions[last:], false)
 	r.questions.batch.Questions = r.questions.batch.Questions[:last]
 }
 

@@ -24,6 +24,7 @@
 //	server.go       New, Listen, Serve; the configuration in force
 //	gate.go         what stops commands: refused writes, CLIENT PAUSE, the replica of a cluster
 //	clients.go      the registry of sessions, their identities, and CLIENT
+//	attend.go       what follows each command of some sessions: CLIENT REPLY, and tracking.go
 //	pubsub.go       subscriptions, and the commands about them
 //	transaction.go  the commands that are queued between MULTI and EXEC
 //	janitor.go      idle keys, idle and stuck connections

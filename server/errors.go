@@ -50,6 +50,33 @@ const (
 		"or, where the network itself is trusted, turn protected mode off (--protected-mode no)."
 )
 
+// The errors of tracking.
+const (
+	errRedirectTwice          = "ERR A client can only redirect to a single other client"
+	errRedirectUnknown        = "ERR The client ID you want redirect to does not exist"
+	errPrefixWithoutBroadcast = "ERR PREFIX option requires BCAST mode to be enabled"
+	errOptWithBroadcast       = "ERR OPTIN and OPTOUT are not compatible with BCAST"
+	errOptBoth                = "ERR You can't specify both OPTIN mode and OPTOUT mode"
+	errCachingWithoutTracking = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+	errCachingYes             = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
+	errCachingNo              = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
+)
+
+func errTrackingSwitch(mode string) string {
+	return "ERR You can't switch " + mode + " before disabling tracking for this client, and then re-enabling it with a different mode."
+}
+
+func errPrefixes(prefix, kind, other string) string {
+	return fmt.Sprintf("ERR Prefix '%s' overlaps with %s '%s'. Prefixes for a single client must not overlap.",
+		cut([]byte(prefix), quotedBytesMax), kind, cut([]byte(other), quotedBytesMax))
+}
+
+// The errors of CLIENT PAUSE and CLIENT UNBLOCK.
+const (
+	errPauseMode     = "ERR CLIENT PAUSE mode must be WRITE or ALL"
+	errUnblockReason = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"
+)
+
 // The errors of clusters.
 const (
 	errNoCluster      = "ERR This instance has cluster support disabled"
@@ -116,6 +143,11 @@ func cut(b []byte, bytesMax int) []byte { return b[:min(len(b), bytesMax)] }
 
 func errUnknownSubcommand(command string, sub []byte) string {
 	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", cut(sub, quotedBytesMax), strings.ToUpper(command))
+}
+
+// errUnknownOrArity is for a subcommand with more words than it takes.
+func errUnknownOrArity(cmd *command) string {
+	return fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", cmd.upperName, cmd.container.upperName)
 }
 
 func errUnknownOption(option []byte, accepted string) string {

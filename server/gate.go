@@ -133,3 +133,47 @@ func (k *gatekeeper) await(c *session) func(done func(func(*session))) (abandon 
 		}
 	}
 }
+
+func cmdClientPause(r *request) {
+	kind := pauseAll
+	millis, ok := wholeNumber(r.args[2])
+	switch {
+	case len(r.args) > 4:
+		r.fail(errUnknownOrArity(r.command))
+		return
+	case len(r.args) == 4 && equalFold(r.args[3], "write"):
+		kind = pauseWrites
+	case len(r.args) == 4 && !equalFold(r.args[3], "all"):
+		r.fail(errPauseMode)
+		return
+	}
+	switch {
+	case !ok || millis > int64(waitTimeoutMax):
+		r.fail(errTimeoutInteger)
+	case millis < 0:
+		r.fail(errTimeoutNegative)
+	default:
+		r.server.gates.pause(kind, time.Duration(millis)*time.Millisecond)
+		r.reply.OK()
+	}
+}
+
+func cmdClientUnpause(r *request) {
+	r.server.gates.endPause(true)
+	r.reply.OK()
+}
+
+// cmdClientUnblock unblocks nobody: what a client waits for here ends by itself.
+func cmdClientUnblock(r *request) {
+	_, ok := wholeNumber(r.args[2])
+	switch {
+	case len(r.args) > 4:
+		r.fail(errUnknownOrArity(r.command))
+	case len(r.args) == 4 && !equalFold(r.args[3], "timeout") && !equalFold(r.args[3], "error"):
+		r.fail(errUnblockReason)
+	case !ok:
+		r.fail(errNotInteger)
+	default:
+		r.reply.Int(0)
+	}
+}

@@ -32,7 +32,6 @@ func (s *Server) janitor(ctx context.Context) {
 	tick := time.NewTicker(janitorPeriod)
 	defer tick.Stop()
 	ticksPerSecond := int(time.Second / janitorPeriod)
-	commandsBefore := uint64(0)
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -41,9 +40,7 @@ func (s *Server) janitor(ctx context.Context) {
 		}
 		s.sweep()
 		if n%ticksPerSecond == 0 {
-			commands := s.stats.commands.Load()
-			s.stats.rate.Store(commands - min(commandsBefore, commands))
-			commandsBefore = commands
+			s.stats.rates.commands.update(s.stats.commands.Load())
 			s.closeIdle()
 		}
 	}

@@ -231,6 +231,7 @@ func (r *request) subscribe(kind topicKind, action string) {
 	problem := r.server.pubsub.subscribe(r.session, kind, r.args[1:], func(name []byte, count int) {
 		r.conn.Detach() // no message can be published to it before this has returned
 		r.reply.Value(resp.Push{action, string(name), count})
+		r.keepPushes()
 	})
 	if problem != "" {
 		r.fail(problem)
@@ -244,6 +245,7 @@ func (r *request) unsubscribe(kind topicKind, action string) {
 	answer := func(name any) {
 		r.conn.FlushPushes()
 		r.reply.Value(resp.Push{action, name, r.subscriptions()})
+		r.keepPushes()
 	}
 	var names []string
 	for _, name := range r.args[1:] {
@@ -268,7 +270,7 @@ func cmdPublish(r *request) {
 		return
 	}
 	receivers := r.server.pubsub.publish(r.args[1], r.args[2])
-	r.conn.FlushPushes() // a session that publishes to itself gets the message first, as from Redis
+	r.flushPushes() // a session that publishes to itself gets the message first, as from Redis
 	r.reply.Int(receivers)
 }
 

@@ -47,6 +47,7 @@ type Server struct {
 
 	replicator Replicator // nil: changes are kept by the limiter alone
 	gates      gatekeeper
+	trackers   atomic.Int64 // sessions that track
 	isReplica  atomic.Bool
 	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory

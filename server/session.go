@@ -24,8 +24,12 @@ type session struct {
 	transaction   *transaction // since MULTI
 	executing     bool         // EXEC
 	// restricted: commands do not go straight to their handlers, but through restrict, because there
-	// is a transaction, or a subscription in RESP2.
+	// is a transaction, a subscription in RESP2, or tracking.
 	restricted bool
+	// attended: something follows each command, in attend.
+	attended bool
+	silence  silence
+	tracking *tracking // nil: off
 	// topics are the session's subscriptions. It changes them under the lock of pubsub.
 	topics [2]map[string]struct{}
 	// announced is the address that a replica has announced to listen on.
@@ -43,6 +47,7 @@ type batch struct {
 	// every connection shares must not be touched for every command.
 	lastCommand *command
 	runs        uint64
+	untimed     uint // commands with the flag "fast" since the last one that was timed
 	deferred    deferred
 	questions   *questions // nil without a backend
 }
@@ -71,6 +76,7 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
 		refusal = errProtected
 	} else if c := newSession(o.Server, conn, conn.RemoteAddr(), conn.LocalAddr()); o.sessions.add(c, cfg.MaxClients) {
+		c.untimed = uint(c.id) % timedEvery // or the first command of a connection would be timed too often
 		return c, ""
 	}
 	o.stats.rejected.Add(1)
@@ -100,6 +106,7 @@ func newSession(s *Server, conn *wire.Conn, addr, laddr string) *session {
 		c.questions = &questions{}
 	}
 	c.queued.Store(notQueueing)
+	c.redirect.Store(-1)
 	c.active.Store(now)
 	return c
 }
@@ -126,10 +133,7 @@ func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
 	if next != nil && c.server.prefetch != nil {
 		c.server.prefetch(resp.View(next))
 	}
-	outcome := c.server.dispatch(c, args)
-	if c.mustWait {
-		c.deferReply(c.conn.ReplyStart())
-	}
+	outcome := c.outcomeOf(args)
 	c.conn.Trust(c.mayAsk())
 	return outcome
 }
@@ -138,7 +142,7 @@ func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
 func (c *session) EndBatch() {
 	if c.runs > 0 {
 		c.server.stats.commands.Add(c.runs)
-		c.lastCommand.calls.Add(c.runs)
+		c.lastCommand.stats.Load().calls.Add(c.runs)
 		c.runs = 0
 	}
 }
@@ -149,6 +153,9 @@ func (c *session) count(cmd *command) {
 		c.EndBatch()
 		c.lastCommand = cmd
 		c.last.Store(cmd)
+		if !cmd.stats.Load().isTimed() {
+			c.untimed = timedEvery
+		}
 	}
 	c.runs++
 }
@@ -162,7 +169,9 @@ func (c *session) ProtocolError(err error) (reply string) {
 		return ""
 	}
 	c.server.logger.Debug("protocol error", "error", err, "addr", c.addr)
-	return "ERR " + err.Error()
+	text := "ERR " + err.Error()
+	c.server.stats.errors.add(text)
+	return text
 }
 
 // Panicked takes note of a handler's panic, and replaces its reply, which may be half written.
@@ -171,13 +180,18 @@ func (c *session) Panicked(problem any) {
 	c.server.logger.Error("panic in a command", "panic", problem, "addr", c.addr, "stack", string(debug.Stack()))
 	c.mustWait = false
 	c.cutReplies(c.conn.ReplyStart())
-	c.reply.Error(errPanic)
+	if c.request.command == nil {
+		c.fail(errPanic)
+	} else {
+		c.request.fail(errPanic)
+	}
 }
 
 // Closed removes the session of a connection that has ended.
 func (c *session) Closed() {
 	c.EndBatch()
 	c.deferred.abandon()
+	c.setTracking(nil)
 	c.server.monitors.remove(c)
 	c.server.pubsub.unsubscribeAll(c)
 	c.server.sessions.remove(c)

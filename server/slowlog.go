@@ -31,9 +31,9 @@ const (
 )
 
 // note adds a command that took this long, if that is longer than the threshold.
-func (l *slowlog) note(c *session, args [][]byte, took time.Duration) {
+func (l *slowlog) note(c *session, cmd *command, args [][]byte, took time.Duration) {
 	cfg := c.server.config()
-	if took.Microseconds() < cfg.SlowlogThreshold || cfg.SlowlogMaxLen == 0 || c.request.command.isPrivate {
+	if cfg.SlowlogThreshold < 0 || took.Microseconds() < cfg.SlowlogThreshold || cfg.SlowlogMaxLen == 0 || cmd.isPrivate {
 		return
 	}
 	entry := slowEntry{at: c.now / 1_000_000, micros: took.Microseconds(), args: trimArgs(args), addr: c.addr, name: text(&c.name)}

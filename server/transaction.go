@@ -126,6 +126,9 @@ func (r *request) exec(tx *transaction) {
 // runQueued runs a command of a transaction. Each has a reply. When the peer does not read them, they
 // must not gather without bound.
 func (r *request) runQueued(words [][]byte) {
+	if r.silenced() {
+		r.dropReply(r.conn.ReplyStart())
+	}
 	r.conn.FlushIfLong()
 	if r.conn.Full() {
 		r.fail(errExecUnread)

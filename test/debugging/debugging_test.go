@@ -15,15 +15,15 @@ import (
 
 func TestInfoGivesTheSectionsAskedFor(t *testing.T) {
 	c := harness.StartServer(t).Dial()
-	usual := []string{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Limiter", "Keyspace"}
+	usual := []string{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Limiter", "Errorstats", "Keyspace"}
 	with := func(more ...string) []string {
 		return slices.Sorted(slices.Values(append(slices.Clone(usual), more...)))
 	}
 	for _, test := range []struct{ ask, want []string }{
 		{nil, with()},
 		{[]string{"default"}, with()},
-		{[]string{"all"}, with("Commandstats")},
-		{[]string{"everything"}, with("Commandstats")},
+		{[]string{"all"}, with("Commandstats", "Latencystats")},
+		{[]string{"everything"}, with("Commandstats", "Latencystats")},
 		{[]string{"default", "commandstats"}, with("Commandstats")},
 		{[]string{"server"}, []string{"Server"}},
 		{[]string{"STATS", "Memory"}, []string{"Memory", "Stats"}},

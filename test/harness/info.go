@@ -37,7 +37,7 @@ func InfoNumbers(t testing.TB, c *redis.Client) map[string]int64 {
 	return numbers
 }
 
-var infoLine = regexp.MustCompile(`^[a-z0-9_.|-]+:[^\r\n]*$`)
+var infoLine = regexp.MustCompile(`^[a-zA-Z0-9_.|-]+:[^\r\n]*$`)
 
 // Info reads INFO, checks its form, and gives its sections and fields.
 func (c *Conn) Info(sections ...string) (headings []string, fields map[string]string) {
