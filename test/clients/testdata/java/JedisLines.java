@@ -43,7 +43,8 @@ final class JedisLines {
 	}
 
 	private static UnifiedJedis connect() throws Exception {
-		DefaultJedisClientConfig.Builder config = DefaultJedisClientConfig.builder().password(Lines.PASSWORD);
+		DefaultJedisClientConfig.Builder config = DefaultJedisClientConfig.builder()
+				.password(Lines.PASSWORD).timeoutMillis(60_000);
 		if (Lines.PROTOCOL != null) {
 			config = Lines.PROTOCOL.equals("2") ? config.resp2() : config.resp3();
 		}

@@ -22,7 +22,7 @@ class CacheOfPeeks(CacheConfig):
 
 def connect():
     host, port = os.environ["ADDRESS"].split(":")
-    options = {"host": host, "port": int(port), "password": os.environ.get("PASSWORD") or None}
+    options = {"host": host, "port": int(port), "password": os.environ.get("PASSWORD") or None, "socket_timeout": 60}
     if os.environ.get("PROTOCOL"):
         options["protocol"] = int(os.environ["PROTOCOL"])
     if os.environ.get("CA"):
