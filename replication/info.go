@@ -16,17 +16,18 @@ func (n *Node) Offset() int64 { return n.feed.Offset() }
 // stream.
 func (n *Node) EachReplica(visit func(ip string, port int, offset int64)) { n.replicas.Each(visit) }
 
-// Info tells what INFO shows in the sections "persistence" and "replication", by Redis's names.
+// Info tells what INFO shows in the sections "persistence", "replication" and "stats", by Redis's names.
 func (n *Node) Info(section string, add func(name string, value any)) {
 	switch section {
 	case "persistence":
 		n.feed.Lock()
 		defer n.feed.Unlock()
-		n.log.Info(n.feed.Unsaved(), add)
+		n.log.Info(n.feed.Unsaved(), n.LastSave(), add)
 	case "replication":
 		n.infoRole(add)
 		add("master_failover_state", "no-failover")
 		n.feed.Info(add)
+	case "stats":
 		n.replicas.InfoSyncs(add)
 	}
 }

@@ -18,6 +18,7 @@ import (
 // the replica of another server.
 type Node struct {
 	Options
+	began    int64 // s since the Unix epoch
 	feed     *stream.Feed
 	log      disk.Writer               // guarded by the feed's lock
 	disk     atomic.Pointer[disk.Disk] // that log writes to; nil before it is opened
@@ -47,7 +48,7 @@ type Node struct {
 // New opens the disk if there is something to load or to write, fills the store, and begins to
 // follow what it was told to. What is on disk and cannot be right is a *DamageError.
 func New(o Options) (*Node, error) {
-	n := &Node{Options: o, wake: make(chan struct{}, 1), listening: make(chan struct{})}
+	n := &Node{Options: o, began: o.Now() / 1_000_000, wake: make(chan struct{}, 1), listening: make(chan struct{})}
 	n.ended, n.stop = context.WithCancel(context.Background())
 	n.tuning.Store(&o.Tuning)
 	n.feed = stream.NewFeed(n.ended, o.Store, o.Now, &n.log)

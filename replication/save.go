@@ -64,12 +64,13 @@ func (n *Node) BackgroundSave() error {
 // Saves says whether a snapshot is written now and then, and so at the end.
 func (n *Node) Saves() bool { return len(n.tuning.Load().SavePoints) > 0 }
 
-// LastSave is when the last snapshot was on disk, in seconds since the Unix epoch; 0: never.
+// LastSave is when the last snapshot was on disk, in seconds since the Unix epoch. While there has
+// been none, it is when the node began, as in Redis.
 func (n *Node) LastSave() int64 {
-	if d := n.disk.Load(); d != nil {
+	if d := n.disk.Load(); d != nil && d.LastSave() > 0 {
 		return d.LastSave()
 	}
-	return 0
+	return n.began
 }
 
 // Rewrite begins to write the append-only file anew.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rlserver/rlserver/server/wire"
 )
 
 // sessions is the registry of connections. Connecting and leaving take its lock, and so do the
@@ -57,14 +59,29 @@ func (r *sessions) find(id int64) *session {
 	return r.byID[id]
 }
 
-// blocked counts the sessions that wait for a long reply.
-func (r *sessions) blocked() (n int) {
+// sums are what INFO tells of all sessions together. Sizes are in bytes.
+type sums struct {
+	connected, blocked          int // of which blocked wait for a long reply
+	inputMax, outputMax         int64
+	normalMemory, replicaMemory int64
+}
+
+func (r *sessions) sums() (all sums) {
 	for _, c := range r.all() {
+		all.connected++
 		if c.blocked.Load() {
-			n++
+			all.blocked++
+		}
+		m := c.memory(false)
+		all.inputMax = max(all.inputMax, m.Query+m.QueryFree)
+		all.outputMax = max(all.outputMax, m.Held+m.QueuedBytes)
+		if c.kind() == kindReplica {
+			all.replicaMemory += m.total()
+		} else {
+			all.normalMemory += m.total()
 		}
 	}
-	return n
+	return all
 }
 
 // An identity is what CLIENT LIST shows of a session. The session's goroutine changes it, and any
@@ -92,17 +109,56 @@ type identity struct {
 	// been queued since MULTI, or notQueueing.
 	topicCounts [2]atomic.Int32
 	queued      atomic.Int32
+	queuedBytes atomic.Int64 // that they take
 }
 
-// describe is the session's line in CLIENT LIST, with the fields of Redis that have a meaning here.
-func (c *session) describe(now int64) string {
+// describe is a session's line in CLIENT LIST, with the fields of Redis in their order.
+func (r *request) describe(c *session) string {
 	last := "NULL"
 	if cmd := c.last.Load(); cmd != nil {
 		last = cmd.fullName()
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d multi=%d cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
-		c.id, c.addr, c.laddr, text(&c.name), (now-c.created)/1_000_000, max(now-c.active.Load(), 0)/1_000_000, c.flags(),
-		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load(), last, c.redirect.Load(), c.reply.Protocol(), text(&c.libName), text(&c.libVer))
+	m := c.memory(c == r.session)
+	events := ""
+	if m.Readable {
+		events = "r"
+	}
+	if m.Writable {
+		events += "w"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d",
+		c.id, c.addr, c.laddr, text(&c.name), (r.now-c.created)/1_000_000, max(r.now-c.active.Load(), 0)/1_000_000, c.flags(),
+		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load())
+	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s",
+		m.Query, m.QueryFree, m.arguments, m.transaction, m.Reply, m.Reply, m.Held, m.Queued, m.QueuedBytes, m.total(), events)
+	fmt.Fprintf(&b, " cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n", last, c.redirect.Load(), c.reply.Protocol(), text(&c.libName), text(&c.libVer))
+	return b.String()
+}
+
+// clientMemory is what a connection takes, in bytes.
+type clientMemory struct {
+	wire.Buffers
+	arguments   int64 // of the present command
+	transaction int64
+}
+
+// sessionBytes is about what a connection takes without its buffers.
+const sessionBytes = 2 << 10
+
+func (m *clientMemory) total() int64 {
+	return sessionBytes + m.Query + m.QueryFree + m.arguments + m.transaction + m.Reply + m.Held + m.QueuedBytes
+}
+
+// memory is what the connection takes. own says that the caller is the connection's own command.
+func (c *session) memory(own bool) clientMemory {
+	m := clientMemory{Buffers: c.conn.Buffers(own), transaction: c.queuedBytes.Load()}
+	if own {
+		for _, arg := range c.request.args {
+			m.arguments += int64(len(arg))
+		}
+	}
+	return m
 }
 
 // flags are Redis's letters for what a connection is and does.
@@ -195,7 +251,7 @@ func cmdClientSetInfo(r *request) {
 
 func cmdClientID(r *request) { r.reply.Int64(r.id) }
 
-func cmdClientInfo(r *request) { r.reply.Text(r.describe(r.now) + "\n") }
+func cmdClientInfo(r *request) { r.reply.Text(r.describe(r.session)) }
 
 func cmdClientNoEvict(r *request) { r.onOff(r.noEvict.Store) }
 func cmdClientNoTouch(r *request) { r.onOff(r.noTouch.Store) }
@@ -288,7 +344,7 @@ func cmdClientList(r *request) {
 	var list strings.Builder
 	for _, c := range r.server.sessions.all() {
 		if filter.matches(c, r.session) {
-			list.WriteString(c.describe(r.now) + "\n")
+			list.WriteString(r.describe(c))
 		}
 	}
 	r.reply.Text(list.String())

@@ -187,8 +187,6 @@ func cmdClusterMyID(r *request) {
 	}
 }
 
-func cmdClusterLinks(r *request) { r.reply.Array(0) }
-
 func cmdClusterKeySlot(r *request) { r.reply.Int(hashslot.Of(resp.View(r.args[2]))) }
 
 // slotArgument reads argument 2 as the number of a slot. ok is false if it is none.

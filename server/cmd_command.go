@@ -77,21 +77,25 @@ func (c *command) categories() (list []string) {
 	return list
 }
 
+// keyFlags says what is done with the keys.
+func (c *command) keyFlags() resp.Set {
+	if c.writes {
+		return simpleSet("RW", "access", "update")
+	}
+	return simpleSet("RO", "access")
+}
+
 // keySpecs says where the keys are, in the form of Redis 7.
 func (c *command) keySpecs() resp.Set {
 	if c.keys == noKeys {
 		return nil
-	}
-	flags := simpleSet("RO", "ACCESS")
-	if c.writes {
-		flags = simpleSet("RW", "ACCESS", "UPDATE")
 	}
 	last := c.keys.last
 	if last > 0 {
 		last -= c.keys.first // Redis counts it from the first key here
 	}
 	return resp.Set{resp.Map{
-		"flags", flags,
+		"flags", c.keyFlags(),
 		"begin_search", resp.Map{"type", "index", "spec", resp.Map{"index", c.keys.first}},
 		"find_keys", resp.Map{"type", "range", "spec", resp.Map{"lastkey", last, "keystep", c.keys.step, "limit", 0}},
 	}}
@@ -122,9 +126,28 @@ func cmdCommandList(r *request) {
 }
 
 func cmdCommandGetKeys(r *request) {
+	if _, keys := r.keysOfWords(); keys != nil {
+		r.reply.Array(len(keys))
+		for _, key := range keys {
+			r.reply.Bulk(key)
+		}
+	}
+}
+
+func cmdCommandGetKeysAndFlags(r *request) {
+	if c, keys := r.keysOfWords(); keys != nil {
+		list := []any{}
+		for _, key := range keys {
+			list = append(list, []any{key, c.keyFlags()})
+		}
+		r.reply.Value(list)
+	}
+}
+
+// keysOfWords finds the keys of the command line that the arguments are, or replies an error.
+func (r *request) keysOfWords() (c *command, keys [][]byte) {
 	words := r.args[2:]
-	c := r.server.table.find(words, nil)
-	switch {
+	switch c = r.server.table.find(words, nil); {
 	case c == nil:
 		r.fail(errBadCommand)
 	case c.keys == noKeys:
@@ -132,12 +155,9 @@ func cmdCommandGetKeys(r *request) {
 	case !c.fits(len(words)):
 		r.fail(errBadArgCount)
 	default:
-		var keys []string
-		for _, key := range c.keysOf(words) {
-			keys = append(keys, string(key))
-		}
-		r.reply.Strings(keys)
+		keys = c.keysOf(words)
 	}
+	return c, keys
 }
 
 func cmdCommandDocs(r *request) {

@@ -13,6 +13,31 @@ var compatibility = [][2]string{
 	{"maxmemory-policy", maxMemoryPolicy},
 	{"replica-read-only", "yes"},
 	{"slave-read-only", "yes"},
+	{"replica-serve-stale-data", "yes"},
+	{"slave-serve-stale-data", "yes"},
+	{"latency-tracking", "yes"},
+	{"latency-tracking-info-percentiles", "50 99 99.9"},
+}
+
+// oldNames are names that Redis still takes for settings that it has renamed.
+var oldNames = [][2]string{
+	{"slaveof", config.NameReplicaOf},
+	{"slave-priority", "replica-priority"},
+	{"slave-announce-ip", "replica-announce-ip"},
+	{"slave-announce-port", "replica-announce-port"},
+	{"min-slaves-to-write", "min-replicas-to-write"},
+	{"min-slaves-max-lag", "min-replicas-max-lag"},
+}
+
+// presentName is the name of the setting that a word names, in any case.
+func presentName(word []byte) string {
+	name := lower(word)
+	for _, pair := range oldNames {
+		if pair[0] == name {
+			return pair[1]
+		}
+	}
+	return name
 }
 
 // maxMemoryPolicy is Redis's nearest name for eviction at maxmemory: of a sample, the key with the
@@ -35,6 +60,11 @@ func cmdConfigGet(r *request) {
 	}
 	for _, setting := range r.server.config().Settings() {
 		add(setting.Name, setting.Get())
+		for _, pair := range oldNames {
+			if pair[1] == setting.Name {
+				add(pair[0], setting.Get())
+			}
+		}
 	}
 	for _, pair := range compatibility {
 		add(pair[0], pair[1])
@@ -75,7 +105,7 @@ func (s *Server) noteChanged(pairs [][]byte) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	for i := 0; i < len(pairs); i += 2 {
-		s.changed[lower(pairs[i])] = true
+		s.changed[presentName(pairs[i])] = true
 	}
 }
 
@@ -83,21 +113,21 @@ func (s *Server) noteChanged(pairs [][]byte) {
 func (s *Server) applySettings(rows []config.Setting, pairs [][]byte) (problem string) {
 	done := map[string]bool{}
 	for i := 0; i < len(pairs); i += 2 {
-		name, value := lower(pairs[i]), string(pairs[i+1])
-		setting, known := config.Find(rows, name)
+		setting, known := config.Find(rows, presentName(pairs[i]))
+		name, given, value := lower(pairs[i]), string(pairs[i]), string(pairs[i+1])
 		switch {
 		case done[name]:
-			return errConfig(name, "duplicate parameter")
+			return errConfig(given, "duplicate parameter")
 		case !known && !isCompatibility(name):
-			return "ERR Unknown option or number of arguments for CONFIG SET - '" + string(pairs[i]) + "'"
+			return "ERR Unknown option or number of arguments for CONFIG SET - '" + given + "'"
 		case !known || !setting.Live:
-			return errConfig(name, "can't set immutable config")
+			return errConfig(given, "can't set immutable config")
 		case s.replicator == nil && (setting.Group == config.Persistence || setting.Group == config.Replication):
-			return errConfig(name, errMemoryOnly)
+			return errConfig(given, errMemoryOnly)
 		}
 		done[name] = true
 		if err := setting.Set(value); err != nil {
-			return errConfig(name, err.Error())
+			return errConfig(given, err.Error())
 		}
 	}
 	return ""
@@ -108,8 +138,10 @@ func isCompatibility(name string) bool {
 }
 
 // OnConfigRewrite has CONFIG REWRITE call rewrite, with the values of the settings that were
-// changed while running. It comes before Serve.
-func (s *Server) OnConfigRewrite(rewrite func(changed map[string]string) error) { s.rewrite = rewrite }
+// changed while running. It writes them to file, which INFO names. It comes before Serve.
+func (s *Server) OnConfigRewrite(file string, rewrite func(changed map[string]string) error) {
+	s.configFile, s.rewrite = file, rewrite
+}
 
 // cmdConfigRewrite writes the settings that CONFIG SET has changed, and the role: REPLICAOF changes
 // that one, sent by an operator or by Sentinel.
@@ -137,6 +169,7 @@ func cmdConfigRewrite(r *request) {
 
 func cmdConfigResetStat(r *request) {
 	r.server.stats.reset()
+	r.server.wire.Traffic.Reset()
 	counted := r.server.limiter.Stats()
 	r.server.stats.reclaimedBefore.Store(counted.Reclaimed)
 	r.server.stats.evictedBefore.Store(counted.Evicted)

@@ -89,6 +89,7 @@ func infoServer(s *Server, add addField) {
 	add("rlserver_version", s.version)
 	add("os", runtime.GOOS+" "+runtime.GOARCH)
 	add("arch_bits", 32<<(^uint(0)>>63))
+	add("multiplexing_api", multiplexing[s.wire.Loops() > 0])
 	add("go_version", runtime.Version())
 	add("process_id", os.Getpid())
 	add("run_id", s.runID)
@@ -97,15 +98,22 @@ func infoServer(s *Server, add addField) {
 	add("uptime_in_seconds", uptime)
 	add("uptime_in_days", uptime/86_400)
 	add("executable", executable)
+	add("config_file", s.configFile)
 	add("gomaxprocs", runtime.GOMAXPROCS(0))
 	add("goroutines", runtime.NumGoroutine())
 }
 
+// multiplexing is how connections are served, with event loops or without.
+var multiplexing = map[bool]string{true: "epoll", false: "goroutines"}
+
 func infoClients(s *Server, add addField) {
-	add("connected_clients", s.sessions.len())
+	all := s.sessions.sums()
+	add("connected_clients", all.connected)
 	add("maxclients", s.config().MaxClients)
+	add("client_recent_max_input_buffer", all.inputMax)
+	add("client_recent_max_output_buffer", all.outputMax)
 	add("tracking_clients", s.trackers.Load())
-	add("blocked_clients", s.sessions.blocked())
+	add("blocked_clients", all.blocked)
 	add("pubsub_clients", s.pubsub.clients.Load())
 	add("monitor_clients", s.monitors.count.Load())
 	add("event_loops", s.wire.Loops())
@@ -117,17 +125,25 @@ func infoClients(s *Server, add addField) {
 func infoMemory(s *Server, add addField) {
 	counted, most := s.limiter.Stats(), s.config().MaxMemory
 	used, gc := uint64(counted.Bytes()), process.ReadCollector()
+	resident, peak, system := process.ResidentBytes(), process.Used().PeakBytes, process.SystemBytes()
+	clients := s.sessions.sums()
 	add("used_memory", used)
 	add("used_memory_human", human(used))
 	add("used_memory_dataset", used)
 	add("used_memory_tables", counted.TableBytes)
 	add("used_memory_logs", counted.LogBytes)
 	add("used_memory_heap", gc.HeapBytes)
-	add("used_memory_rss", process.ResidentBytes())
-	add("used_memory_peak", process.Used().PeakBytes)
+	add("used_memory_rss", resident)
+	add("used_memory_rss_human", human(uint64(resident)))
+	add("used_memory_peak", peak)
+	add("used_memory_peak_human", human(uint64(peak)))
+	add("total_system_memory", system)
+	add("total_system_memory_human", human(uint64(system)))
 	add("maxmemory", most)
 	add("maxmemory_human", human(uint64(most)))
 	add("maxmemory_policy", maxMemoryPolicy)
+	add("mem_clients_slaves", clients.replicaMemory)
+	add("mem_clients_normal", clients.normalMemory)
 	add("mem_allocator", "go "+runtime.Version())
 	add("gc_percent", gc.Percent)
 	add("gc_soft_limit", gc.SoftLimit)
@@ -168,9 +184,17 @@ func infoPersistence(s *Server, add addField) {
 func infoStats(s *Server, add addField) {
 	counted := s.limiter.Stats()
 	evicted := counted.Evicted - s.stats.evictedBefore.Load()
+	traffic, rates := &s.wire.Traffic, &s.stats.rates
+	kilobytes := func(r *rate) string { return fmt.Sprintf("%.2f", float64(r.grown.Load())/1024) }
 	add("total_connections_received", s.stats.connections.Load())
 	add("total_commands_processed", s.stats.commands.Load())
-	add("instantaneous_ops_per_sec", s.stats.rates.commands.grown.Load())
+	add("instantaneous_ops_per_sec", rates.commands.grown.Load())
+	add("total_net_input_bytes", traffic.BytesIn.Load())
+	add("total_net_output_bytes", traffic.BytesOut.Load())
+	add("instantaneous_input_kbps", kilobytes(&rates.bytesIn))
+	add("instantaneous_output_kbps", kilobytes(&rates.bytesOut))
+	add("total_reads_processed", traffic.Reads.Load())
+	add("total_writes_processed", traffic.Writes.Load())
 	add("rejected_connections", s.stats.rejected.Load())
 	add("timeout_disconnections", s.stats.idle.Load())
 	add("write_timeout_disconnections", s.stats.stuck.Load())
@@ -179,6 +203,9 @@ func infoStats(s *Server, add addField) {
 	add("evicted_live_keys", evicted)
 	add("keyspace_hits", s.stats.hits.Load())
 	add("keyspace_misses", s.stats.misses.Load())
+	if s.replicator != nil {
+		s.replicator.Info("stats", add)
+	}
 	add("pubsub_channels", s.pubsub.distinct(byChannel))
 	add("pubsub_patterns", s.pubsub.distinct(byPattern))
 	add("client_output_buffer_limit_disconnections", s.stats.cutOff.Load())

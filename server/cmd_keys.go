@@ -75,8 +75,31 @@ func cmdMemoryUsage(r *request) {
 			return
 		}
 	}
+	r.describeKey(func(info engine.KeyInfo) { r.reply.Int64(info.Bytes) })
+}
+
+func cmdObjectEncoding(r *request) {
+	r.describeKey(func(info engine.KeyInfo) {
+		if info.Algorithm.Shape() == engine.ShapeLog {
+			r.reply.BulkString("log")
+		} else {
+			r.reply.BulkString("word")
+		}
+	})
+}
+
+func cmdObjectFreq(r *request) { r.describeKey(func(engine.KeyInfo) { r.fail(errObjectFreq) }) }
+
+func cmdObjectIdleTime(r *request) {
+	r.describeKey(func(engine.KeyInfo) { r.fail(errObjectIdleTime) })
+}
+
+func cmdObjectRefCount(r *request) { r.describeKey(func(engine.KeyInfo) { r.reply.Int(1) }) }
+
+// describeKey replies what describe does of the key that is the second argument, or that there is none.
+func (r *request) describeKey(describe func(engine.KeyInfo)) {
 	if info, found := r.lookup(r.args[2]); found {
-		r.reply.Int64(info.Bytes)
+		describe(info)
 	} else {
 		r.reply.Null()
 	}

@@ -94,7 +94,9 @@ func (c *session) restrict(cmd *command, args [][]byte) (done bool) {
 			c.reject(cmd, problem)
 			break
 		}
+		c.last.Store(cmd)
 		c.queued.Store(int32(len(tx.commands)))
+		c.queuedBytes.Store(int64(tx.bytes))
 		c.reply.Simple("QUEUED")
 	}
 	return true

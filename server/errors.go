@@ -71,6 +71,16 @@ func errPrefixes(prefix, kind, other string) string {
 		cut([]byte(prefix), quotedBytesMax), kind, cut([]byte(other), quotedBytesMax))
 }
 
+// The errors of OBJECT.
+const (
+	errObjectFreq     = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	errObjectIdleTime = "ERR when a key was last used is not kept; PTTL says when it will be idle"
+)
+
+func errNoSamples(event []byte) string {
+	return fmt.Sprintf("ERR No samples available for event '%s'", cut(event, quotedBytesMax))
+}
+
 // The errors of CLIENT PAUSE and CLIENT UNBLOCK.
 const (
 	errPauseMode     = "ERR CLIENT PAUSE mode must be WRITE or ALL"

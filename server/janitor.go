@@ -41,6 +41,8 @@ func (s *Server) janitor(ctx context.Context) {
 		s.sweep()
 		if n%ticksPerSecond == 0 {
 			s.stats.rates.commands.update(s.stats.commands.Load())
+			s.stats.rates.bytesIn.update(s.wire.Traffic.BytesIn.Load())
+			s.stats.rates.bytesOut.update(s.wire.Traffic.BytesOut.Load())
 			s.closeIdle()
 		}
 	}

@@ -61,9 +61,11 @@ type Replicator interface {
 	Save() error
 	BackgroundSave() error
 	Rewrite() error
-	// LastSave is when the last snapshot was on disk, in seconds since the Unix epoch.
+	// LastSave is when the last snapshot was on disk, or else when the replicator began, in seconds
+	// since the Unix epoch.
 	LastSave() int64
-	// Info adds the fields that INFO shows in the sections "persistence" and "replication".
+	// Info adds the fields that INFO shows in the sections "persistence", "replication" and
+	// "stats".
 	Info(section string, add func(name string, value any))
 }
 

@@ -52,7 +52,7 @@ func TestWaitEnds(t *testing.T) {
 			c.send("WAIT 1 0")
 		}
 		eventually(t, "WAIT", func() bool { return l.waitsUnderWay() == 3 })
-		if n := s.sessions.blocked(); n != 3 {
+		if n := s.sessions.sums().blocked; n != 3 {
 			t.Errorf("%d clients are blocked", n)
 		}
 		_ = leaves.Close()

@@ -221,7 +221,7 @@ func TestConfigRewriteCommand(t *testing.T) {
 	var got map[string]string
 	var problem error
 	c := startServed(t, 1, newLedger(), nil, func(s *Server) {
-		s.OnConfigRewrite(func(changed map[string]string) error {
+		s.OnConfigRewrite("", func(changed map[string]string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			got = changed

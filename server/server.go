@@ -40,8 +40,9 @@ type Server struct {
 	changing sync.Mutex
 	// changed are the settings that CONFIG SET has changed. CONFIG REWRITE calls rewrite with them,
 	// unless it is nil.
-	changed map[string]bool
-	rewrite func(changed map[string]string) error
+	changed    map[string]bool
+	rewrite    func(changed map[string]string) error
+	configFile string // that rewrite writes
 
 	prefetch func(key string) // the limiter's, if it has one
 

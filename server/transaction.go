@@ -52,6 +52,7 @@ func (tx *transaction) add(cmd *command, args [][]byte) (problem string) {
 func (c *session) endTransaction() {
 	c.transaction = nil
 	c.queued.Store(notQueueing)
+	c.queuedBytes.Store(0)
 	c.updateRestricted()
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -74,7 +75,8 @@ func serve(cmd *cobra.Command, env environment) error {
 		return err
 	}
 	if c.file.path != "" {
-		srv.OnConfigRewrite(c.rewriteFile(logger))
+		path, _ := filepath.Abs(c.file.path) // empty if there is no working directory any more
+		srv.OnConfigRewrite(path, c.rewriteFile(logger))
 	}
 	if err := serveAndClose(cmd.Context(), srv, r, &c, logger); err != nil {
 		return err

@@ -59,9 +59,9 @@ func (d *Disk) Save(at stream.Position, dump stream.Dumper) error {
 		d.mu.Unlock()
 		return ErrAlreadyRunning
 	}
-	d.record.saving = true
-	d.mu.Unlock()
 	started, path := d.Now(), d.path(dumpName)
+	d.record.saving, d.record.savingSince = true, started
+	d.mu.Unlock()
 	bytes, err := writeSnapshot(path+temporary, at, started, dump, nil)
 	if err == nil {
 		err = putInPlace(path+temporary, path)
@@ -71,6 +71,7 @@ func (d *Disk) Save(at stream.Position, dump stream.Dumper) error {
 	d.record.saving, d.record.saveErr = false, err
 	d.record.saveSeconds = (d.Now() - started) / 1_000_000
 	if err == nil {
+		d.record.saves++
 		d.record.saved, d.record.dumpBytes = d.Now()/1_000_000, bytes
 	}
 	return err

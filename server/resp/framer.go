@@ -44,6 +44,10 @@ const (
 	bulkBytesMaxUntrusted = 16 << 10
 	lineBytesMax          = 64 << 10 // an inline command, or one header
 	QueryBytesMax         = 32 << 20 // one command in all
+	// Redis's own bounds are wider. A client that has not authenticated is told that first, unless it
+	// exceeds them, and so it gets the error that it gets from Redis.
+	argumentsMaxRedis = math.MaxInt32
+	bulkBytesMaxRedis = 512 << 20
 
 	// A connection starts with readBytes of buffer. It returns to that after a command that
 	// needed more than ReadBytesKept.
@@ -92,6 +96,12 @@ func (f *Framer) Filled(n int) { f.w += n }
 
 // Buffered is the number of bytes that have been read and not handed out.
 func (f *Framer) Buffered() int { return f.w - f.r }
+
+// Pending is Buffered, with the command that was handed out last.
+func (f *Framer) Pending() int { return f.w - f.last }
+
+// Free is the room for more bytes.
+func (f *Framer) Free() int { return len(f.buf) - f.w }
 
 // Park gives a lent buffer back, and keeps a copy of the bytes that have not been handed out.
 func (f *Framer) Park() {
@@ -237,15 +247,15 @@ func (f *Framer) begin() (bool, error) {
 	switch {
 	case !found || err != nil:
 		return false, err
+	case count > argumentsMaxUntrusted && count <= argumentsMaxRedis && !f.Trusted:
+		return false, ProtocolError("unauthenticated multibulk length")
 	case count > argumentsMax:
 		return false, ProtocolError("invalid multibulk length")
-	case count > argumentsMaxUntrusted && !f.Trusted:
-		return false, ProtocolError("unauthenticated multibulk length")
 	case count <= 0: // an empty command is passed over, as in Redis
 		f.r += f.parsed
 		f.parsed = 0
 	default:
-		f.missing, f.bulk = count, -1
+		f.missing, f.bulk = int(count), -1
 		f.spans = f.spans[:0]
 	}
 	return true, nil
@@ -258,12 +268,12 @@ func (f *Framer) argument() (bool, error) {
 		switch {
 		case !found || err != nil:
 			return false, err
+		case length > bulkBytesMaxUntrusted && length <= bulkBytesMaxRedis && !f.Trusted:
+			return false, ProtocolError("unauthenticated bulk length")
 		case length < 0 || length > bulkBytesMax:
 			return false, ProtocolError("invalid bulk length")
-		case length > bulkBytesMaxUntrusted && !f.Trusted:
-			return false, ProtocolError("unauthenticated bulk length")
 		}
-		f.bulk = length
+		f.bulk = int(length)
 	}
 	start := f.parsed
 	if f.w-f.r-start < f.bulk+2 {
@@ -297,7 +307,7 @@ func (f *Framer) dropBig(arguments int) {
 
 // header reads a line of a type byte and a decimal at r+parsed, and moves parsed behind it.
 // As in Redis, a line is not looked at before its end has been read.
-func (f *Framer) header(expected byte, kind, invalid string) (n int, found bool, err error) {
+func (f *Framer) header(expected byte, kind, invalid string) (n int64, found bool, err error) {
 	rest := f.buf[f.r+f.parsed : f.w]
 	end := bytes.IndexByte(rest, '\r')
 	if end < 0 {
@@ -317,7 +327,7 @@ func (f *Framer) header(expected byte, kind, invalid string) (n int, found bool,
 		return 0, false, ProtocolError(invalid)
 	}
 	f.parsed += end + 2
-	return int(max(min(number, math.MaxInt32), math.MinInt32)), true, nil
+	return number, true, nil
 }
 
 // Integer reads a strict decimal of 64 bits, as Redis does: an optional minus, then digits without a
@@ -344,8 +354,12 @@ func Integer(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
+// printable is what an error text shows of a byte: a space for a line's end, as in Redis.
 func printable(c byte) byte {
-	if c < ' ' || c > '~' {
+	switch {
+	case c == '\r' || c == '\n':
+		return ' '
+	case c < ' ' || c > '~':
 		return '?'
 	}
 	return c

@@ -56,14 +56,13 @@ func naiveCommand(s []byte, trusted bool) (words []string, used int, err error) 
 		return words, end + 1, nil
 	}
 	count, at, ok := number(0)
-	if !ok || count > argumentsMax {
-		return nil, 0, ProtocolError("invalid multibulk length")
-	}
-	if at == 0 {
+	switch {
+	case ok && at == 0:
 		return nil, 0, nil
-	}
-	if count > argumentsMaxUntrusted && !trusted {
+	case ok && !trusted && argumentsMaxUntrusted < count && count <= argumentsMaxRedis:
 		return nil, 0, ProtocolError("unauthenticated multibulk length")
+	case !ok || count > argumentsMax:
+		return nil, 0, ProtocolError("invalid multibulk length")
 	}
 	for range count {
 		if at == len(s) {
@@ -76,11 +75,11 @@ func naiveCommand(s []byte, trusted bool) (words []string, used int, err error) 
 			return nil, 0, ProtocolError("expected '$', got '" + string(rune(printable(s[at]))) + "'")
 		}
 		length, next, ok := number(at)
-		if !ok || length < 0 || length > bulkBytesMax {
-			return nil, 0, ProtocolError("invalid bulk length")
-		}
-		if next != 0 && length > bulkBytesMaxUntrusted && !trusted {
+		switch {
+		case ok && !trusted && bulkBytesMaxUntrusted < length && length <= bulkBytesMaxRedis:
 			return nil, 0, ProtocolError("unauthenticated bulk length")
+		case !ok || length < 0 || length > bulkBytesMax:
+			return nil, 0, ProtocolError("invalid bulk length")
 		}
 		if next == 0 || len(s) < next+length+2 {
 			return nil, 0, nil

@@ -95,16 +95,29 @@ func TestFramer(t *testing.T) {
 	}
 }
 
+// Before AUTH the errors are those of Redis, whose bounds afterwards are wider than ours.
 func TestFramerBoundsBeforeAuth(t *testing.T) {
-	for stream, want := range map[string]string{
-		"*11\r\n":          "Protocol error: unauthenticated multibulk length",
-		"*1\r\n$16385\r\n": "Protocol error: unauthenticated bulk length",
+	const (
+		manyWords = "Protocol error: unauthenticated multibulk length"
+		longWord  = "Protocol error: unauthenticated bulk length"
+		noWords   = "Protocol error: invalid multibulk length"
+		noWord    = "Protocol error: invalid bulk length"
+	)
+	for _, test := range []struct{ stream, before, after string }{
+		{"*11\r\n", manyWords, "<nil>"},
+		{"*1048576\r\n", manyWords, "<nil>"},
+		{"*1048577\r\n", manyWords, noWords},
+		{"*2147483647\r\n", manyWords, noWords},
+		{"*2147483648\r\n", noWords, noWords},
+		{"*1\r\n$16385\r\n", longWord, "<nil>"},
+		{"*1\r\n$1048577\r\n", longWord, noWord},
+		{"*1\r\n$536870912\r\n", longWord, noWord},
+		{"*1\r\n$536870913\r\n", noWord, noWord},
 	} {
-		if _, err := commandsIn(strings.NewReader(stream), false, nil); err == nil || err.Error() != want {
-			t.Errorf("%q before AUTH: error %v, want %s", stream, err, want)
-		}
-		if _, err := commandsIn(strings.NewReader(stream), true, nil); err != nil {
-			t.Errorf("%q after AUTH: error %v, want none", stream, err)
+		for trusted, want := range map[bool]string{false: test.before, true: test.after} {
+			if _, err := commandsIn(strings.NewReader(test.stream), trusted, nil); fmt.Sprint(err) != want {
+				t.Errorf("%q, trusted %v: error %v, want %s", test.stream, trusted, err, want)
+			}
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A Conn is a connection: its socket and its buffers. It belongs to one goroutine, its own or that
-// of its event loop. Kill, Drain, DropIfStuck, Push and Ready are for other goroutines.
+// of its event loop. Kill, DropIfStuck, Push, Ready and Buffers are for other goroutines.
 type Conn struct {
 	// Replies gather in Writer.Buf until a batch is done, and leave in one write.
 	resp.Writer
@@ -36,10 +36,11 @@ type Conn struct {
 	// detaching: the connection is to leave its event loop, if it is in one, and then to get pushes
 	// or to be handed over.
 	detaching bool
-	pushes    *pushes
+	pushes    atomic.Pointer[pushes]
 	handOver  *handOver
 
 	killed, handedOver atomic.Bool
+	gauges             gauges
 }
 
 // A carrier moves the bytes of a connection.
@@ -58,6 +59,8 @@ type handle interface {
 	dropIfStuck(after time.Duration, dropped func()) (busy bool)
 	// ready is Ready, for connections of one carrier or loop.
 	ready(conns []*Conn)
+	// buffers are what the carrier holds of Buffers.
+	buffers() Buffers
 }
 
 // The bounds on replies.

@@ -12,6 +12,7 @@
 //	batch.go    the commands that were read together
 //	deferred.go replies that wait
 //	pushes.go   messages to a connection that are no replies
+//	gauges.go   what other goroutines can see of connections: traffic, sizes of buffers
 //
 // A connection has one of two carriers:
 //
@@ -21,8 +22,8 @@
 // # Invariants
 //
 //  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that of a
-//     command that has stepped aside. Other goroutines use only Kill, Drain, DropIfStuck, Push and
-//     Ready. A detached connection has up to two goroutines and a lock between them.
+//     command that has stepped aside. Other goroutines use only Kill, DropIfStuck, Push, Ready
+//     and Buffers. A detached connection has up to two goroutines and a lock between them.
 //  2. An event loop waits only in epoll_wait, and runs only commands that are fast.
 //  3. Replies are in the order of the commands. While replies are deferred nothing is sent to the
 //     connection but pushes, and no further command runs.

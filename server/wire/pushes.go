@@ -49,23 +49,24 @@ var (
 // Detach takes the connection out of its event loop when the batch has been answered, so that it can
 // get pushes.
 func (c *Conn) Detach() {
-	if c.pushes == nil {
-		c.pushes, c.detaching = &pushes{conn: c}, true
+	if c.pushes.Load() == nil {
+		c.pushes.Store(&pushes{conn: c})
+		c.detaching = true
 	}
 }
 
 // Detached says whether Detach was called.
-func (c *Conn) Detached() bool { return c.pushes != nil }
+func (c *Conn) Detached() bool { return c.pushes.Load() != nil }
 
 // Push sends a message, which is encoded already, to a detached connection. It never waits. When
 // more than PushBytesMax would wait, the result is ErrCutOff, once, and the caller is to kill the
 // connection. Any goroutine may call it.
-func (c *Conn) Push(message string) error { return c.pushes.put(message) }
+func (c *Conn) Push(message string) error { return c.pushes.Load().put(message) }
 
 // FlushPushes puts all pushes that wait in front of the reply that is to be written now. It is for
 // commands after which no push of a kind may follow.
 func (c *Conn) FlushPushes() {
-	if p := c.pushes; p != nil {
+	if p := c.pushes.Load(); p != nil {
 		for list := p.oldest(false); len(list) > 0; list = p.oldest(false) {
 			for _, push := range list {
 				c.Buf = append(c.Buf, push...)
@@ -154,12 +155,12 @@ func (p *pushes) end() {
 
 // serveDetached serves a detached connection until it ends.
 func (c *Conn) serveDetached(st *stream) {
-	p := c.pushes
+	p := c.pushes.Load()
 	defer p.end()
 	c.detaching = false
 	p.begin()
 	for c.serveBetweenPushes(st) {
-		if err := c.framer.Fill(c.nc); err != nil {
+		if err := c.fill(); err != nil {
 			p.writing.Lock()
 			c.endOfInput(err)
 			p.writing.Unlock()
@@ -171,12 +172,13 @@ func (c *Conn) serveDetached(st *stream) {
 // serveBetweenPushes answers the commands that have been read. It returns false when no more are to
 // be read; the last replies have gone out then.
 func (c *Conn) serveBetweenPushes(st *stream) (more bool) {
-	c.pushes.writing.Lock()
-	defer c.pushes.writing.Unlock()
+	p := c.pushes.Load()
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	defer func() {
 		if !more {
 			c.awaitAll(st) // replies before a panic
-			c.pushes.end()
+			p.end()
 			c.part()
 		}
 	}()
@@ -186,7 +188,7 @@ func (c *Conn) serveBetweenPushes(st *stream) (more bool) {
 
 // betweenPushes lets pushes go out while the connection waits.
 func (c *Conn) betweenPushes(wait func()) {
-	if p := c.pushes; p != nil && !c.detaching {
+	if p := c.pushes.Load(); p != nil && !c.detaching {
 		p.writing.Unlock()
 		defer p.writing.Lock()
 	}

@@ -33,7 +33,7 @@ func newGated() (*Conn, *gatedCarrier) {
 // nothing once it has ended.
 func TestPushesAreHeldThenWrittenThenDropped(t *testing.T) {
 	c, g := newGated()
-	p := c.pushes
+	p := c.pushes.Load()
 	for i := range 3 {
 		if p.put(fmt.Sprint(i)) != nil {
 			t.Fatal("a push is refused")
@@ -64,7 +64,7 @@ func TestPushesAreHeldThenWrittenThenDropped(t *testing.T) {
 // However often commands look into the queue, one goroutine at most writes.
 func TestOneWriterOfPushes(t *testing.T) {
 	c, g := newGated()
-	p := c.pushes
+	p := c.pushes.Load()
 	p.begin()
 	p.writing.Lock()
 	for range 1000 {
@@ -87,7 +87,7 @@ func TestOneWriterOfPushes(t *testing.T) {
 // The queue takes PushBytesMax and not a push more, and is let go of with the connection.
 func TestPushesAreBounded(t *testing.T) {
 	c, _ := newGated()
-	p, push := c.pushes, strings.Repeat("x", 1<<16-pushOverhead)
+	p, push := c.pushes.Load(), strings.Repeat("x", 1<<16-pushOverhead)
 	for i := range PushBytesMax >> 16 {
 		if p.put(push) != nil {
 			t.Fatalf("push %d is refused, with %d bytes waiting", i, p.bytes)

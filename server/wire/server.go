@@ -15,6 +15,7 @@ import (
 type Server struct {
 	// Listeners are those that Serve accepts connections from. Listen opens them.
 	Listeners []net.Listener
+	Traffic   Traffic
 	owner     Owner
 	logger    *slog.Logger
 	started   time.Time

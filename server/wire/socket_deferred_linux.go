@@ -80,5 +80,5 @@ func (so *socket) interrupted(events uint32) {
 		so.end()
 		return
 	}
-	so.want(so.events &^ unix.EPOLLIN)
+	so.want(so.events.Load() &^ unix.EPOLLIN)
 }

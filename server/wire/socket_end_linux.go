@@ -48,6 +48,7 @@ func (so *socket) end() {
 	}
 	so.loop.server.unsent.Add(-so.unsent.bytes)
 	so.unsent = backlog{}
+	so.noteUnsent()
 	so.stall.since.Store(0)
 	delete(so.loop.sockets, int32(so.fd))
 	_ = unix.Close(so.fd) // epoll drops it then: there is no other descriptor

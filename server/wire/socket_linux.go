@@ -25,8 +25,8 @@ import (
 type socket struct {
 	loop   *loop
 	conn   *Conn
-	fd     int    // −1: not begun, or ended
-	events uint32 // for which epoll wakes the loop
+	fd     int           // −1: not begun, or ended
+	events atomic.Uint32 // for which epoll wakes the loop
 
 	held bool
 	away atomic.Bool
@@ -38,9 +38,11 @@ type socket struct {
 	parting, shut bool
 	leaves        time.Time
 
-	// unsent are the replies that the peer has not read yet.
-	unsent backlog
-	stall  stall
+	// unsent are the replies that the peer has not read yet; unsentPieces and unsentBytes say how
+	// much that is, for other goroutines.
+	unsent                    backlog
+	unsentPieces, unsentBytes atomic.Int64
+	stall                     stall
 	// moved carries the connection once it has left the loop.
 	moved atomic.Pointer[stream]
 }
@@ -89,9 +91,10 @@ func (so *socket) join(fd int) {
 		so.conn.end()
 		return
 	}
-	so.fd, so.events, so.conn.inLoop = fd, unix.EPOLLIN, true
+	so.fd, so.conn.inLoop = fd, true
+	so.events.Store(unix.EPOLLIN)
 	so.loop.sockets[int32(fd)] = so
-	if err := so.loop.watch(unix.EPOLL_CTL_ADD, fd, so.events); err != nil {
+	if err := so.loop.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN); err != nil {
 		so.fail(err)
 	}
 }
@@ -129,6 +132,7 @@ func (so *socket) read() {
 		so.part() // a peer that sends no more may still read
 	default:
 		f.Filled(n)
+		so.loop.server.Traffic.read(n)
 		so.answer()
 	}
 }
@@ -146,6 +150,7 @@ func (so *socket) answer() {
 	if l.out, c.Buf = c.Buf[:0], nil; cap(l.out) > 2*outBytesFlush {
 		l.out = nil
 	}
+	c.note()
 	switch {
 	case waiting:
 		so.watchPeer()
@@ -205,8 +210,9 @@ func (so *socket) back(more bool) {
 		so.pend(more)
 	}
 	c.inLoop, c.Buf = true, nil
-	so.events = unix.EPOLLIN
-	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, so.events)
+	c.note()
+	so.events.Store(unix.EPOLLIN)
+	err := so.loop.watch(unix.EPOLL_CTL_ADD, so.fd, unix.EPOLLIN)
 	switch {
 	case err != nil:
 		so.fail(err)
@@ -235,6 +241,7 @@ func (so *socket) flush(c *Conn) error {
 		so.stall.since.Store(so.loop.server.elapsed())
 	}
 	so.unsent.add(rest)
+	so.noteUnsent()
 	so.loop.server.unsent.Add(int64(len(rest)))
 	return nil
 }
@@ -245,6 +252,7 @@ func (so *socket) write(out []byte) (rest []byte, err error) {
 		n, errno := rawWrite(so.fd, out)
 		switch {
 		case errno == 0:
+			so.loop.server.Traffic.wrote(n)
 			out = out[n:]
 		case errno == unix.EAGAIN:
 			return out, nil
@@ -259,6 +267,7 @@ func (so *socket) write(out []byte) (rest []byte, err error) {
 func (so *socket) sendKept() error {
 	before := so.unsent.bytes
 	err := so.unsent.send(so.write)
+	so.noteUnsent()
 	so.loop.server.unsent.Add(so.unsent.bytes - before)
 	if so.unsent.bytes == 0 {
 		so.stall.since.Store(0)
@@ -266,6 +275,22 @@ func (so *socket) sendKept() error {
 		so.stall.since.Store(so.loop.server.elapsed())
 	}
 	return err
+}
+
+func (so *socket) noteUnsent() {
+	so.unsentPieces.Store(int64(len(so.unsent.pieces)))
+	so.unsentBytes.Store(so.unsent.bytes)
+}
+
+func (so *socket) buffers() Buffers {
+	if st := so.moved.Load(); st != nil {
+		return st.buffers()
+	}
+	events := so.events.Load()
+	return Buffers{
+		Queued: int(so.unsentPieces.Load()), QueuedBytes: so.unsentBytes.Load(),
+		Readable: events&unix.EPOLLIN != 0, Writable: events&unix.EPOLLOUT != 0,
+	}
 }
 
 // full holds the connection if it is full: commands that have been read then wait as well.
@@ -316,10 +341,10 @@ func (so *socket) rearm() {
 }
 
 func (so *socket) want(events uint32) {
-	if events == so.events {
+	if events == so.events.Load() {
 		return
 	}
-	so.events = events
+	so.events.Store(events)
 	if err := so.loop.watch(unix.EPOLL_CTL_MOD, so.fd, events); err != nil {
 		so.fail(err)
 	}

@@ -19,7 +19,8 @@ type stream struct {
 	nc     net.Conn
 	// stall is of the present write. With it dropIfStuck finds a peer that does not read, so no write
 	// needs a deadline.
-	stall stall
+	stall   stall
+	writing atomic.Int64 // bytes of the present write
 
 	// isReady says that a wait is over. Ready sets it and then sends signal, unless the connection's
 	// goroutine has set it before, because the peer has left.
@@ -32,14 +33,22 @@ func newStream(s *Server, nc net.Conn) *stream {
 }
 
 func (st *stream) flush(c *Conn) error {
+	st.writing.Store(int64(len(c.Buf)))
 	st.stall.since.Store(st.server.elapsed())
-	_, err := st.nc.Write(c.Buf)
+	n, err := st.nc.Write(c.Buf)
 	st.stall.since.Store(0)
+	st.writing.Store(0)
+	st.server.Traffic.wrote(n)
 	c.Buf = c.Buf[:0]
 	if cap(c.Buf) > outBytesKept {
 		c.Buf = nil
 	}
 	return err
+}
+
+func (st *stream) buffers() Buffers {
+	held := st.writing.Load()
+	return Buffers{Held: held, Readable: held == 0, Writable: held > 0}
 }
 
 // full is never true: a write waits for the peer, and the connection with it.
@@ -91,7 +100,7 @@ func (c *Conn) serveStream(st *stream) {
 		return
 	}
 	for !c.detaching {
-		if err := c.framer.Fill(c.nc); err != nil {
+		if err := c.fill(); err != nil {
 			c.endOfInput(err)
 			return
 		}
@@ -107,8 +116,19 @@ func (c *Conn) serveStream(st *stream) {
 	}
 }
 
+// fill reads once.
+func (c *Conn) fill() error {
+	before := c.framer.Buffered()
+	err := c.framer.Fill(c.nc)
+	if n := c.framer.Buffered() - before; n > 0 {
+		c.server.Traffic.read(n)
+	}
+	return err
+}
+
 // serveRead answers all commands that have been read, also those whose replies wait.
 func (c *Conn) serveRead(st *stream) (more bool) {
+	defer c.note()
 	more = c.serveBatch()
 	for c.wait != NoWait {
 		c.await(st)
@@ -121,6 +141,7 @@ func (c *Conn) serveRead(st *stream) (more bool) {
 // await waits for the deferred replies, and writes them. Pushes may go out meanwhile.
 func (c *Conn) await(st *stream) {
 	c.suspend()
+	c.note()
 	there := true
 	c.betweenPushes(func() { there = st.awaitReady(c) })
 	if there {
@@ -166,7 +187,7 @@ func (st *stream) awaitReady(c *Conn) (there bool) {
 // readUntilReady reads during a long wait, or it would not notice that the peer leaves.
 func (st *stream) readUntilReady(c *Conn) (there bool) {
 	for {
-		err := c.framer.Fill(c.nc)
+		err := c.fill()
 		switch {
 		case st.isReady.Load():
 			<-st.signal

@@ -260,7 +260,7 @@ func TestConfigSetRefusesAsAWhole(t *testing.T) {
 		{[]string{"timeout", "7", "maxclients", "0"}, "'maxclients'"},
 		{[]string{"timeout", "7", "port", "1"}, "'port'"},
 		{[]string{"timeout", "7", "no-such-thing", "1"}, "'no-such-thing'"},
-		{[]string{"timeout", "7", "TIMEOUT", "8"}, "(possibly related to argument 'timeout') - duplicate parameter"},
+		{[]string{"timeout", "7", "TIMEOUT", "8"}, "(possibly related to argument 'TIMEOUT') - duplicate parameter"},
 		{[]string{"timeout", "7", "maxclients"}, "ERR"},
 		{[]string{"bad\r\n+OK\r\nname", "1"}, "Unknown option"},
 		{[]string{"maxclients", "bad\r\n+OK\r\n"}, "1 to 1000000"},

@@ -43,7 +43,7 @@ var peculiar = []struct {
 }{
 	{regexp.MustCompile(`\$7\r\nversion\r\n\$\d+\r\n[\d.]+\r\n`), "$7\r\nversion\r\nVERSION\r\n"},
 	{regexp.MustCompile(`\$2\r\nid\r\n:\d+\r\n`), "$2\r\nid\r\n:ID\r\n"},
-	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2, which INFO claims
+	{regexp.MustCompile(`the HELLO <proto> AUTH`), "the HELLO AUTH"}, // the text of 7.2 and later; INFO claims 7.4
 	{regexp.MustCompile(`\+\d+\.\d{6} \[0 127\.0\.0\.1:\d+\]`), "+INSTANT [0 ADDRESS]"},
 }
 
@@ -92,11 +92,17 @@ var sameWords = []string{
 	"CONFIG", "CONFIG FOO", "CONFIG GET", "CONFIG GET nosuch", "HELLO 3; CONFIG GET nosuch", "HELLO 3; CONFIG GET save", "CONFIG GET timeout", "CONFIG GET requirepass",
 	"CONFIG GET REQUIREPASS", "CONFIG GET requirepas? requirepass", "CONFIG GET maxclients", "CONFIG GET *_nosuch", "CONFIG RESETSTAT", "CONFIG RESETSTAT x",
 	"CONFIG SET", "CONFIG SET a", "CONFIG SET nosuch 1", "CONFIG SET NoSuch 1", "CONFIG SET databases 3", "CONFIG SET timeout 0 timeout 0", "CONFIG SET timeout 0 nosuch 1", "CONFIG SET timeout 0 maxclients",
-	"CONFIG SET timeout 9 nosuch 1; CONFIG GET timeout", "CONFIG SET TIMEOUT 0; CONFIG GET timeout",
+	"CONFIG GET slaveof", "CONFIG GET SlaveOf replicaof", "CONFIG GET slave-prio*", "CONFIG GET SLAVE-PRIORITY", "CONFIG GET slave-announce-*", "CONFIG GET min-slaves*", "CONFIG GET slave-read-only", "CONFIG GET replica-read-only",
+	"CONFIG GET slave-serve-stale-data", "CONFIG GET replica-serve-stale-data", "CONFIG GET latency-tracking*", "CONFIG SET slaveof a", "CONFIG SET SLAVEOF a replicaof b", "CONFIG SET replicaof a",
+	"CONFIG SET slave-priority 100 replica-priority 100", "CONFIG SET slave-priority 100 slave-priority 100", "CONFIG SET unixsocket a", "CONFIG SET timeout 9 unixsocket a; CONFIG GET timeout",
+	"CONFIG SET timeout 9 nosuch 1; CONFIG GET timeout", "CONFIG SET TIMEOUT 0; CONFIG GET timeout", "CONFIG SET TIMEOUT 0 TimeOut 0", "CONFIG SET DATABASES 1",
 	"TTL", "TTL a", "TTL a b", "PTTL", "PTTL a", "TYPE", "TYPE a", "TYPE a b", "TYPE ", "EXISTS", "EXISTS a", "EXISTS a b a", "EXISTS  ", "HELLO 3; TYPE a; TTL a; EXISTS a",
 	"DEL", "DEL a", "DEL a b", "UNLINK", "UNLINK a", "KEYS", "KEYS *", "KEYS a b", "HELLO 3; KEYS *",
 	"FLUSHALL x", "FLUSHALL ASYNC x", "FLUSHALL ASYNC SYNC", "FLUSHALL ASYNC", "FLUSHALL sync", "FLUSHDB x", "FLUSHDB",
 	"MEMORY", "MEMORY FOO", "MEMORY USAGE", "MEMORY USAGE a", "MEMORY USAGE a b", "MEMORY USAGE a SAMPLES", "MEMORY USAGE a SAMPLES x", "MEMORY USAGE a SAMPLES 1",
+	"LATENCY", "LATENCY FOO", "LATENCY LATEST", "LATENCY LATEST x", "LATENCY HISTORY", "LATENCY HISTORY x", "LATENCY GRAPH", "LATENCY GRAPH x", "LATENCY RESET", "LATENCY RESET a b", "LATENCY DOCTOR x", "LATENCY HISTOGRAM nosuch", "HELLO 3; LATENCY HISTOGRAM nosuch",
+	"MODULE", "MODULE FOO", "MODULE LIST", "MODULE LIST x", "MEMORY DOCTOR x", "MEMORY PURGE", "MEMORY PURGE x", "MEMORY STATS x", "MEMORY MALLOC-STATS x", "OBJECT", "OBJECT FOO a", "OBJECT ENCODING", "OBJECT ENCODING a", "OBJECT FREQ a", "OBJECT IDLETIME a", "OBJECT REFCOUNT a", "OBJECT REFCOUNT a b", "HELLO 3; OBJECT ENCODING a",
+	"COMMAND GETKEYSANDFLAGS", "COMMAND GETKEYSANDFLAGS nosuch a", "COMMAND GETKEYSANDFLAGS ttl a", "HELLO 3; COMMAND GETKEYSANDFLAGS ttl a", "COMMAND GETKEYSANDFLAGS ping x", "COMMAND GETKEYS object encoding k", "COMMAND LIST FILTERBY ACLCAT nosuch",
 	"MEMORY USAGE a SAMPLES -1", "HELLO 3; MEMORY USAGE a", "INFO nosuch", "HELLO 3; INFO nosuch", "HELLO 3; PING; PING x; ECHO y; TIME x; NOSUCH; SELECT 0",
 }
 
@@ -109,7 +115,7 @@ var sameBytes = []string{
 	"$4\r\nPING\r\n", ":1\r\n", "+OK\r\n", "-ERR\r\n", "%1\r\n", "{\"a\":1}\r\n", "\xff\xff\r\n", "SSH-2.0-OpenSSH_9\r\n",
 	"*1\r\n$9223372036854775807\r\n", "*9223372036854775807\r\n", "*-1\r\nPING\r\n", "*-99999999999\r\nPING\r\n", "*-9223372036854775808\r\nPING\r\n", "*-9223372036854775809\r\nPING\r\n", "*0\r\nPING\r\n", "*\r\nPING\r\n", "*x\r\nPING\r\n", "*+1\r\n$4\r\nPING\r\n", "*01\r\n$4\r\nPING\r\n",
 	"*-0\r\n", "*-5\r\nPING\r\n", "*2147483648\r\n", "*1 \r\n$4\r\nPING\r\n", "*1\n$4\nPING\n*1\r\n", "*1\rX$4\r\nPING\r\n", "*1\r\n$4\r\nPINGXX", "*1\r\n$4\r\nPINGXXPING\r\n",
-	"*1\r\n:4\r\nPING\r\n", "*1\r\n+PING\r\n", "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n$-1\r\n", "*1\r\n$-2\r\n", "*1\r\n$x\r\n", "*1\r\n$\r\n", "*1\r\n$01\r\nx\r\n", "*1\r\n$0\r\n\r\n",
+	"*1\r\n\r\nPING\r\n", "*1\r\n\n\r\nPING\r\n", "*1\r\n:4\r\nPING\r\n", "*1\r\n+PING\r\n", "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n$-1\r\n", "*1\r\n$-2\r\n", "*1\r\n$x\r\n", "*1\r\n$\r\n", "*1\r\n$01\r\nx\r\n", "*1\r\n$0\r\n\r\n",
 	"*2\r\n$0\r\n\r\n$1\r\na\r\n", "*1\r\n$536870913\r\n", "PING\r\nPING\r\n*1\r\n$x\r\nPING\r\n", "PING\r\nPING\r\n*x\r\nPING\r\n", "QUIT\r\nPING\r\n",
 	harness.CommandLine("MONITOR") + "*x\r\n", harness.CommandLine("MONITOR; RESET; PING") + "*x\r\n", harness.CommandLine("MONITOR; RESET; PING") + "*1\r\n:1\r\n",
 	harness.Command("foo\r\nbar", "a\r\nb"), harness.Command("\xff\xfe", "\xff"), harness.Command("foo", ""), harness.Command("", ""), harness.Command("client", "a\r\nb"), harness.Command("config", "set", "a\r\nb", "1"),
@@ -134,7 +140,7 @@ func TestSameAsRedis(t *testing.T) {
 func TestSameAsRedisWithPassword(t *testing.T) {
 	redis, ours := harness.StartRedis(t, "--requirepass", "secret"), harness.StartServer(t, "--requirepass", "secret")
 	for _, line := range []string{
-		"PING", "ECHO x", "PING a b", "ECHO", "FOO a", "CLIENT GETNAME x", "CLIENT ID x", "CLIENT GETNAME", "SELECT 0", "MONITOR", "COMMAND", "INFO", "FLUSHALL", "CONFIG GET x", "TIME",
+		"PING", "ECHO x", "PING a b", "ECHO", "FOO a", "CLIENT FOO", "CLIENT", "CONFIG FOO x", "PUBSUB FOO", "CLIENT GETNAME x", "CLIENT ID x", "CLIENT GETNAME", "SELECT 0", "MONITOR", "COMMAND", "INFO", "FLUSHALL", "CONFIG GET x", "TIME",
 		"AUTH", "AUTH x", "AUTH ", "AUTH secret", "AUTH secret ", "AUTH Secret", "AUTH secret; PING", "AUTH x; PING", "AUTH default secret; PING", "AUTH Default secret", "AUTH default x", "AUTH bob secret",
 		"AUTH a b c", "AUTH secret; AUTH x; PING", "AUTH secret; RESET; PING", "RESET; PING", "RESET x", "QUIT", "QUIT; PING",
 		"HELLO", "HELLO 2", "HELLO 3", "HELLO 3; AUTH secret; CLIENT GETNAME", "HELLO 4", "HELLO x", "HELLO 3 AUTH", "HELLO 3 AUTH default secret; CLIENT GETNAME", "HELLO 3 AUTH default x; PING",
@@ -144,7 +150,7 @@ func TestSameAsRedisWithPassword(t *testing.T) {
 		compare(t, redis, ours, line, harness.CommandLine(line))
 	}
 	for _, packet := range []string{
-		"PING\r\n", "AUTH secret\r\nPING\r\n", "POST / HTTP/1.1\r\n", "*x\r\n", "*11\r\n", "*10\r\n$16385\r\n", "*1\r\n$16385\r\n", "*2\r\n$4\r\nECHO\r\n$16384\r\n" + strings.Repeat("x", 16384) + "\r\n",
+		"PING\r\n", "AUTH secret\r\nPING\r\n", "POST / HTTP/1.1\r\n", "*x\r\n", "*11\r\n", "*10\r\n$16385\r\n", "*1\r\n$16385\r\n", "*1\r\n$100000000\r\n", "*1\r\n$536870912\r\n", "*1\r\n$536870913\r\n", "*1048577\r\n", "*2147483647\r\n", "*2147483648\r\n", "*2\r\n$4\r\nECHO\r\n$16384\r\n" + strings.Repeat("x", 16384) + "\r\n",
 		"AUTH secret\r\n*11\r\n$4\r\nPING\r\n" + strings.Repeat("$1\r\nx\r\n", 10), "PING\r\n*11\r\n", "*9223372036854775807\r\n", "*1\r\n$9223372036854775807\r\n", "*-1\r\n", "*1\r\n:1\r\n",
 	} {
 		compare(t, redis, ours, packet, packet)
@@ -158,8 +164,8 @@ var deliberate = []struct{ packet, answer, reason string }{
 	{harness.CommandLine("CONFIG GET databases"), "*2\r\n$9\r\ndatabases\r\n$1\r\n1\r\n", "there is one database"},
 	{harness.CommandLine("READONLY"), "+OK\r\n", "cluster clients send it, and it must succeed (PROTOCOL.md)"},
 	{harness.CommandLine("READWRITE"), "+OK\r\n", "as READONLY"},
-	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
-	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.2"},
+	{harness.CommandLine("CLIENT SETINFO LIB-NAME x"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
+	{harness.CommandLine("CLIENT NO-TOUCH on"), "+OK\r\n", "Redis 7.0 lacks it; INFO claims 7.4"},
 	{harness.CommandLine("COMMAND GETKEYS nosuch"), "-ERR Invalid command specified\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ping"), "-ERR The command has no key arguments\r\n", "as Redis 7.2, where one word is enough"},
 	{harness.CommandLine("COMMAND GETKEYS ttl"), "-ERR Invalid number of arguments specified for command\r\n", "as Redis 7.2, where one word is enough"},
