@@ -15,7 +15,7 @@ import (
 )
 
 // redisVersion is the feature level of Redis that clients may count on; INFO gives it next to
-// rlserver's own version.
+// rlserver's own version. Caches of clients refuse to work below 7.4.
 const redisVersion = "7.4.0"
 
 // A Server answers the commands of the command table from a Limiter.

@@ -3,7 +3,11 @@ package clients
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"testing"
+
+	"github.com/rlserver/rlserver/test/harness"
 )
 
 const (
@@ -38,15 +42,8 @@ func (c client) askEverything(p *program, tag string) {
 	}
 
 	p.fails(p.ask("RL.CHECK " + bucket + " leaky_bucket 3 1h")[0], c.errorReply, "WRONGTYPE")
-	p.fails(p.ask("NOSUCH a")[0], c.errorReply, "unknown command 'NOSUCH'")
-	p.fails(p.ask("RL.CHECK " + bucket + " token_bucket 0 1h")[0], c.errorReply, "limit 0 is out of range")
 
 	c.askInPipelines(p, bucket, log)
-	if c.parses {
-		if got := p.ask("parses " + log)[0]; got != "ok" {
-			p.t.Errorf("replies that %s knows: %s", c.name, got)
-		}
-	}
 	if got := p.ask("RL.RESET " + strings.Join([]string{bucket, shaped, log, "{" + tag + "}missing"}, " "))[0]; got != "3" {
 		p.t.Errorf("RL.RESET: %q, want 3", got)
 	}
@@ -66,19 +63,82 @@ func (c client) askInPipelines(p *program, bucket, log string) {
 	}
 
 	ask := "RL.PEEK " + bucket + " token_bucket 3 1h"
-	replies = p.ask(ask, "NOSUCH a", ask)
+	replies = p.ask(ask, "RL.PEEK "+bucket+" token_bucket 0 1h", ask)
 	if c.pipelineFails {
-		p.fails(replies[0], c.errorReply, "unknown command 'NOSUCH'")
+		p.fails(replies[0], c.errorReply, "limit 0 is out of range")
 	} else if len(replies) != 3 {
 		p.t.Errorf("around an error in a pipeline: %q", replies)
 	} else {
-		p.fails(replies[1], c.errorReply, "unknown command 'NOSUCH'")
+		p.fails(replies[1], c.errorReply, "limit 0 is out of range")
 		if before, behind := p.six(replies[0]), p.six(replies[2]); before[0] != 0 || behind[0] != 0 {
 			p.t.Errorf("around an error in a pipeline: %v, %v", before, behind)
 		}
 	}
 	if got := p.decide(ask); got[0] != 0 {
 		p.t.Errorf("behind an error in a pipeline: %v", got)
+	}
+}
+
+// parses has the client read replies that it knows by itself.
+func (c client) parses(p *program) {
+	p.t.Helper()
+	log := c.name + ":log"
+	p.decide("RL.CHECK " + log + " sliding_window_log 600 1h")
+	if got := p.ask("parses " + log)[0]; got != "ok" {
+		p.t.Errorf("replies that %s knows: %s", c.name, got)
+	}
+}
+
+// follows wants a client of a cluster to go where the primary is, when it and its replica change
+// roles, and to lose no decision by it.
+func (c client) follows(t *testing.T) {
+	t.Helper()
+	emulated := []string{"--cluster-enabled", "emulated"}
+	first := harness.StartServer(t, emulated...)
+	second := harness.StartServer(t, append(emulated, "--replicaof", "127.0.0.1 "+strconv.Itoa(first.Port))...)
+	p := c.start(t, "MODE=cluster", "ADDRESS="+first.Addr())
+	const question = "RL.CHECK moves token_bucket 3 1h"
+	if got := p.decide(question); got[2] != 2 {
+		t.Errorf("at the first primary: %v", got)
+	}
+	atFirst, atSecond := first.Dial(), second.Dial()
+	harness.Eventually(t, "the replica has what was decided", func() bool { return atFirst.Ask("WAIT", "1", "1000").Number(t) == 1 })
+	atSecond.MustSay("OK", "REPLICAOF", "NO", "ONE")
+	atFirst.MustSay("OK", "REPLICAOF", "127.0.0.1", strconv.Itoa(second.Port))
+	if c.staysBehind {
+		p = c.start(t, "MODE=cluster", "ADDRESS="+first.Addr())
+	}
+	if got := p.decide(question); got[2] != 1 {
+		t.Errorf("when the replica has become the primary: %v", got)
+	}
+	if got := atSecond.Ask(strings.Fields(question)...).Parts[2].Number(t); got != 0 {
+		t.Errorf("the new primary has %d left, want 0", got)
+	}
+}
+
+// staysFresh asks through the client's cache while another connection changes the answer. The same
+// question without the cache stands between: what the server sent on this connection before has
+// been read by then.
+func (c client) staysFresh(p *program, server *harness.Process) {
+	p.t.Helper()
+	key := "{" + c.name + ":cache}bucket"
+	question := " " + key + " token_bucket 3 1h"
+	other := server.Dial()
+	for left := int64(3); left > 0; left-- {
+		for _, word := range []string{"cached RL.PEEK", "RL.PEEK", "cached RL.PEEK"} {
+			if got := p.decide(word + question); got[2] != left {
+				p.t.Errorf("%s: %v, want %d remaining", word, got, left)
+			}
+		}
+		other.Ask(strings.Fields("RL.CHECK" + question)...)
+	}
+	if got := p.decide("cached RL.PEEK" + question); got[0] != 0 {
+		p.t.Errorf("a denial is answered from the cache as %v", got)
+	}
+	p.decide("RL.PEEK" + question)
+	other.Ask("RL.RESET", key)
+	if got := p.decide("cached RL.PEEK" + question); got[2] != 3 {
+		p.t.Errorf("behind a reset, the cache answers %v", got)
 	}
 }
 

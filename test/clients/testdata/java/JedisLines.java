@@ -2,7 +2,9 @@ import java.io.FileInputStream;
 import java.security.KeyStore;
 import java.security.cert.CertificateFactory;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import javax.net.ssl.SSLContext;
@@ -21,18 +23,15 @@ import redis.clients.jedis.UnifiedJedis;
 import redis.clients.jedis.builders.StandaloneClientBuilder;
 import redis.clients.jedis.commands.ProtocolCommand;
 import redis.clients.jedis.csc.CacheConfig;
-import redis.clients.jedis.csc.Cacheable;
 import redis.clients.jedis.util.SafeEncoder;
 
 /** Carries lines to a server with Jedis (see clients_test.go). */
 final class JedisLines {
-	/** Lets the cache keep whatever it is asked for with a key. */
-	static final class Everything implements Cacheable {
-		@Override
-		public boolean isCacheable(ProtocolCommand command, List<Object> keys) {
-			return new String(command.getRaw()).equals("RL.PEEK");
-		}
-	}
+	/** Lets the cache keep replies, which it would not do by itself for RL.PEEK. */
+	private static boolean cached;
+
+	/** The names that were asked for. The cache knows a command again by its object. */
+	private static final Map<String, ProtocolCommand> NAMES = new HashMap<>();
 
 	public static void main(String[] args) throws Exception {
 		Properties pom = new Properties();
@@ -44,7 +43,8 @@ final class JedisLines {
 	}
 
 	private static UnifiedJedis connect() throws Exception {
-		DefaultJedisClientConfig.Builder config = DefaultJedisClientConfig.builder().password(Lines.PASSWORD);
+		DefaultJedisClientConfig.Builder config = DefaultJedisClientConfig.builder()
+				.password(Lines.PASSWORD).timeoutMillis(60_000);
 		if (Lines.PROTOCOL != null) {
 			config = Lines.PROTOCOL.equals("2") ? config.resp2() : config.resp3();
 		}
@@ -57,7 +57,7 @@ final class JedisLines {
 		}
 		StandaloneClientBuilder<RedisClient> builder = RedisClient.builder().hostAndPort(server);
 		if ("cache".equals(Lines.MODE)) {
-			builder.cacheConfig(CacheConfig.builder().maxSize(100).cacheable(new Everything()).build());
+			builder.cacheConfig(CacheConfig.builder().maxSize(100).cacheable((command, keys) -> cached).build());
 			config.resp3();
 		}
 		return builder.clientConfig(config.build()).build();
@@ -78,7 +78,8 @@ final class JedisLines {
 
 	private static List<Object> ask(UnifiedJedis client, List<List<String>> commands) {
 		List<String> first = commands.get(0);
-		if (first.get(0).equals("cached")) {
+		cached = first.get(0).equals("cached");
+		if (cached) {
 			first = first.subList(1, first.size());
 		}
 		if (commands.size() == 1) {
@@ -103,8 +104,10 @@ final class JedisLines {
 	}
 
 	private static CommandObject<Object> object(List<String> words) {
-		byte[] name = SafeEncoder.encode(words.get(0));
-		CommandArguments arguments = new CommandArguments(() -> name);
+		CommandArguments arguments = new CommandArguments(NAMES.computeIfAbsent(words.get(0), name -> {
+			byte[] bytes = SafeEncoder.encode(name);
+			return () -> bytes;
+		}));
 		for (int i = 1; i < words.size(); i++) {
 			if (i == 1 && words.size() > 2) {
 				arguments.key(words.get(i));

@@ -9,10 +9,10 @@ $cluster = getenv('MODE') === 'cluster';
 function connect($host, $port, $password, $context, $cluster)
 {
     if ($cluster) {
-        return new RedisCluster(null, ["$host:$port"], 5, 5, false, $password, $context);
+        return new RedisCluster(null, ["$host:$port"], 60, 60, false, $password, $context);
     }
     $client = new Redis();
-    $client->connect($context ? "tls://$host" : $host, (int) $port, 5, null, 0, 5, $context ? ['stream' => $context] : []);
+    $client->connect($context ? "tls://$host" : $host, (int) $port, 60, null, 0, 60, $context ? ['stream' => $context] : []);
     if ($password !== null) {
         $client->auth($password);
     }

@@ -12,15 +12,17 @@ MODE = os.environ.get("MODE")
 
 
 class CacheOfPeeks(CacheConfig):
-    """Lets the cache keep what RL.PEEK answers, which it would not by itself."""
+    """Lets the cache keep what RL.PEEK answers, while wanted, which it would not by itself."""
+
+    wanted = False
 
     def is_allowed_to_cache(self, command):
-        return command == "RL.PEEK" or super().is_allowed_to_cache(command)
+        return self.wanted
 
 
 def connect():
     host, port = os.environ["ADDRESS"].split(":")
-    options = {"host": host, "port": int(port), "password": os.environ.get("PASSWORD") or None}
+    options = {"host": host, "port": int(port), "password": os.environ.get("PASSWORD") or None, "socket_timeout": 60}
     if os.environ.get("PROTOCOL"):
         options["protocol"] = int(os.environ["PROTOCOL"])
     if os.environ.get("CA"):
@@ -37,8 +39,10 @@ def ask(client, commands):
     if commands[0][0] == "parses":
         return [parses(client, commands[0][1])]
     if commands[0][0] == "cached":
-        words = commands[0][1:]
-        return [client.execute_command(*words, keys=[words[1]])]
+        CacheOfPeeks.wanted = True
+        reply = client.execute_command(*commands[0][1:], keys=[commands[0][2]])
+        CacheOfPeeks.wanted = False
+        return [reply]
     if len(commands) == 1:
         return [client.execute_command(*commands[0])]
     pipe = client.pipeline() if MODE == "cluster" else client.pipeline(transaction=False)

@@ -18,7 +18,7 @@ func main() {
 	protocol, _ := strconv.Atoi(lines.Protocol) // 0: go-redis chooses
 	options := &redis.UniversalOptions{
 		Addrs: []string{lines.Address}, Password: lines.Password, Protocol: protocol, TLSConfig: lines.TLS(),
-		IsClusterMode: lines.Mode == "cluster",
+		IsClusterMode: lines.Mode == "cluster", ReadTimeout: time.Minute,
 	}
 	c := redis.NewUniversalClient(options)
 	ctx := context.Background()

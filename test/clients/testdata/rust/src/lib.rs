@@ -26,15 +26,28 @@ pub fn cluster() -> bool {
 
 /// Prints the version of a crate, which the lock file tells, then answers lines until there are
 /// no more. `ask` sends commands together, as lists of words, and returns their replies as lines
-/// show them.
-pub fn carry(name: &str, mut ask: impl FnMut(Vec<Vec<String>>) -> Vec<String>) {
+/// show them, as `connect` does with an error.
+pub fn carry<C>(
+    name: &str,
+    connect: impl Fn() -> Result<C, String>,
+    mut ask: impl FnMut(&mut C, Vec<Vec<String>>) -> Vec<String>,
+) {
     let lock = include_str!("../Cargo.lock");
     let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap();
     println!("{}", after.split('"').next().unwrap());
+    let mut connection = None;
     for line in stdin().lock().lines() {
         let line = line.unwrap();
         let commands = line.split(" ; ").map(|command| command.split(' ').map(String::from).collect());
-        println!("{}", ask(commands.collect()).join(" ; "));
+        if connection.is_none() {
+            match connect() {
+                Ok(made) => connection = Some(made),
+                Err(error) => println!("{error}"),
+            }
+        }
+        if let Some(connection) = connection.as_mut() {
+            println!("{}", ask(connection, commands.collect()).join(" ; "));
+        }
     }
 }
 

@@ -62,16 +62,9 @@ fn show(reply: Result<Value, Error>) -> String {
 fn main() {
     rustls::crypto::ring::default_provider().install_default().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut client = None;
-    carry("fred", |commands| {
-        runtime.block_on(async {
-            if client.is_none() {
-                match connect().await {
-                    Ok(made) => client = Some(made),
-                    Err(error) => return vec![show(Err(error))],
-                }
-            }
-            ask(client.as_ref().unwrap(), &commands).await
-        })
-    });
+    carry(
+        "fred",
+        || runtime.block_on(connect()).map_err(|error| show(Err(error))),
+        |client, commands| runtime.block_on(ask(client, &commands)),
+    );
 }

@@ -1,54 +1,58 @@
 //! Carries lines to a server with redis-rs (see clients_test.go).
 
 use lines::{ca, carry, cluster, host_and_port, show_text, value};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
-use redis::{Client, ConnectionLike, ProtocolVersion, RedisError, RedisResult, TlsCertificates, Value};
+use redis::cluster_async::ClusterConnection;
+use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError, RedisResult, TlsCertificates, Value};
 
-fn connect() -> RedisResult<Box<dyn ConnectionLike>> {
+fn url() -> String {
     let (host, port) = host_and_port();
-    let scheme = if ca().is_some() { "rediss" } else { "redis" };
-    let certificates = TlsCertificates { client_tls: None, root_cert: ca() };
-    let protocol = match value("PROTOCOL").as_deref() {
-        Some("2") => Some(ProtocolVersion::RESP2),
-        Some("3") => Some(ProtocolVersion::RESP3),
-        _ => None,
-    };
-    if cluster() {
-        let mut builder = ClusterClient::builder(vec![format!("{scheme}://{host}:{port}")]).retries(0);
-        if let Some(password) = value("PASSWORD") {
-            builder = builder.password(password);
-        }
-        if let Some(protocol) = protocol {
-            builder = builder.use_protocol(protocol);
-        }
-        if ca().is_some() {
-            builder = builder.certs(certificates);
-        }
-        return Ok(Box::new(builder.build()?.get_connection()?));
-    }
-    let mut info = redis::IntoConnectionInfo::into_connection_info(format!("{scheme}://{host}:{port}"))?;
+    format!("{}://{host}:{port}", if ca().is_some() { "rediss" } else { "redis" })
+}
+
+fn protocol() -> Option<ProtocolVersion> {
+    value("PROTOCOL").map(|version| if version == "2" { ProtocolVersion::RESP2 } else { ProtocolVersion::RESP3 })
+}
+
+fn certificates() -> TlsCertificates {
+    TlsCertificates { client_tls: None, root_cert: ca() }
+}
+
+async fn connect_to_one() -> RedisResult<MultiplexedConnection> {
+    let info = url().into_connection_info()?;
     let mut settings = info.redis_settings().clone();
     if let Some(password) = value("PASSWORD") {
         settings = settings.set_password(password);
     }
-    if let Some(protocol) = protocol {
+    if let Some(protocol) = protocol() {
         settings = settings.set_protocol(protocol);
     }
-    info = info.set_redis_settings(settings);
-    let client = if ca().is_some() { Client::build_with_tls(info, certificates)? } else { Client::open(info)? };
-    Ok(Box::new(client.get_connection()?))
+    let info = info.set_redis_settings(settings);
+    let client = if ca().is_some() { Client::build_with_tls(info, certificates())? } else { Client::open(info)? };
+    client.get_multiplexed_async_connection().await
 }
 
-fn ask(connection: &mut dyn ConnectionLike, commands: &[Vec<String>]) -> Vec<String> {
+async fn connect_to_cluster() -> RedisResult<ClusterConnection> {
+    let mut builder = ClusterClient::builder(vec![url()]);
+    if let Some(password) = value("PASSWORD") {
+        builder = builder.password(password);
+    }
+    if ca().is_some() {
+        builder = builder.certs(certificates());
+    }
+    builder.build()?.get_async_connection().await
+}
+
+async fn ask<C: ConnectionLike>(connection: &mut C, commands: &[Vec<String>]) -> Vec<String> {
     if let [words] = commands {
-        let reply = connection.req_command(&command(words));
-        return vec![reply.map_or_else(show_error, show)];
+        return vec![command(words).query_async(connection).await.map_or_else(show_error, show)];
     }
     let mut pipeline = redis::pipe();
     for words in commands {
         pipeline.add_command(command(words));
     }
-    let replies: RedisResult<Vec<RedisResult<Value>>> = pipeline.ignore_errors().query(connection);
+    let replies: RedisResult<Vec<RedisResult<Value>>> = pipeline.ignore_errors().query_async(connection).await;
     let each = |reply: RedisResult<Value>| reply.map_or_else(show_error, show);
     replies.map_or_else(|error| vec![show_error(error)], |replies| replies.into_iter().map(each).collect())
 }
@@ -76,14 +80,18 @@ fn show_error(error: RedisError) -> String {
 
 fn main() {
     rustls::crypto::ring::default_provider().install_default().unwrap();
-    let mut connection = None;
-    carry("redis", |commands| {
-        if connection.is_none() {
-            match connect() {
-                Ok(made) => connection = Some(made),
-                Err(error) => return vec![show_error(error)],
-            }
-        }
-        ask(connection.as_mut().unwrap().as_mut(), &commands)
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if cluster() {
+        carry(
+            "redis",
+            || runtime.block_on(connect_to_cluster()).map_err(show_error),
+            |connection, commands| runtime.block_on(ask(connection, &commands)),
+        );
+    } else {
+        carry(
+            "redis",
+            || runtime.block_on(connect_to_one()).map_err(show_error),
+            |connection, commands| runtime.block_on(ask(connection, &commands)),
+        );
+    }
 }
