@@ -9,6 +9,15 @@ func (n *Node) Primary() (host string, port int, state string) {
 	return "", 0, ""
 }
 
+// Above are the run ids of the servers that this one follows: of its primary, of the primary of that,
+// and so on, as far as they are known.
+func (n *Node) Above() []string {
+	if l := n.link.Load(); l != nil {
+		return l.Above()
+	}
+	return nil
+}
+
 // Offset is where the stream of changes ends.
 func (n *Node) Offset() int64 { return n.feed.Offset() }
 

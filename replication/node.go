@@ -41,8 +41,12 @@ type Node struct {
 
 	refused  atomic.Pointer[string] // what Refuse was told last
 	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's lock
-	opening  sync.Mutex             // of the disk
-	saving   saving                 // guarded by the feed's lock
+	// opening is held while the disk is opened, locked and unlocked. uses counts what needs it locked:
+	// the changes that are kept there all the time, if keeps, and a load and snapshots meanwhile.
+	opening sync.Mutex
+	uses    int
+	keeps   bool
+	saving  saving // guarded by the feed's lock
 }
 
 // New opens the disk if there is something to load or to write, fills the store, and begins to
@@ -70,13 +74,17 @@ func (n *Node) Listening() { close(n.listening) }
 
 func (n *Node) start() error {
 	t, f := n.tuning.Load(), n.feed
-	wanted := t.AppendOnly || len(t.SavePoints) > 0
+	wanted := t.keeps()
 	at := stream.Position{ID: stream.NewID()}
 	if wanted || disk.HasFiles(n.Dir) {
 		var err error
 		if at, err = n.load(at); err != nil {
 			return err
 		}
+		defer n.leaveDisk() // after what follows
+	}
+	if err := n.keepDisk(); err != nil {
+		return err
 	}
 	f.Lock()
 	defer f.Unlock()
@@ -101,13 +109,59 @@ func (n *Node) start() error {
 	return nil
 }
 
-// openDisk opens the disk, if it is not open.
-func (n *Node) openDisk() error {
+// keepDisk has the directory locked if changes are kept there, and not otherwise: what is written there
+// by hand, now and then, must not keep other servers away for good.
+func (n *Node) keepDisk() error {
+	keeps := n.tuning.Load().keeps()
 	n.opening.Lock()
-	defer n.opening.Unlock()
-	if n.disk.Load() != nil {
+	was := n.keeps
+	n.opening.Unlock()
+	if keeps == was {
 		return nil
 	}
+	if keeps {
+		if err := n.useDisk(); err != nil {
+			return err
+		}
+	} else {
+		n.leaveDisk()
+	}
+	n.opening.Lock()
+	n.keeps = keeps
+	n.opening.Unlock()
+	return nil
+}
+
+// useDisk opens the disk, if it is not open, and locks the directory until leaveDisk.
+func (n *Node) useDisk() (err error) {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	switch {
+	case n.disk.Load() == nil:
+		err = n.openDisk()
+	case n.uses == 0:
+		err = n.disk.Load().Lock()
+	}
+	if err == nil {
+		n.uses++
+	}
+	return err
+}
+
+// leaveDisk gives the directory free when nothing uses it.
+func (n *Node) leaveDisk() {
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	if n.uses--; n.uses > 0 {
+		return
+	}
+	if err := n.disk.Load().Unlock(); err != nil {
+		n.Logger.Error("cannot give the directory free", "dir", n.Dir, "error", err)
+	}
+}
+
+// openDisk opens the disk. opening is held.
+func (n *Node) openDisk() error {
 	d, err := disk.Open(disk.Options{Dir: n.Dir, Fsync: n.fsync, Logger: n.Logger, Now: n.Now})
 	if err != nil {
 		return err
@@ -121,7 +175,7 @@ func (n *Node) openDisk() error {
 
 // load fills the store from the disk. It returns the place of what it found, or at.
 func (n *Node) load(at stream.Position) (stream.Position, error) {
-	if err := n.openDisk(); err != nil {
+	if err := n.useDisk(); err != nil {
 		return at, err
 	}
 	started, records, stale := time.Now(), int64(0), n.feed.StaleAt()
@@ -143,12 +197,18 @@ func (n *Node) load(at stream.Position) (stream.Position, error) {
 // Tune changes what can be changed. If the disk does not let it, nothing is changed.
 func (n *Node) Tune(t Tuning) error {
 	before := n.tuning.Swap(&t)
-	if t.AppendOnly || len(t.SavePoints) > 0 {
-		if err := n.openDisk(); err != nil {
+	if t.keeps() {
+		if err := n.keepDisk(); err != nil {
 			n.tuning.Store(before)
 			return err
 		}
 	}
+	err := n.tune(&t, before)
+	return errors.Join(err, n.keepDisk())
+}
+
+// tune has settings take effect for which the disk is there.
+func (n *Node) tune(t, before *Tuning) error {
 	n.feed.Lock()
 	defer n.feed.Unlock()
 	if t.AppendOnly != n.log.IsOn() {

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/replication/disk"
 	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/replication/stream"
 )
@@ -155,6 +157,65 @@ func TestFailedSnapshotIsTriedAgain(t *testing.T) {
 		defer n.feed.Unlock()
 		return n.saving.err == nil
 	})
+}
+
+// The directory is locked while changes are kept there, and while a snapshot is written or loaded. It
+// is free otherwise.
+func TestDirectoryIsFree(t *testing.T) {
+	dir := t.TempDir()
+	isFree := func() bool {
+		other, err := disk.Open(disk.Options{Dir: dir, Fsync: func() disk.Policy { return disk.SyncNo }, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			must(t, other.Close())
+		}
+		return err == nil
+	}
+	n := startNode(t, dir, func(*Options) {})
+	n.take(t, "k")
+	for range 2 {
+		must(t, n.Save())
+		if !isFree() {
+			t.Fatal("SAVE has left the directory locked")
+		}
+	}
+	must(t, n.BackgroundSave())
+	waitFor(isFree)
+	for _, keeping := range []func(*Tuning){
+		func(t *Tuning) { t.AppendOnly = true }, func(t *Tuning) { t.SavePoints = []SavePoint{{time.Hour, 1}} },
+	} {
+		off := *n.tuning.Load()
+		on := off
+		keeping(&on)
+		must(t, n.Tune(on))
+		must(t, n.Save())
+		if isFree() {
+			t.Fatal("the directory is free although changes are kept there")
+		}
+		must(t, n.Tune(off))
+		if !isFree() {
+			t.Fatal("the directory is locked although changes are not kept there any more")
+		}
+	}
+	if n.LastSave() == 0 {
+		t.Error("the time of the last snapshot is forgotten")
+	}
+	must(t, n.Close(false))
+	n = startNode(t, dir, func(*Options) {})
+	if n.Store.Len() != 1 || !isFree() {
+		t.Errorf("%d keys were loaded, and the directory is free: %v", n.Store.Len(), isFree())
+	}
+	// Another process has it: nothing is kept, and the settings are as they were.
+	other := startNode(t, dir, func(o *Options) { o.Tuning.AppendOnly = true })
+	on := *n.tuning.Load()
+	on.AppendOnly = true
+	for _, err := range []error{n.Save(), n.BackgroundSave(), n.Tune(on)} {
+		if err == nil || !strings.Contains(err.Error(), "in use by another process") {
+			t.Errorf("with the directory in use: %v", err)
+		}
+	}
+	must(t, other.Close(false))
+	must(t, n.Tune(on))
+	must(t, n.Close(true))
 }
 
 func must(t testing.TB, err error) {

@@ -12,6 +12,7 @@ import (
 
 // Options are what a Node is made of.
 type Options struct {
+	RunID  string // of this server, of stream.IDBytes
 	Store  *engine.Store
 	Logger *slog.Logger
 	Now    func() int64 // the clock that decisions use, µs since the Unix epoch
@@ -51,6 +52,9 @@ type Tuning struct {
 
 	link.Tuning // of the links to replicas and to a primary
 }
+
+// keeps says whether changes are kept on disk.
+func (t *Tuning) keeps() bool { return t.AppendOnly || len(t.SavePoints) > 0 }
 
 // A SavePoint has a snapshot written when there were so many changes and the last one is so
 // old.

@@ -20,9 +20,10 @@ const saveRetry = 5 * time.Second
 
 // Save writes a snapshot, and returns when it is on disk.
 func (n *Node) Save() error {
-	if err := n.openDisk(); err != nil {
+	if err := n.useDisk(); err != nil {
 		return err
 	}
+	defer n.leaveDisk()
 	n.feed.Lock()
 	n.feed.Drain()
 	at, changes := n.feed.Place(), n.feed.Unsaved()
@@ -51,13 +52,17 @@ func (n *Node) Save() error {
 
 // BackgroundSave begins to write a snapshot.
 func (n *Node) BackgroundSave() error {
-	if err := n.openDisk(); err != nil {
+	if err := n.useDisk(); err != nil {
 		return err
 	}
 	if n.disk.Load().IsSaving() {
+		n.leaveDisk()
 		return disk.ErrAlreadyRunning
 	}
-	n.loops.Go(func() { _ = n.Save() }) // logged, and told by INFO
+	n.loops.Go(func() {
+		defer n.leaveDisk()
+		_ = n.Save() // logged, and told by INFO
+	})
 	return nil
 }
 

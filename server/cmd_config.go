@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -83,21 +85,53 @@ func cmdConfigSet(r *request) {
 		r.fail(errSyntax)
 		return
 	}
-	problem := ""
-	err := r.server.changeConfig(func(cfg *config.Config) bool {
-		problem = r.server.applySettings(cfg.Settings(), r.args[2:])
-		return problem == ""
-	})
-	if err != nil { // only a section about the disk returns one
-		problem = errConfig(config.NameAppendOnly, plainly(err))
-	}
-	if problem != "" {
+	if problem := r.server.setLive(r.args[2:], enoughDescriptors); problem != "" {
 		r.fail(problem)
 		return
 	}
 	r.server.noteChanged(r.args[2:])
 	r.holds = r.server.holds() // for the commands behind this one
 	r.reply.OK()
+}
+
+// setLive changes settings while the server runs: all of them, or none if there is a problem, with
+// one of them or with what check finds.
+func (s *Server) setLive(pairs [][]byte, check func(before, after *config.Config) (problem string)) (problem string) {
+	err := s.changeConfig(func(cfg *config.Config) bool {
+		if problem = s.applySettings(cfg.Settings(), pairs); problem == "" {
+			problem = check(s.config(), cfg)
+		}
+		return problem == ""
+	})
+	if err != nil { // only a section about the disk returns one
+		problem = errConfig(config.NameAppendOnly, plainly(err))
+	}
+	return problem
+}
+
+// Reconfigure changes settings while the server runs, as CONFIG SET does: all of them, or none if there
+// is an error.
+func (s *Server) Reconfigure(values [][2]string) error {
+	var pairs [][]byte
+	for _, pair := range values {
+		pairs = append(pairs, []byte(pair[0]), []byte(pair[1]))
+	}
+	all := func(_, _ *config.Config) string { return "" }
+	if problem := s.setLive(pairs, all); problem != "" {
+		return errors.New(strings.TrimPrefix(problem, "ERR "))
+	}
+	return s.fitClients() // as at the start
+}
+
+// enoughDescriptors finds that there are too few descriptors for a maxclients that was raised.
+func enoughDescriptors(before, after *config.Config) (problem string) {
+	if after.MaxClients <= before.MaxClients {
+		return ""
+	}
+	if most := clientsMax(after.MaxClients); most < after.MaxClients {
+		return errConfig("maxclients", errTooManyClients(most))
+	}
+	return ""
 }
 
 // noteChanged notes settings that CONFIG REWRITE has to write.

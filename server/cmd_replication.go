@@ -3,6 +3,8 @@ package server
 import (
 	"math"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,10 @@ func cmdReplicaOf(r *request, replicator Replicator) {
 			r.fail(errPrimaryPort)
 			return
 		}
+		if isSelf(r.server.config(), primary) {
+			r.fail(errPrimarySelf)
+			return
+		}
 	}
 	done := "OK"
 	var err error
@@ -39,6 +45,35 @@ func cmdReplicaOf(r *request, replicator Replicator) {
 		return err == nil
 	})
 	r.writeOutcome(err, done)
+}
+
+// isSelf says whether an address is one that the server listens on. It may listen on others: a name,
+// or what forwards to it, is found out when the link comes up.
+func isSelf(cfg *config.Config, a config.Address) bool {
+	if a.Host == "" || a.Port != cfg.Port && a.Port != cfg.TLSPort {
+		return false
+	}
+	ip, err := netip.ParseAddr(a.Host)
+	loopback := equalFold([]byte(a.Host), "localhost") || err == nil && ip.IsLoopback()
+	return slices.ContainsFunc(cfg.Bind, func(host string) bool {
+		own, wrong := netip.ParseAddr(host)
+		switch {
+		case wrong != nil: // localhost
+			return loopback
+		case own.IsUnspecified():
+			return loopback || err == nil && isOfMachine(ip)
+		}
+		return err == nil && own == ip || err != nil && loopback && own.IsLoopback()
+	})
+}
+
+// isOfMachine says whether an interface of this machine has the address.
+func isOfMachine(ip netip.Addr) bool {
+	addrs, _ := net.InterfaceAddrs() // none if unknown
+	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		own, err := netip.ParsePrefix(a.String())
+		return err == nil && own.Addr() == ip.Unmap()
+	})
 }
 
 func (s *Server) role() Role {
@@ -93,7 +128,7 @@ func cmdWait(r *request, replicator Replicator) {
 }
 
 // cmdReplConf notes what a replica announces before RL.SYNC.
-func cmdReplConf(r *request, _ Replicator) {
+func cmdReplConf(r *request, replicator Replicator) {
 	if len(r.args)%2 == 0 {
 		r.fail(errSyntax)
 		return
@@ -112,6 +147,9 @@ func cmdReplConf(r *request, _ Replicator) {
 				return
 			}
 			r.announced.Host = value
+		case "above": // which servers this one follows, and its own run id before them
+			r.reply.Simple(strings.Join(append([]string{r.server.runID}, replicator.Role().Above...), " "))
+			return
 		case "capa": // its capabilities; there is nothing to choose
 		default:
 			r.fail(errReplConf(r.args[i]))

@@ -190,10 +190,16 @@ func errConfig(parameter, problem string) string {
 	return "ERR CONFIG SET failed (possibly related to argument '" + parameter + "') - " + problem
 }
 
+// errTooManyClients is about more clients than there are descriptors for.
+func errTooManyClients(most int) string {
+	return fmt.Sprintf("The operating system is not able to handle the specified number of clients, try with %d", most)
+}
+
 // The errors of replication; those of WAIT and REPLICAOF are Redis's.
 const (
 	errPrimaryPort     = "ERR Invalid master port"
 	errPrimaryHost     = "ERR Invalid master host"
+	errPrimarySelf     = "ERR A server cannot be a replica of itself"
 	errTimeoutInteger  = "ERR timeout is not an integer or out of range"
 	errTimeoutNegative = "ERR timeout is negative"
 	errWaitReplica     = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."

@@ -77,6 +77,8 @@ type Role struct {
 	Host  string
 	Port  int
 	State string
+	// Above are the run ids of the servers that it follows, the nearest first, as far as known.
+	Above []string
 	// Offset is how far the stream of changes has come.
 	Offset   int64
 	Replicas []ReplicaInfo

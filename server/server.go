@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -97,9 +98,37 @@ func (s *Server) Replicate(r Replicator) error {
 // descriptorsSpare are the file descriptors that a server needs besides its connections'.
 const descriptorsSpare = 32
 
+// clientsMax is how many connections there are descriptors for, up to those wanted; negative if there
+// are not even those that the server needs for itself.
+func clientsMax(wanted int) int {
+	return int(min(process.Descriptors(uint64(wanted)+descriptorsSpare), uint64(wanted)+descriptorsSpare)) - descriptorsSpare
+}
+
+// fitClients lowers maxclients to what the system lets this process have open.
+func (s *Server) fitClients() error {
+	wanted := s.config().MaxClients
+	most := clientsMax(wanted)
+	switch {
+	case most == wanted:
+		return nil
+	case most < 1:
+		return fmt.Errorf("the system lets this process have %d files open, and it needs at least %d: raise the limit (ulimit -n, LimitNOFILE)",
+			most+descriptorsSpare, descriptorsSpare+1)
+	}
+	s.logger.Warn("maxclients is lowered to what the system lets this process have open", "maxclients", most, "wanted", wanted,
+		"remedy", fmt.Sprintf("raise the limit of open files (ulimit -n, LimitNOFILE) to %d, or lower maxclients", wanted+descriptorsSpare))
+	return s.changeConfig(func(c *config.Config) bool { c.MaxClients = most; return true })
+}
+
 // Listen opens the addresses of the configuration, which says from then on which ports are open.
 func (s *Server) Listen() error {
+	if err := s.fitClients(); err != nil {
+		return err
+	}
 	cfg := s.config()
+	if isSelf(cfg, cfg.Primary) {
+		return fmt.Errorf("replicaof %s %d is this server itself", cfg.Primary.Host, cfg.Primary.Port)
+	}
 	port, tlsPort, err := s.wire.Listen(wire.Addresses{
 		Hosts: cfg.Bind, Port: cfg.Port, TLSPort: cfg.TLSPort,
 		TLS:        wire.TLS{CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile, CAFile: cfg.TLSCAFile, AuthClients: cfg.TLSAuthClients},
@@ -110,6 +139,18 @@ func (s *Server) Listen() error {
 	}
 	return s.changeConfig(func(c *config.Config) bool { c.Port, c.TLSPort = port, tlsPort; return true })
 }
+
+// ReloadTLS reads the certificates again. After an error those before stay in force.
+func (s *Server) ReloadTLS() error { return s.wire.ReloadTLS() }
+
+// RunID is a name of the process, other than that of any other.
+func (s *Server) RunID() string { return s.runID }
+
+// Settings are the settings in force, to be read.
+func (s *Server) Settings() []config.Setting { return s.config().Settings() }
+
+// Ports are the ports that are listened on, without TLS and with it; 0 is none.
+func (s *Server) Ports() (port, tlsPort int) { return s.config().Port, s.config().TLSPort }
 
 // Addrs are the addresses that Listen opened.
 func (s *Server) Addrs() (addrs []net.Addr) {
@@ -124,10 +165,6 @@ func (s *Server) Addrs() (addrs []net.Addr) {
 func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
-	if most := process.DescriptorLimit(); uint64(s.config().MaxClients)+descriptorsSpare > most {
-		s.logger.Warn("maxclients is more than the system lets this process have open", "maxclients", s.config().MaxClients, "descriptors", most,
-			"remedy", "raise the limit of open files (ulimit -n, LimitNOFILE), or lower maxclients")
-	}
 	go s.janitor(background)
 	context.AfterFunc(ctx, func() { s.gates.endPause(true) }) // what waits for it is drained
 	return s.wire.Serve(ctx, s.config().LoopCount(), func() time.Duration { return s.config().ShutdownTimeout })

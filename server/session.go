@@ -83,6 +83,13 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	return nil, refusal
 }
 
+// Full counts a connection that there is no descriptor for.
+func (o owner) Full() string {
+	o.stats.connections.Add(1)
+	o.stats.rejected.Add(1)
+	return errMaxClients
+}
+
 // Conns lists the connections of all sessions.
 func (o owner) Conns() (list []*wire.Conn) {
 	for _, c := range o.sessions.all() {

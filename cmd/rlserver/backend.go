@@ -2,11 +2,8 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -107,34 +104,7 @@ func (b *backendSettings) clientTLS() (*tls.Config, error) {
 		}
 		return nil, nil
 	}
-	return clientTLS("redis-tls", b.tlsCA, b.tlsCert, b.tlsKey)
+	return settingFiles("redis-tls", b.tlsCA, b.tlsCert, b.tlsKey).clientTLS()
 }
 
 func hasNoBraces(prefix string) bool { return !strings.ContainsAny(prefix, "{}") }
-
-// clientTLS is how TLS is spoken with another server. Without an authority it is the system's,
-// and without a certificate none is shown. Errors name the settings, which begin with prefix.
-func clientTLS(prefix, ca, cert, key string) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		text, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("%s-ca-cert-file: %w", prefix, err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s-ca-cert-file: there is no certificate in %s", prefix, ca)
-		}
-	}
-	if (cert == "") != (key == "") {
-		return nil, fmt.Errorf("%[1]s-cert-file and %[1]s-key-file belong together: set both or none", prefix)
-	}
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("%[1]s-cert-file and %[1]s-key-file: %[2]w", prefix, err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}

@@ -26,6 +26,7 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
 		Example: `  rlserver check user:123 token_bucket 100 60
   rlserver check user:123 token_bucket 100 1m --burst 20 --cost 5
   rlserver check export:7 sliding_window_log 3 1d --peek --json
+  rlserver check user:123 token_bucket 100 60 -h limits.example.com -a secret --tls
   rlserver check deploy token_bucket 1 10m && ./deploy`,
 		Args:              exactly(4, "four arguments, KEY ALGORITHM LIMIT PERIOD"),
 		ValidArgsFunction: completeCheck,
@@ -78,7 +79,12 @@ func check(cmd *cobra.Command, env environment, args []string, peek, asJSON bool
 			command = append(command, option, f.Value.String())
 		}
 	}
-	reply, err := ask(cmd, env, command...)
+	c, err := connect(cmd, env)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	reply, err := c.ask(cmd.Context(), command...)
 	if err != nil {
 		return err
 	}

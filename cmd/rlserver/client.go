@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -15,6 +18,9 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rlserver/rlserver/server/config"
 )
 
 // The settings that say how to reach the server.
@@ -23,73 +29,194 @@ const (
 	settingRequirePass = "requirepass"
 )
 
-const clientHelp = `Where the server is, is taken from the flags, or else from the configuration that a server here
-would read: RLSERVER_PORT, RLSERVER_REQUIREPASS and RLSERVER_BIND, or the file given with --config
-or RLSERVER_CONFIG.`
+// envPassword is redis-cli's variable for the password.
+const envPassword = "REDISCLI_AUTH"
 
+const clientHelp = `The flags that say where the server is are those of redis-cli. What they leave open is taken from
+--uri, then from the configuration that a server here would read: RLSERVER_PORT, RLSERVER_BIND,
+RLSERVER_REQUIREPASS and their like, or the file given with --config or RLSERVER_CONFIG. The
+password can stand in REDISCLI_AUTH as well.`
+
+// clientTimeoutMax bounds --timeout.
+const clientTimeoutMax = time.Hour
+
+// addClientFlags adds the flags of every command that asks a server. -h is the host, as in redis-cli,
+// and --help the help.
 func addClientFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.String("host", "", "`HOST` of the server (default: the address of the configuration, 127.0.0.1)")
-	flags.String("port", "", "`PORT` of the server (default: the port of the configuration, 6380)")
-	flags.String("password", "", "`PASSWORD` of the server; better in RLSERVER_REQUIREPASS than on the command line")
-	flags.Duration("timeout", 2*time.Second, "the most to wait for the answer, such as 500ms or 2s: `DURATION`")
+	flags.StringP("host", "h", "", "`HOST` of the server (default: the address of the configuration, 127.0.0.1)")
+	flags.StringP("port", "p", "", "`PORT` of the server (default: the port of the configuration, 6380)")
+	flags.StringP("socket", "s", "", "Unix socket of the server, in place of host and port: `PATH`")
+	flags.StringP("password", "a", "", "`PASSWORD` of the server; better in REDISCLI_AUTH than on the command line")
+	flags.String("pass", "", "the same as --password")
+	flags.String("user", "", "`NAME` of the user that the password is of")
+	flags.StringP("uri", "u", "", "all of these as one `URI`, redis://user:password@host:port; rediss:// is with TLS")
+	flags.Bool("tls", false, "speak TLS")
+	flags.String("sni", "", "the `NAME` that the server's certificate must have (default: the host)")
+	flags.String("cacert", "", "PEM `FILE` of the authority of the server's certificate (default: the system's authorities)")
+	flags.String("cert", "", "PEM `FILE` of the certificate to show")
+	flags.String("key", "", "PEM `FILE` of its key")
+	flags.Bool("insecure", false, "take any certificate of the server")
+	flags.StringP("timeout", "t", "2s", "the most to wait for the answer, in whole seconds or with ms, s or m: `TIME`")
 	addConfigFlag(cmd)
+	flags.Bool("help", false, "help for "+cmd.Name())
+	_ = flags.MarkHidden("pass") // the only error is that the flag does not exist
+	for _, file := range []string{"socket", "cacert", "cert", "key"} {
+		_ = cmd.MarkFlagFilename(file)
+	}
 }
 
-// ask sends a command to the server on one connection, and does not send it again: a check that is
-// sent twice takes units twice. Flags go before the configuration of a server on this machine,
-// so that a health check in a container needs none.
-func ask(cmd *cobra.Command, env environment, command ...any) (*redis.Cmd, error) {
-	flags := cmd.Flags()
-	var given []assignment
-	for _, pair := range [][2]string{{"port", settingPort}, {"password", settingRequirePass}} {
-		if f := flags.Lookup(pair[0]); f.Changed {
-			given = append(given, assignment{pair[1], f.Value.String(), "--" + f.Name})
-		}
-	}
-	c, err := load(flags, env, given)
+// A connection is one to a server. A command is not sent again: a check that is sent twice takes units
+// twice.
+type connection struct {
+	client  *redis.Client
+	name    string // of the server, for errors
+	timeout time.Duration
+	tls     bool
+}
+
+// connect prepares to ask the server that flags, the environment and the configuration name, so that
+// a health check in a container needs no flags.
+func connect(cmd *cobra.Command, env environment) (*connection, error) {
+	o, err := clientOptions(cmd, env)
 	if err != nil {
 		return nil, err
 	}
-	if c.cfg.Port <= 0 {
-		return nil, usageError(cmd, "port is 0 or auto, which names no port to connect to: give one with --port")
-	}
-	host := localHost(c.cfg.Bind)
-	if f := flags.Lookup("host"); f.Changed {
-		host = f.Value.String()
-	}
-	timeout, _ := flags.GetDuration("timeout") // the only error is that the flag does not exist
-	if timeout <= 0 {
-		return nil, usageError(cmd, "--timeout: %v is not accepted: expected more than 0, such as 500ms or 2s", timeout)
-	}
-	address := net.JoinHostPort(host, strconv.Itoa(c.cfg.Port))
 	redis.SetLogger(&logging.VoidLogger{}) // errors come back; they need not be logged as well
-	client := redis.NewClient(&redis.Options{
-		Addr:                     address,
-		Password:                 c.cfg.RequirePass,
-		Protocol:                 2,
-		MaxRetries:               -1,
-		DialerRetries:            1,
-		PoolSize:                 1,
-		DialTimeout:              timeout,
-		ReadTimeout:              timeout,
-		WriteTimeout:             timeout,
-		ContextTimeoutEnabled:    true,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	defer func() { _ = client.Close() }() // the answer is there
-	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	o.Protocol, o.MaxRetries, o.DialerRetries, o.PoolSize = 2, -1, 1, 1
+	o.ReadTimeout, o.WriteTimeout, o.ContextTimeoutEnabled = o.DialTimeout, o.DialTimeout, true
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &connection{redis.NewClient(o), o.Addr, o.DialTimeout, o.TLSConfig != nil}, nil
+}
+
+func (c *connection) close() { _ = c.client.Close() } // the answers are there
+
+// ask sends a command. The error names the server; that of the reply is the server's own.
+func (c *connection) ask(ctx context.Context, command ...any) (*redis.Cmd, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	reply := client.Do(ctx, command...)
-	return reply, explain(reply.Err(), address, timeout)
+	reply := c.client.Do(ctx, command...)
+	return reply, c.explain(reply.Err())
+}
+
+// clientOptions are where the server is, and how it is spoken to.
+func clientOptions(cmd *cobra.Command, env environment) (*redis.Options, error) {
+	c, err := load(cmd.Flags(), env, nil)
+	if err != nil {
+		return nil, err
+	}
+	flags := clientFlags{cmd, cmd.Flags()}
+	o := &redis.Options{}
+	if uri := flags.text("uri"); uri != "" {
+		if o, err = redis.ParseURL(uri); err != nil {
+			return nil, usageError(cmd, "--uri is not accepted: expected redis://, rediss:// or unix://, then user:password@host:port: %w", withoutURI(err))
+		}
+	}
+	if err := flags.address(o, c.cfg); err != nil {
+		return nil, err
+	}
+	o.Username = cmp.Or(flags.text("user"), o.Username)
+	o.Password = cmp.Or(flags.text("password"), flags.text("pass"), o.Password, env[envPassword], c.cfg.RequirePass)
+	if !config.Span(&o.DialTimeout, clientTimeoutMax).Set(flags.text("timeout")) {
+		return nil, usageError(cmd, "--timeout: %q is not accepted: expected %s", flags.text("timeout"), config.Span(&o.DialTimeout, clientTimeoutMax).Accepts)
+	}
+	return o, flags.tls(o, c.cfg)
+}
+
+// withoutURI is an error of a URI without the URI, which may have a password.
+func withoutURI(err error) error {
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause
+	}
+	return err
+}
+
+type clientFlags struct {
+	cmd *cobra.Command
+	*pflag.FlagSet
+}
+
+func (f clientFlags) text(name string) string { return f.Lookup(name).Value.String() }
+func (f clientFlags) isSet(name string) bool  { return f.text(name) == "true" }
+
+// address sets network, address and whether TLS is spoken: from the flags, else from the URI that
+// stands in o, else from the configuration.
+func (f clientFlags) address(o *redis.Options, cfg *config.Config) error {
+	host, port := f.text("host"), 0
+	if socket := f.text("socket"); socket != "" {
+		if host != "" || f.text("port") != "" {
+			return usageError(f.cmd, "--socket goes without --host and --port")
+		}
+		o.Network, o.Addr, o.TLSConfig = "unix", socket, nil
+		return nil
+	}
+	if number := f.text("port"); number != "" && !config.Int(&port, 1, math.MaxUint16).Set(number) {
+		return usageError(f.cmd, "--port: %q is not accepted: expected 1 to 65535", number)
+	}
+	if o.Addr != "" && host == "" && port == 0 {
+		return nil // the URI says all
+	}
+	if uriHost, uriPort, err := net.SplitHostPort(o.Addr); err == nil {
+		host = cmp.Or(host, uriHost)
+		if port == 0 {
+			port, _ = strconv.Atoi(uriPort)
+		}
+	}
+	withTLS := f.isSet("tls") || o.TLSConfig != nil
+	if port == 0 {
+		switch {
+		case withTLS && cfg.TLSPort > 0:
+			port = cfg.TLSPort
+		case cfg.Port > 0:
+			port = cfg.Port
+		case cfg.TLSPort > 0:
+			port, withTLS = cfg.TLSPort, true
+		case cfg.UnixSocket != "" && host == "":
+			o.Network, o.Addr = "unix", cfg.UnixSocket
+			return nil
+		default:
+			return usageError(f.cmd, "the configuration names no port to connect to, for a port is 0 or auto there: give one with --port")
+		}
+	}
+	if withTLS && o.TLSConfig == nil {
+		o.TLSConfig = &tls.Config{}
+	}
+	o.Network, o.Addr = "tcp", net.JoinHostPort(cmp.Or(host, localHost(cfg.Bind)), strconv.Itoa(port))
+	return nil
+}
+
+// tls sets how TLS is spoken, if it is. A server that speaks TLS only is asked with its own
+// certificates, unless flags say otherwise.
+func (f clientFlags) tls(o *redis.Options, cfg *config.Config) error {
+	ca, cert, key := f.text("cacert"), f.text("cert"), f.text("key")
+	if o.TLSConfig == nil && !f.isSet("tls") {
+		for _, name := range []string{"sni", "cacert", "cert", "key", "insecure"} {
+			if f.Lookup(name).Changed {
+				return usageError(f.cmd, "--%s needs --tls", name)
+			}
+		}
+		return nil
+	}
+	if cert == "" && key == "" {
+		cert, key = cfg.TLSCertFile, cfg.TLSKeyFile
+	}
+	config, err := pemFiles{cmp.Or(ca, cfg.TLSCAFile), cert, key, "--cacert", "--cert", "--key"}.clientTLS()
+	if err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(o.Addr) // of a Unix socket there is none
+	config.ServerName, config.InsecureSkipVerify = cmp.Or(f.text("sni"), host), f.isSet("insecure")
+	o.TLSConfig = config
+	return nil
 }
 
 // explain turns an error into one line that names the server.
-func explain(err error, address string, timeout time.Duration) error {
+func (c *connection) explain(err error) error {
 	var reply redis.Error
 	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
 	var slow interface{ Timeout() bool }
 	switch {
 	case err == nil:
@@ -97,17 +224,19 @@ func explain(err error, address string, timeout time.Duration) error {
 	case errors.As(err, &reply):
 		text := strings.TrimSpace(reply.Error())
 		if strings.HasPrefix(text, "NOAUTH") {
-			text += " (give it with --password or " + envName(settingRequirePass) + ")"
+			text += " (give it with --password, " + envPassword + " or " + envName(settingRequirePass) + ")"
 		}
-		return fmt.Errorf("%s answers: %s", address, text)
+		return fmt.Errorf("%s answers: %s", c.name, text)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
-		return fmt.Errorf("%s does not answer within %v", address, timeout)
+		return fmt.Errorf("%s does not answer within %v", c.name, c.timeout)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%s closed the connection without an answer", address)
+		return fmt.Errorf("%s closed the connection without an answer%s", c.name, map[bool]string{false: "; a port for TLS needs --tls"}[c.tls])
+	case errors.As(err, &certificate):
+		return fmt.Errorf("%s: %w (--cacert names its authority, --sni its name, and --insecure takes any)", c.name, certificate.Err)
 	case errors.As(err, &network):
-		return fmt.Errorf("cannot reach %s: %w", address, network.Err)
+		return fmt.Errorf("cannot reach %s: %w", c.name, network.Err)
 	}
-	return fmt.Errorf("%s: %w", address, err)
+	return fmt.Errorf("%s: %w", c.name, err)
 }
 
 // localHost is where a server that listens on these addresses is reached from the same

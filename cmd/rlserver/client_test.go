@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,7 +91,7 @@ func TestPing(t *testing.T) {
 func TestPassword(t *testing.T) {
 	port := startServer(t, "right")
 	address := "127.0.0.1:" + port
-	need := "rlserver: " + address + " answers: NOAUTH Authentication required. (give it with --password or RLSERVER_REQUIREPASS)\n"
+	need := "rlserver: " + address + " answers: NOAUTH Authentication required. (give it with --password, REDISCLI_AUTH or RLSERVER_REQUIREPASS)\n"
 	wrong := "rlserver: " + address + " answers: WRONGPASS invalid username-password pair or user is disabled.\n"
 	check := []string{"check", "a", "token_bucket", "1", "1", "--port", port}
 	ping := []string{"ping", "--port", port}
@@ -102,6 +104,97 @@ func TestPassword(t *testing.T) {
 	call([]string{"RLSERVER_REQUIREPASS=right"}, ping...).expect(t, 0, "PONG\n", "")
 	call([]string{"RLSERVER_REQUIREPASS=right"}, check...).expect(t, 0, "allowed: 0 of 1 left, full again in 1s\n", "")
 	call(nil, append(ping, "--config", writeFile(t, "requirepass: right"))...).expect(t, 0, "PONG\n", "")
+}
+
+// The flags are redis-cli's. What they leave open comes from the URI, then from the configuration.
+func TestClientFlags(t *testing.T) {
+	authority, path := harness.NewAuthority(t), filepath.Join(t.TempDir(), "rl.sock")
+	cert, key := authority.Sign(t, t.TempDir(), 2)
+	c := startChild(t, []string{"RLSERVER_REQUIREPASS=right"}, "--tls-port", "auto", "--tls-cert-file", cert, "--tls-key-file", key, "--unixsocket", path)
+	_, port, _ := net.SplitHostPort(c.addresses[0])
+	_, tlsPort, _ := net.SplitHostPort(c.addresses[1])
+	for _, ask := range []struct {
+		env, args string
+		stderr    string // a part; empty: it is answered
+	}{
+		{"", "-h 127.0.0.1 -p " + port + " -a right", ""},
+		{"", "-h localhost -p " + port + " --pass right --user default -t 5", ""},
+		{"", "-p " + port + " -a right --user bob", "WRONGPASS"},
+		{"REDISCLI_AUTH=right", "-p " + port, ""},
+		{"REDISCLI_AUTH=wrong", "-p " + port + " -a right", ""},
+		{"RLSERVER_REQUIREPASS=right", "-p " + port, ""},
+		{"REDISCLI_AUTH=right", "-s " + path, ""},
+		{"REDISCLI_AUTH=right", "-s " + path + " -p 1", "--socket goes without --host and --port"},
+		{"", "-u redis://default:right@127.0.0.1:" + port, ""},
+		{"", "-u redis://default:right@127.0.0.1:1 -p " + port, ""},
+		{"", "-u redis://default:wrong@127.0.0.1:" + port + " -a right", ""},
+		{"", "-u unix://default:right@" + path, ""},
+		{"", "-u rediss://default:right@127.0.0.1:" + tlsPort + " --cacert " + authority.File, ""},
+		{"", "-u http://secret@x", "--uri is not accepted: expected redis://, rediss:// or unix://"},
+		{"REDISCLI_AUTH=right", "--tls --cacert " + authority.File + " -p " + tlsPort, ""},
+		{"REDISCLI_AUTH=right", "--tls --insecure -p " + tlsPort, ""},
+		{"REDISCLI_AUTH=right", "--tls --insecure --cert " + cert + " --key " + key + " -p " + tlsPort, ""},
+		{"REDISCLI_AUTH=right", "--tls --cacert " + authority.File + " -p " + tlsPort + " --sni limits.example.com", "--sni its name"},
+		{"REDISCLI_AUTH=right", "--tls -p " + tlsPort, "--cacert names its authority"},
+		{"REDISCLI_AUTH=right", "--tls --cacert /nonexistent -p " + tlsPort, "--cacert: open /nonexistent"},
+		{"REDISCLI_AUTH=right", "--tls --cert " + cert + " -p " + tlsPort, "--cert and --key belong together"},
+		{"REDISCLI_AUTH=right", "--insecure -p " + port, "--insecure needs --tls"},
+		{"REDISCLI_AUTH=right", "-p " + tlsPort, "a port for TLS needs --tls"},
+		// A server here that speaks TLS only, or has a socket only.
+		{"REDISCLI_AUTH=right RLSERVER_PORT=0 RLSERVER_TLS_PORT=" + tlsPort + " RLSERVER_TLS_CA_CERT_FILE=" + authority.File, "", ""},
+		{"REDISCLI_AUTH=right RLSERVER_PORT=0 RLSERVER_UNIXSOCKET=" + path, "", ""},
+		{"RLSERVER_PORT=auto", "", "the configuration names no port to connect to"},
+	} {
+		got := call(strings.Fields(ask.env), append([]string{"ping"}, strings.Fields(ask.args)...)...)
+		if ask.stderr == "" {
+			if got != (result{0, "PONG\n", ""}) {
+				t.Errorf("%s ping %s: %+v", ask.env, ask.args, got)
+			}
+		} else if got.code != 1 || !strings.Contains(got.stderr, ask.stderr) || strings.Contains(got.stderr, "secret") {
+			t.Errorf("%s ping %s: %+v, want %q", ask.env, ask.args, got, ask.stderr)
+		}
+	}
+	call(nil, "check", "k", "token_bucket", "1", "1", "-u", "rediss://:right@127.0.0.1:"+tlsPort, "--insecure").expect(t, 0, "allowed: 0 of 1 left, full again in 1s\n", "")
+}
+
+// --ready fails unless questions are decided: with a Redis that is down, on a replica that does not
+// hear its primary, and where changes are refused.
+func TestPingReady(t *testing.T) {
+	ready := func(c *child) result {
+		_, port, _ := net.SplitHostPort(c.address)
+		return call(nil, "ping", "--ready", "-p", port)
+	}
+	mustNot := func(c *child, want string) {
+		t.Helper()
+		if got := ready(c); got.code != 1 || got.stdout != "" || !strings.Contains(got.stderr, want) {
+			t.Errorf("%+v, want exit 1 and %q", got, want)
+		}
+	}
+	pong := result{0, "PONG\n", ""}
+	primary := startChild(t, nil)
+	if got := ready(primary); got != pong {
+		t.Errorf("%+v", got)
+	}
+	harness.DialAddr(t, primary.address).MustSay("OK", "CONFIG", "SET", "min-replicas-to-write", "1")
+	mustNot(primary, "not ready: "+primary.address+" answers: NOREPLICAS")
+	harness.DialAddr(t, primary.address).MustSay("OK", "CONFIG", "SET", "min-replicas-to-write", "0")
+
+	host, port, _ := net.SplitHostPort(primary.address)
+	replica := startChild(t, nil, "--replicaof", host+" "+port, "--dir", t.TempDir())
+	harness.Eventually(t, "the replica is ready", func() bool { return ready(replica) == pong })
+	primary.end(t, 0, syscall.SIGTERM)
+	harness.Eventually(t, "the replica notices", func() bool { return ready(replica) != pong })
+	mustNot(replica, "it is a replica that does not hear its primary")
+
+	for _, policy := range []string{"error", "allow", "local"} {
+		r := harness.StartRedis(t)
+		c := startChild(t, nil, "--backend", "redis", "--redis-addr", r.Addr(), "--on-redis-failure", policy)
+		harness.Eventually(t, "the backend is up", func() bool { return ready(c) == pong })
+		_ = r.Stop(syscall.SIGKILL)
+		mustNot(c, "UNAVAILABLE")
+		_, port, _ := net.SplitHostPort(c.address)
+		call(nil, "ping", "-p", port).expect(t, 0, "PONG\n", "")
+	}
 }
 
 func TestNoServer(t *testing.T) {
@@ -130,7 +223,7 @@ func TestNoServer(t *testing.T) {
 		}
 	}()
 	call(nil, "ping", "--port", fmt.Sprint(port)).expect(t, 1, "",
-		"rlserver: "+address+" closed the connection without an answer\n")
+		"rlserver: "+address+" closed the connection without an answer; a port for TLS needs --tls\n")
 }
 
 func TestLocalHost(t *testing.T) {

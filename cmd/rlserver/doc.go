@@ -3,12 +3,15 @@
 // server, the engine, the backend and replication.
 //
 //	main.go         run, the root command, exit codes
-//	serve.go        rlserver serve: start, the log of the start, signals, the order of the end
+//	serve.go        rlserver serve: start, the log of the start, the order of the end
+//	signals.go      what ends the server, and SIGHUP
+//	reload.go       the certificates and the file, read again
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
-//	client.go       for check and ping: the server's address, one command to it, and errors
+//	client.go       for commands that ask a server: its address, a connection to it, and errors
+//	pem.go          certificates for speaking TLS with another server
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
 //	file.go         the YAML file

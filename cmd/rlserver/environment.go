@@ -11,7 +11,7 @@ const (
 	envConfig = envPrefix + "CONFIG"
 )
 
-// An environment has the RLSERVER_… variables that are set and not empty. Compose files and shells
+// An environment has the RLSERVER_… variables, and redis-cli's password, that are set and not empty. Compose files and shells
 // leave an empty variable where a value is missing, so an empty one counts as none.
 type environment map[string]string
 
@@ -19,7 +19,7 @@ func newEnvironment(pairs []string) environment {
 	env := environment{}
 	for _, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, envPrefix) && value != "" {
+		if (strings.HasPrefix(name, envPrefix) || name == envPassword) && value != "" {
 			env[name] = value
 		}
 	}
@@ -33,7 +33,7 @@ func envName(setting string) string {
 
 // settings are the settings among the variables, and warnings about the others.
 func (env environment) settings() (found []assignment, warnings []warning) {
-	settings := map[string]string{envConfig: ""}
+	settings := map[string]string{envConfig: "", envPassword: ""}
 	for _, row := range table {
 		settings[envName(row.Name)] = row.Name
 	}

@@ -58,12 +58,12 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --port abc", 1, `--port: "abc" is not accepted for port: ` + accepted},
 		{"--port 65536", 1, `--port: "65536" is not accepted for port: ` + accepted},
 		{"--protected-mode maybe", 1, `--protected-mode: "maybe" is not accepted for protected-mode: expected yes or no`},
-		{"ping --timeout 5", 1, `invalid argument "5" for "--timeout" flag: time: missing unit in duration "5" (see rlserver ping --help)`},
-		{"ping --timeout 0s", 1, `--timeout: 0s is not accepted: expected more than 0, such as 500ms or 2s (see rlserver ping --help)`},
-		{"ping --port 0", 1, `port is 0 or auto, which names no port to connect to: give one with --port (see rlserver ping --help)`},
+		{"ping --timeout 0s", 1, `--timeout: "0s" is not accepted: expected 1ms to 1h, in whole seconds or with ms, s, m or h (see rlserver ping --help)`},
+		{"ping --port 0", 1, `--port: "0" is not accepted: expected 1 to 65535 (see rlserver ping --help)`},
+		{"ping -h", 1, `flag needs an argument: 'h' in -h (see rlserver ping --help)`},
 		{"ping now", 1, `ping takes no arguments, but was given "now" (see rlserver ping --help)`},
 		{"check a b", 2, `check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given 2 (see rlserver check --help)`},
-		{"check a b c d --port x", 2, `--port: "x" is not accepted for port: ` + accepted},
+		{"check a b c d --port x", 2, `--port: "x" is not accepted: expected 1 to 65535 (see rlserver check --help)`},
 		{"check a b c d --brust 1", 2, `unknown flag: --brust: did you mean --burst? (see rlserver check --help)`},
 	} {
 		t.Run(c.args, func(t *testing.T) {

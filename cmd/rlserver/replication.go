@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +34,7 @@ type replicationSettings struct {
 func (r *replicationSettings) Settings() []config.Setting {
 	const lagSecondsMax = 3600
 	return append(config.In(config.Persistence, []config.Setting{
-		{Name: "dir", Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
+		{Name: nameDir, Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
 			Usage: "where the append-only file and the snapshot are"},
 		{Name: config.NameAppendOnly, Field: config.Bool(&r.AppendOnly), Default: "no", Live: true,
 			Usage: "write every change to the append-only file, so that a restart forgets nothing"},
@@ -64,6 +68,7 @@ func (r *replicationSettings) Settings() []config.Setting {
 
 // The settings that errors name, besides those of package config.
 const (
+	nameDir        = "dir"
 	nameSave       = "save"
 	nameMasterUser = "masteruser"
 )
@@ -129,7 +134,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, err
 	}
 	r.node, err = replication.New(replication.Options{
-		Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
+		RunID: srv.RunID(), Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
 		Announced: func() (string, int) { return srv.Announced(cfg.TLSReplication) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})
@@ -142,21 +147,27 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 
 // dialer connects to a primary, with TLS if the setting tls-replication says so.
 func (r *replicationSettings) dialer(cfg *config.Config) (func(ctx context.Context, addr string) (net.Conn, error), error) {
-	dial := new(net.Dialer).DialContext
-	if cfg.TLSReplication {
-		c, err := clientTLS("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
+	if !cfg.TLSReplication {
+		return func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}, nil
+	}
+	files := settingFiles("tls", cfg.TLSCAFile, cfg.TLSCertFile, cfg.TLSKeyFile)
+	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		c, err := files.clientTLS() // the files may have changed
 		if err != nil {
 			return nil, err
 		}
-		dial = (&tls.Dialer{Config: c}).DialContext
+		return (&tls.Dialer{Config: c}).DialContext(ctx, "tcp", addr)
 	}
-	return func(ctx context.Context, addr string) (net.Conn, error) { return dial(ctx, "tcp", addr) }, nil
+	_, err := files.clientTLS()
+	return dial, err
 }
 
 // Role is the node's.
 func (r *replicator) Role() (role server.Role) {
 	role.Host, role.Port, role.State = r.Primary()
-	role.Replica, role.Offset = role.Host != "", r.Offset()
+	role.Replica, role.Offset, role.Above = role.Host != "", r.Offset(), r.Above()
 	r.EachReplica(func(ip string, port int, offset int64) {
 		role.Replicas = append(role.Replicas, server.ReplicaInfo{IP: ip, Port: port, Offset: offset})
 	})
@@ -188,8 +199,25 @@ func checkReplication(c *configuration) error {
 		return fmt.Errorf("%s: %s is not available with --backend %s: there Redis keeps the limits, on its disk and its replicas",
 			c.origins[beyond], beyond, c.cfg.Backend)
 	}
+	if err := checkDir(r.dir); err != nil && c.cfg.Backend == config.BackendMemory {
+		return fmt.Errorf("%s: %w", cmp.Or(c.origins[nameDir], "the default of dir"), err)
+	}
 	if r.User != "" && r.Password == "" {
 		return fmt.Errorf("%s: masteruser needs a password: set masterauth", c.origins[nameMasterUser])
+	}
+	return nil
+}
+
+// checkDir finds that the setting dir names no directory.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no directory %s: make it (mkdir -p %s), or choose another with dir", dir, dir)
+	case err != nil:
+		return fmt.Errorf("cannot use the directory %s: %w", dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory: choose one with dir", dir)
 	}
 	return nil
 }

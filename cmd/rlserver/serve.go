@@ -7,12 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +42,8 @@ after --shutdown-timeout.
 
 // serve puts a limiter behind a server, and serves until a signal comes.
 func serve(cmd *cobra.Command, env environment) error {
-	c, err := load(cmd.Flags(), env, flagSettings(cmd.Flags()))
+	sources := func() (configuration, error) { return load(cmd.Flags(), env, flagSettings(cmd.Flags())) }
+	c, err := sources()
 	if err != nil {
 		return err
 	}
@@ -54,6 +53,8 @@ func serve(cmd *cobra.Command, env environment) error {
 	level := new(slog.LevelVar)
 	level.Set(c.cfg.LogLevel)
 	logger := newLogger(cmd.ErrOrStderr(), c.cfg.LogFormat, level)
+	signals := watchSignals(logger)
+	defer signals.ignore()
 	for _, w := range c.warnings {
 		logger.Warn(w.text, w.attrs...)
 	}
@@ -78,7 +79,8 @@ func serve(cmd *cobra.Command, env environment) error {
 		path, _ := filepath.Abs(c.file.path) // empty if there is no working directory any more
 		srv.OnConfigRewrite(path, c.rewriteFile(logger))
 	}
-	if err := serveAndClose(cmd.Context(), srv, r, &c, logger); err != nil {
+	reload := func() { c.reload(srv, sources, logger) }
+	if err := serveAndClose(cmd.Context(), srv, r, signals, func() { announce(logger, &c, srv.Addrs()); signals.onReload(reload) }); err != nil {
 		return err
 	}
 	logger.Info("stopped")
@@ -86,11 +88,11 @@ func serve(cmd *cobra.Command, env environment) error {
 }
 
 // serveAndClose listens, and serves until a signal or SHUTDOWN. The replicator is closed when all
-// connections are drained, and saves then. It may be nil.
-func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, c *configuration, logger *slog.Logger) error {
+// connections are drained, and saves then. It may be nil. listening is called when it listens.
+func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, signals *signals, listening func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer stopOnSignal(stop, logger)()
+	signals.onStop(stop)
 	var save atomic.Uint32
 	srv.OnShutdown(func(option server.ShutdownSave) {
 		save.Store(uint32(option))
@@ -101,7 +103,7 @@ func serveAndClose(ctx context.Context, srv *server.Server, r *replicator, c *co
 		err = listenError(err)
 		save.Store(uint32(server.SaveNever)) // nothing has changed
 	} else {
-		announce(logger, c, srv.Addrs())
+		listening()
 		if r != nil {
 			r.Listening()
 		}
@@ -144,38 +146,4 @@ func listenError(err error) error {
 		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with --port", op.Addr)
 	}
 	return err
-}
-
-// signalEchoMax is how soon after the first signal a second one is an echo of it. Ctrl-C goes to
-// all processes of a terminal, and make, timeout and other parents pass theirs on as well, so one
-// keystroke can arrive twice. A person does not press twice within this time.
-const signalEchoMax = 150 * time.Millisecond
-
-// stopOnSignal calls stop at the first SIGINT or SIGTERM, until the returned function is called. The
-// second ends the process, with the exit code that a shell gives for that signal. The signal's
-// default action would not be enough: process 1 of a container does not die of signals that it does
-// not handle.
-func stopOnSignal(stop func(), logger *slog.Logger) (ignore func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		first := <-signals
-		logger.Info("stopping; a second signal ends the process at once", "signal", first.String())
-		stop()
-		echoes := time.Now().Add(signalEchoMax)
-		second := <-signals
-		for time.Now().Before(echoes) {
-			second = <-signals
-		}
-		logger.Warn("second signal: ended without draining", "signal", second.String())
-		os.Exit(signalExit(second))
-	}()
-	return func() { signal.Stop(signals) }
-}
-
-func signalExit(s os.Signal) int {
-	if number, ok := s.(syscall.Signal); ok {
-		return 128 + int(number)
-	}
-	return exitFailed
 }

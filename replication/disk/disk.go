@@ -61,7 +61,7 @@ type Options struct {
 // it would not be found after a crash yet.
 type Disk struct {
 	Options
-	lock *os.File // of the directory
+	lock *os.File // of the directory; nil while it is free
 
 	// Locks, in the order in which they are locked: files while the files in force change; turn
 	// while something is appended, or the file for it changes; syncing during a sync in the
@@ -87,8 +87,9 @@ type Disk struct {
 
 	job atomic.Pointer[rewriteJob] // the one that runs; nil ends it
 
-	stop chan struct{}
-	jobs sync.WaitGroup // goroutines
+	stop     chan struct{}
+	jobs     sync.WaitGroup // goroutines
+	rewrites sync.WaitGroup // those of them that rewrite
 }
 
 // An increment is a file that is appended to.
@@ -113,23 +114,52 @@ type increment struct {
 
 // Open locks a directory and removes what a crash left behind there.
 func Open(o Options) (*Disk, error) {
-	lock, err := lockDir(o.Dir)
-	if err != nil {
+	d := &Disk{Options: o, stop: make(chan struct{})}
+	if err := d.Lock(); err != nil {
 		return nil, err
 	}
-	d := &Disk{Options: o, lock: lock, stop: make(chan struct{})}
-	d.manifest, d.manifestFound, d.manifestErr = readManifest(o.Dir)
+	d.jobs.Go(d.syncEverySecond)
+	return d, nil
+}
+
+// Lock takes the directory again after Unlock: another process may have had it meanwhile.
+func (d *Disk) Lock() (err error) {
+	defer d.lockLog()()
+	if d.lock, err = lockDir(d.Dir); err != nil {
+		return err
+	}
+	d.loaded = nil
+	d.manifest, d.manifestFound, d.manifestErr = readManifest(d.Dir)
 	if d.manifestErr == nil {
 		err = errors.Join(d.removeLeftovers(), removeFile(d.path(dumpName+temporary)))
 	}
 	if info, failed := os.Stat(d.path(dumpName)); failed == nil {
+		d.mu.Lock()
 		d.record.saved, d.record.dumpBytes = info.ModTime().Unix(), info.Size()
+		d.mu.Unlock()
 	}
 	if err != nil {
-		return nil, errors.Join(err, unlockFile(lock))
+		return errors.Join(err, d.unlock())
 	}
-	d.jobs.Go(d.syncEverySecond)
-	return d, nil
+	return nil
+}
+
+// Unlock gives the directory free while the log is off and no snapshot is written. A rewrite that was
+// given up is waited for.
+func (d *Disk) Unlock() error {
+	d.rewrites.Wait()
+	defer d.lockLog()()
+	return d.unlock()
+}
+
+// unlock gives the directory free. files is held.
+func (d *Disk) unlock() error {
+	lock := d.lock
+	d.lock = nil
+	if lock == nil {
+		return nil
+	}
+	return unlockFile(lock)
 }
 
 func (d *Disk) path(name string) string { return filepath.Join(d.Dir, name) }
@@ -299,5 +329,5 @@ func (d *Disk) Close() error {
 	d.mu.Lock()
 	d.on = false
 	d.mu.Unlock()
-	return errors.Join(err, unlockFile(d.lock))
+	return errors.Join(err, d.unlock())
 }

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,9 @@ func lockDir(dir string) (*os.File, error) {
 			holder = ", process " + strings.TrimSpace(string(b))
 		}
 		return nil, fmt.Errorf("%w%s: %s", errInUse, holder, path)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: this user must be able to write in the directory; choose another with dir", err)
 	}
 	if err != nil {
 		return nil, err

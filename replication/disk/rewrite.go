@@ -69,7 +69,8 @@ func (d *Disk) beginAside(at stream.Position, dump stream.Dumper) error {
 func (d *Disk) beginJob(c *increment, at stream.Position, dump stream.Dumper) {
 	job := &rewriteJob{number: c.number, at: at, aside: c.aside, started: d.Now()}
 	d.job.Store(job)
-	d.jobs.Go(func() { d.run(job, dump) })
+	d.rewrites.Add(1)
+	d.jobs.Go(func() { defer d.rewrites.Done(); d.run(job, dump) })
 }
 
 func (d *Disk) run(job *rewriteJob, dump stream.Dumper) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (p *primaryConn) ask(words ...string) (string, error) {
 	}
 	answer := strings.TrimSpace(string(line)) // the next answer overwrites line
 	if text, ok := strings.CutPrefix(answer, "-"); ok {
-		return "", fmt.Errorf("replication: the primary answers %s: %s", words[0], text)
+		return "", fmt.Errorf("%w %s: %s", errAnswer, words[0], text)
 	}
 	answer, ok := strings.CutPrefix(answer, "+")
 	if !ok {
@@ -69,6 +70,9 @@ func (p *primaryConn) ask(words ...string) (string, error) {
 	}
 	return answer, nil
 }
+
+// errAnswer is an error that the primary has answered.
+var errAnswer = errors.New("replication: the primary answers")
 
 // errNoPrimary is that what answers is no primary of rlserver.
 var errNoPrimary = errors.New("replication: what listens there does not answer as an rlserver does")
@@ -93,6 +97,9 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 	if _, err := p.ask(introduction...); err != nil {
 		return at, false, err
 	}
+	if err := l.lookUp(p); err != nil {
+		return at, false, err
+	}
 	wanted := stream.Position{ID: "?", Offset: -1}
 	if l.continued {
 		l.Feed.Lock()
@@ -115,3 +122,44 @@ func (l *Replica) greet(p *primaryConn) (at stream.Position, full bool, err erro
 	}
 	return at, false, errNoPrimary
 }
+
+// Servers that follow each other in a circle have no primary, and would wait for each other for ever.
+// Addresses do not tell: a server has several. So each server asks the one that it follows for its run
+// id and the ids of those that are followed from there, and looks for its own.
+
+// aboveMax bounds the ids that a server passes on.
+const aboveMax = 16
+
+// Above are the run ids of the servers that this one follows, the nearest first.
+func (l *Replica) Above() []string {
+	if ids := l.above.Load(); ids != nil {
+		return *ids
+	}
+	return nil
+}
+
+// lookUp asks which servers the primary follows, and finds a circle.
+func (l *Replica) lookUp(p *primaryConn) error {
+	answer, err := p.ask("REPLCONF", "above", l.RunID)
+	if errors.Is(err, errAnswer) {
+		return nil // RL.SYNC tells what is wrong
+	} else if err != nil {
+		return err
+	}
+	ids := slices.DeleteFunc(strings.Fields(answer), func(id string) bool { return len(id) != len(l.RunID) })
+	ids = ids[:min(len(ids), aboveMax)]
+	l.above.Store(&ids)
+	switch at := slices.Index(ids, l.RunID); {
+	case at == 0:
+		return errSelf
+	case at > 0:
+		return fmt.Errorf("%w: this server follows %s, which follows this server", errCircle, strings.Join(ids[:at], ", which follows "))
+	}
+	return nil
+}
+
+// What makes a primary impossible. The remedy stands in both.
+var (
+	errSelf   = errors.New("replication: the primary is this server itself: name another with REPLICAOF, or make this one a primary with REPLICAOF NO ONE")
+	errCircle = errors.New("replication: servers follow each other in a circle: make one of them a primary with REPLICAOF NO ONE")
+)

@@ -11,6 +11,7 @@ import (
 
 // Options are what both sides of a link are made of.
 type Options struct {
+	RunID  string // of this server
 	Feed   *stream.Feed
 	Logger *slog.Logger
 	// Tuning tells the settings of the moment.

@@ -46,7 +46,8 @@ type Replica struct {
 	state     atomic.Value // a string
 	heard     atomic.Int64 // when the primary was heard of, ms since the Unix epoch
 	down      atomic.Int64 // since when the link is down, likewise
-	complaint string       // the error that was logged last
+	complaint atomic.Value // a string: the error that was logged last, while the link is down
+	above     atomic.Pointer[[]string]
 }
 
 // Follow keeps a link to a primary up until End, or until the context ends. continued says that
@@ -55,6 +56,7 @@ func Follow(ended context.Context, o Options, host string, port int, continued b
 	l := &Replica{Options: o, Host: host, Port: port, continued: continued, done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(ended)
 	l.state.Store(stateConnect)
+	l.complaint.Store("")
 	l.down.Store(time.Now().UnixMilli())
 	go l.run()
 	return l
@@ -96,6 +98,9 @@ func (l *Replica) Info(add func(name string, value any)) {
 	add("slave_repl_offset", offset)
 	if !up {
 		add("master_link_down_since_seconds", max(now-l.down.Load(), 0)/1000)
+		if text := l.complaint.Load(); text != "" {
+			add("master_link_error", text)
+		}
 	}
 }
 
@@ -113,8 +118,7 @@ func (l *Replica) run() {
 		if l.ctx.Err() != nil {
 			return
 		}
-		if text := err.Error(); text != l.complaint {
-			l.complaint = text
+		if text := err.Error(); l.complaint.Swap(text) != text {
 			l.Logger.Warn("no link to the primary", "primary", l.Addr(), "error", err, "retry_in", reconnectPause)
 		}
 		select {
@@ -154,7 +158,7 @@ func (l *Replica) follow() error {
 		l.Feed.Rename(at.ID)
 	}
 	l.state.Store(stateConnected)
-	l.complaint = ""
+	l.complaint.Store("")
 	l.Logger.Info("link to the primary is up", "primary", l.Addr(), "history", at.ID, "full_sync", full)
 	return l.apply(p, frames, at.Offset)
 }

@@ -4,8 +4,8 @@ package process
 
 import "math"
 
-// DescriptorLimit is not known on this system.
-func DescriptorLimit() uint64 { return math.MaxInt64 }
+// Descriptors is not known on this system.
+func Descriptors(uint64) uint64 { return math.MaxInt64 }
 
 // Used is not known on this system.
 func Used() Usage { return Usage{} }

@@ -8,15 +8,27 @@ import (
 	"syscall"
 )
 
-// DescriptorLimit is how many files and connections the process may have open at once. Go has raised
-// it to what the system allows.
-func DescriptorLimit() uint64 {
+// Descriptors is how many files and connections the process may have open at once. If that is less
+// than wanted, it tries to raise the limit. Go has raised it already to what every process may; root
+// may more.
+func Descriptors(wanted uint64) uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return math.MaxInt64
 	}
-	return uint64(limit.Cur) //nolint:unconvert // it is an int64 on some systems
+	have := uint64(limit.Cur) //nolint:unconvert // it is an int64 on some systems
+	if have >= wanted {
+		return have
+	}
+	raise(&limit.Cur, wanted)
+	raise(&limit.Max, wanted)
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return have
+	}
+	return wanted
 }
+
+func raise[T int64 | uint64](limit *T, wanted uint64) { *limit = max(*limit, T(wanted)) }
 
 // Used asks the system.
 func Used() Usage {

@@ -33,9 +33,8 @@ func (s *Server) Listen(a Addresses) (port, tlsPort int, err error) {
 		port, err = s.listenTCP(a.Hosts, a.Port, nil)
 	}
 	if err == nil && a.TLSPort != 0 {
-		var tlsConfig *tls.Config
-		if tlsConfig, err = newTLS(a.TLS, s.logger); err == nil {
-			tlsPort, err = s.listenTCP(a.Hosts, a.TLSPort, tlsConfig)
+		if s.certificates, err = newTLS(a.TLS, s.logger); err == nil {
+			tlsPort, err = s.listenTCP(a.Hosts, a.TLSPort, s.certificates.config())
 		}
 	}
 	if err == nil && a.UnixSocket != "" {

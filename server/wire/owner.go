@@ -5,6 +5,9 @@ type Owner interface {
 	// Open makes the session of a connection that was accepted. With a nil session the connection is
 	// closed, and refusal is the error that the peer gets. Open may be called by several goroutines.
 	Open(c *Conn) (s Session, refusal string)
+	// Full is the error that a peer gets when the process has no file descriptor left for its
+	// connection, in place of Open.
+	Full() (refusal string)
 	// Await begins the work that the replies of some sessions wait for: one session, or all those
 	// that defer replies in one turn of an event loop. It returns at once and does not keep the
 	// slice. When the work for a connection is done, Ready is called for it.

@@ -22,6 +22,9 @@ type Server struct {
 	serving   sync.WaitGroup // connections
 	draining  atomic.Bool
 	loops     loops
+	reserve   reserve
+	// certificates are those of the port for TLS, or nil.
+	certificates *certificates
 
 	unsent      atomic.Int64 // bytes of replies that peers of the event loops have not read
 	outputLimit atomic.Int64 // bytes of replies that may wait for one peer
@@ -61,6 +64,7 @@ func (s *Server) Serve(ctx context.Context, eventLoops int, timeout func() time.
 		return fmt.Errorf("cannot start the event loops: %w", err)
 	}
 	defer s.loops.stop()
+	defer s.reserve.giveUp()
 	var accepting sync.WaitGroup
 	for _, l := range s.Listeners {
 		accepting.Go(func() { s.accept(l) })

@@ -61,11 +61,13 @@ func (so *socket) end() {
 func (so *socket) move() {
 	file := os.NewFile(uintptr(so.fd), "")
 	delete(so.loop.sockets, int32(so.fd))
-	nc, err := net.FileConn(file) // with a descriptor of its own
+	var nc net.Conn
+	err := so.loop.server.reserve.lend(func() (err error) { nc, err = net.FileConn(file); return err }) // with a descriptor of its own
 	so.loop.count.Add(-1)
 	_ = so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0)
 	so.fd = -1
 	_ = file.Close()
+	so.loop.server.reserve.hold()
 	if err != nil {
 		so.loop.server.logger.Warn("connection lost", "error", err, "addr", so.conn.addr)
 		so.conn.end()

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -52,14 +51,10 @@ type socket struct {
 func (so *socket) begin() {
 	s := so.loop.server
 	so.loop.count.Add(1)
-	fd, err := duplicate(so.conn.nc)
-	// The process or the machine may have no descriptor to spare at the moment.
-	for backoff := acceptBackoffMin; (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) && !s.draining.Load(); backoff = min(2*backoff, acceptBackoffMax) {
-		s.logger.Warn("cannot serve a connection yet", "error", err, "retry_in", backoff)
-		time.Sleep(backoff)
-		fd, err = duplicate(so.conn.nc)
-	}
+	fd := -1
+	err := s.reserve.lend(func() (err error) { fd, err = duplicate(so.conn.nc); return err })
 	_ = so.conn.nc.Close()
+	s.reserve.hold()
 	if err != nil {
 		s.logger.Warn("cannot serve a connection", "error", err, "addr", so.conn.addr)
 		so.loop.count.Add(-1)

@@ -15,7 +15,7 @@ import (
 // handshakeMax is how long a TLS handshake may take, so that a silent peer holds nothing for long.
 const handshakeMax = 10 * time.Second
 
-// certificateCheck is how often at most the certificate's files are examined.
+// certificateCheck is how often at most the files are examined.
 const certificateCheck = time.Second
 
 // TLS has the PEM files of the server's certificate and key, and of the authority that signs the
@@ -26,29 +26,51 @@ type TLS struct {
 	AuthClients               string
 }
 
-// A certificate is read from its files, and again when they have changed.
-type certificate struct {
-	certFile, keyFile string
-	logger            *slog.Logger
+// certificates are the configuration of tls-port that its files give. They are read again when they
+// have changed.
+type certificates struct {
+	files  TLS
+	logger *slog.Logger
 
 	mu       sync.Mutex
-	current  *tls.Certificate
-	modified [2]time.Time // of the files when they were read last
+	current  *tls.Config
+	modified [3]time.Time // of the files when they were read last
 	checked  time.Time
 }
 
-// newTLS is the configuration of tls-port. Its errors name the setting and the file.
-func newTLS(files TLS, logger *slog.Logger) (*tls.Config, error) {
+// newTLS reads the files of tls-port. Its errors name the setting and the file.
+func newTLS(files TLS, logger *slog.Logger) (*certificates, error) {
 	if files.CertFile == "" || files.KeyFile == "" {
 		return nil, errors.New("tls-port needs tls-cert-file and tls-key-file")
 	}
-	c := &certificate{certFile: files.CertFile, keyFile: files.KeyFile, logger: logger}
+	c := &certificates{files: files, logger: logger}
+	return c, c.reload()
+}
+
+// config is the configuration of a listener.
+func (c *certificates) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: c.get}
+}
+
+// reload reads the files. After an error those that were read before stay in force.
+func (c *certificates) reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.modified = c.modifiedNow()
-	var err error
-	if c.current, err = c.read(); err != nil {
-		return nil, err
+	fresh, err := c.files.read()
+	if err == nil {
+		c.current = fresh
 	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	return err
+}
+
+// read makes a configuration of the files.
+func (files TLS) read() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use tls-cert-file %s with tls-key-file %s: %w", files.CertFile, files.KeyFile, err)
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
 	if files.CAFile == "" {
 		if files.AuthClients == "yes" || files.AuthClients == "optional" {
 			return nil, fmt.Errorf("tls-auth-clients %s needs tls-ca-cert-file", files.AuthClients)
@@ -73,16 +95,8 @@ func newTLS(files TLS, logger *slog.Logger) (*tls.Config, error) {
 	return t, nil
 }
 
-func (c *certificate) read() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use tls-cert-file %s with tls-key-file %s: %w", c.certFile, c.keyFile, err)
-	}
-	return &pair, nil
-}
-
-func (c *certificate) modifiedNow() (at [2]time.Time) {
-	for i, file := range [...]string{c.certFile, c.keyFile} {
+func (c *certificates) modifiedNow() (at [3]time.Time) {
+	for i, file := range [...]string{c.files.CertFile, c.files.KeyFile, c.files.CAFile} {
 		if info, err := os.Stat(file); err == nil {
 			at[i] = info.ModTime()
 		}
@@ -90,24 +104,41 @@ func (c *certificate) modifiedNow() (at [2]time.Time) {
 	return at
 }
 
-// get is the certificate for a handshake. When the files have changed and cannot be used, the old
-// certificate stays in force.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) >= certificateCheck {
-		c.checked = now
-		if modified := c.modifiedNow(); modified != c.modified {
-			c.modified = modified
-			if fresh, err := c.read(); err != nil {
-				c.logger.Error("the changed certificate is not used; the one before stays in force", "error", err)
-			} else {
-				c.current = fresh
-				c.logger.Info("certificate read again", "file", c.certFile)
-			}
+// get is the configuration for a handshake. When the files have changed and cannot be used, those
+// before stay in force.
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Config, error) {
+	if c.haveChanged() {
+		if err := c.reload(); err != nil {
+			c.logger.Error("the changed certificates are not used; those before stay in force", "error", err)
+		} else {
+			c.logger.Info("certificates read again", "file", c.files.CertFile)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.current, nil
+}
+
+// haveChanged looks at the files, at most once in a while. Of several goroutines one is told of a
+// change.
+func (c *certificates) haveChanged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Sub(c.checked) < certificateCheck {
+		return false
+	}
+	c.checked = now
+	return c.modifiedNow() != c.modified
+}
+
+// ReloadTLS reads the certificates of tls-port again, if that is listened on. After an error those
+// before stay in force.
+func (s *Server) ReloadTLS() error {
+	if s.certificates == nil {
+		return nil
+	}
+	return s.certificates.reload()
 }
 
 // handshake does the handshake of a connection with TLS.

@@ -253,7 +253,7 @@ func TestConfigSetRefusesAsAWhole(t *testing.T) {
 		{[]string{"maxclients", "many"}, "1 to 1000000"},
 		{[]string{"maxclients", ""}, "1 to 1000000"},
 		{[]string{"timeout", "-1"}, "0 to 31536000"},
-		{[]string{"timeout", "1s"}, "0 to 31536000"},
+		{[]string{"timeout", "1500ms"}, "0 to 31536000"},
 		{[]string{"protected-mode", "maybe"}, "yes or no"},
 		{[]string{"log-level", "loud"}, "debug, info, warn or error"},
 		{[]string{"slowlog-max-len", "99999999999999999999"}, "0 to 100000"},

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,8 @@ func TestNothingIsKeptForRedis(t *testing.T) {
 		{[]string{"--replicaof", "-1 6380"}, "expected host port"},
 		{[]string{"--replica-announce-ip", "-1"}, "expected the name or IP address of a host"},
 		{[]string{"--redis-addr", "-1:6379"}, "expected host:port"},
+		{[]string{"--dir", "/nonexistent/a"}, "--dir: there is no directory /nonexistent/a: make it (mkdir -p /nonexistent/a), or choose another with dir"},
+		{[]string{"--dir", "/dev/null"}, "--dir: /dev/null is not a directory"},
 		{[]string{"--timeout", "1500ms"}, "in whole seconds or with s, m, h or d"},
 		{[]string{"--appendfsync", "often"}, "expected always, everysec or no"},
 	} {
@@ -151,4 +154,31 @@ func TestShutdownByCommand(t *testing.T) {
 		t.Errorf("redis-cli SHUTDOWN NOSAVE: %v, %q", err, out)
 	}
 	<-p.Done
+}
+
+// maxclients is lowered to what the system lets the process have open, as Redis does, and is not
+// raised beyond that.
+func TestFewDescriptors(t *testing.T) {
+	under := func(limit string) []string {
+		through := []string{"bash", "-c", "ulimit -n " + limit + ` && exec "$0" "$@"`}
+		if os.Geteuid() == 0 { // who may raise the limit again
+			through = append([]string{"setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"}, through...)
+		}
+		return through
+	}
+	p := harness.StartServerBy(t, under("64"), "--maxclients", "50")
+	c := p.Dial()
+	if got := c.Ask("CONFIG", "GET", "maxclients").Texts(); got[1] != "32" || !strings.Contains(p.Log.String(), "maxclients is lowered") {
+		t.Errorf("with 64 descriptors maxclients is %v\n%s", got, p.Log)
+	}
+	c.MustFail("ERR CONFIG SET failed (possibly related to argument 'maxclients') - "+
+		"The operating system is not able to handle the specified number of clients, try with 32", "CONFIG", "SET", "maxclients", "33")
+	c.MustSay("OK", "CONFIG", "SET", "maxclients", "32")
+	words := append(under("20"), harness.Binary(t), "serve", "--port", "auto")
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+	if want := "rlserver: the system lets this process have 20 files open, and it needs at least 33"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("with 20 descriptors: %v, %s; want %q", err, out, want)
+	}
 }

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -260,10 +261,50 @@ func TestReplicaOfSomethingElse(t *testing.T) {
 	if got := primary.Ask("RL.SYNC", "9", "?", "-1"); got.Kind != '-' || !strings.Contains(got.Text, "version 9") {
 		t.Errorf("a version that is not spoken is answered %+v", got)
 	}
-	self := harness.StartNode(t)
-	self.MustSay("OK", "REPLICAOF", "127.0.0.1", strconv.Itoa(self.Port))
-	time.Sleep(1500 * time.Millisecond)
-	if got := self.Field("master_link_status"); got != "down" {
-		t.Errorf("a server that follows itself has a link that is %s", got)
+}
+
+// A server does not become a replica of itself, under whatever address. Servers that follow each other
+// in a circle say so, in INFO and in the log, and the way out is there.
+func TestCircles(t *testing.T) {
+	t.Parallel()
+	self := harness.StartNode(t, "--bind", "0.0.0.0", "--protected-mode", "no")
+	port := strconv.Itoa(self.Port)
+	for _, host := range []string{"127.0.0.1", "localhost", "LOCALHOST", "127.0.0.9"} {
+		self.MustFail("ERR A server cannot be a replica of itself", "REPLICAOF", host, port)
+	}
+	self.MustFail("ERR Invalid master host", "REPLICAOF", "-1", port)
+	if got := self.Field("role"); got != "master" {
+		t.Errorf("the role is %s", got)
+	}
+	self.MustSay("OK", "REPLICAOF", "127.0.0.1", "1") // that is not it
+	mustSayWrong := func(n *harness.Node, want string) {
+		t.Helper()
+		n.AwaitThat("INFO and the log say "+want, func() bool {
+			return strings.Contains(n.Field("master_link_error"), want) && strings.Contains(n.Log.String(), want)
+		})
+	}
+	self.MustSay("OK", "REPLICAOF", "127.0.0.1", strconv.Itoa(startLink(t, self.Addr()).port)) // and forwards to it
+	mustSayWrong(self, "the primary is this server itself")
+	self.MustSay("OK", "REPLICAOF", "NO", "ONE")
+
+	a, b, c := harness.StartNode(t), harness.StartNode(t), harness.StartNode(t)
+	mustTake(a, "k")
+	follow(b, a)
+	follow(c, b)
+	harness.AwaitSync(a, b, c)
+	a.MustSay("OK", "REPLICAOF", "127.0.0.1", strconv.Itoa(c.Port))
+	for _, n := range []*harness.Node{a, b} { // the link of c is up
+		mustSayWrong(n, "servers follow each other in a circle")
+	}
+	b.MustSay("OK", "REPLICAOF", "NO", "ONE")
+	mustTake(b, "k")
+	harness.AwaitSync(b, c, a)
+	mustPeek(a, "k", 8)
+	if got := a.Field("master_link_error"); got != "" {
+		t.Errorf("with the link up INFO says %q", got)
+	}
+	out, err := exec.Command(harness.Binary(t), "serve", "--port", port, "--replicaof", "127.0.0.1 "+port).CombinedOutput()
+	if want := "replicaof 127.0.0.1 " + port + " is this server itself"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v, %s; want %q", err, out, want)
 	}
 }

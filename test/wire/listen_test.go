@@ -207,3 +207,15 @@ func TestTLSBadSettings(t *testing.T) {
 		}
 	}
 }
+
+// A client too many that speaks no TLS on the port for TLS is turned away without a handshake: the
+// server would wait for it, and all that come after with it.
+func TestTLSTooManyClients(t *testing.T) {
+	certFile, keyFile := harness.NewAuthority(t).Sign(t, t.TempDir(), 2)
+	port := strconv.Itoa(harness.FreePort(t))
+	p := harness.StartServer(t, "--tls-port", port, "--tls-cert-file", certFile, "--tls-key-file", keyFile)
+	p.Dial().MustSay("OK", "CONFIG", "SET", "maxclients", "1")
+	for range 2 {
+		harness.DialAddr(t, "127.0.0.1:"+port).MustBeClosed()
+	}
+}
