@@ -62,6 +62,8 @@ const (
 	errCachingNo              = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
 )
 
+var errPrefixesMax = fmt.Sprintf("ERR too many prefixes: a connection may have %d", prefixesMax)
+
 func errTrackingSwitch(mode string) string {
 	return "ERR You can't switch " + mode + " before disabling tracking for this client, and then re-enabling it with a different mode."
 }

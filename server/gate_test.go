@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,6 +34,16 @@ func TestPauseWrites(t *testing.T) {
 		c.ask("MULTI", "+OK")
 		c.ask("TYPE k", "+QUEUED")
 		c.ask("EXEC", "[+none]") // it writes nothing
+		monitor := s.dial()
+		monitor.ask("MONITOR", "+OK")
+		monitor.send(check)
+		eventually(t, "a third one", func() bool { return s.waiting() == 3 })
+		c.ask("PING", "+PONG")
+		if line := monitor.read(); !strings.Contains(line, "PING") { // pushes go out meanwhile
+			t.Errorf("the monitor reads %q", line)
+		}
+		_ = monitor.Close()
+		eventually(t, "its end", func() bool { return s.waiting() == 2 })
 		c.ask("CLIENT UNPAUSE", "+OK")
 		other.expect(taken(9), "+PONG", "[:1 :10 :9 …")
 		third.expect("+QUEUED")
