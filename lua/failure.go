@@ -221,7 +221,8 @@ func (n *node) isWell() bool {
 		cluster = pipeline.ClusterInfo(ctx)
 	}
 	_, _ = pipeline.Exec(ctx)
-	if ping.Err() != nil && !redis.IsPermissionError(ping.Err()) {
+	// Where the connection is not let in, the ping is left without reply and error.
+	if ping.Val() != "PONG" && !redis.IsPermissionError(ping.Err()) {
 		return false
 	}
 	if list, err := role.Slice(); err == nil && len(list) > 0 && list[0] != "master" {

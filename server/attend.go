@@ -93,6 +93,8 @@ func (c *session) outcomeOf(args [][]byte) wire.Outcome {
 	switch {
 	case c.attended && outcome == wire.Done:
 		c.attend()
+	case c.attended: // it is run anew, and so the client is told anew
+		c.reply.Buf = c.reply.Buf[:min(c.conn.ReplyStart(), len(c.reply.Buf))]
 	case c.mustWait:
 		c.deferReply(c.conn.ReplyStart())
 	}

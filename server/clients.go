@@ -105,9 +105,9 @@ type identity struct {
 	readsReplica     atomic.Bool // READONLY of a client of a cluster
 	trackFlags       atomic.Uint32
 	redirect         atomic.Int64 // as CLIENT GETREDIR
-	// topicCounts are the numbers of channels and patterns, and queued is how many commands have
+	// topicCounts are the numbers of channels, patterns and sharded channels, and queued is how many commands have
 	// been queued since MULTI, or notQueueing.
-	topicCounts [2]atomic.Int32
+	topicCounts [topicKinds]atomic.Int32
 	queued      atomic.Int32
 	queuedBytes atomic.Int64 // that they take
 }
@@ -127,9 +127,9 @@ func (r *request) describe(c *session) string {
 		events += "w"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d",
+	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=%d multi=%d",
 		c.id, c.addr, c.laddr, text(&c.name), (r.now-c.created)/1_000_000, max(r.now-c.active.Load(), 0)/1_000_000, c.flags(),
-		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.queued.Load())
+		c.topicCounts[byChannel].Load(), c.topicCounts[byPattern].Load(), c.topicCounts[byShard].Load(), c.queued.Load())
 	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s",
 		m.Query, m.QueryFree, m.arguments, m.transaction, m.Reply, m.Reply, m.Held, m.Queued, m.QueuedBytes, m.total(), events)
 	fmt.Fprintf(&b, " cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n", last, c.redirect.Load(), c.reply.Protocol(), text(&c.libName), text(&c.libVer))

@@ -207,6 +207,7 @@ func infoStats(s *Server, add addField) {
 		s.replicator.Info("stats", add)
 	}
 	add("pubsub_channels", s.pubsub.distinct(byChannel))
+	add("pubsubshard_channels", s.pubsub.distinct(byShard))
 	add("pubsub_patterns", s.pubsub.distinct(byPattern))
 	add("client_output_buffer_limit_disconnections", s.stats.cutOff.Load())
 	add("total_error_replies", s.stats.errors.total.Load())

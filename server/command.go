@@ -59,6 +59,7 @@ type command struct {
 	// From the flags.
 	isFast, isBrief, needsNoAuth, writes bool
 	mayReplicate                         bool // it writes nothing here, and Redis may replicate it
+	onPrimary                            bool // of a cluster it is for the primary, also after READONLY
 	isPrivate                            bool // kept from MONITOR and the slow log
 	refusedInMulti                       bool
 
@@ -141,6 +142,7 @@ func (c *command) derive() {
 	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
+	c.onPrimary = c.writes || c.has("pubsub") // a replica has not the subscribers of its primary
 	c.refusedInMulti, c.mayReplicate = c.has("no_multi"), c.has("may_replicate")
 	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
 	// Redis. EXEC, which has skip_slowlog, shows itself to MONITOR.

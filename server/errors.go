@@ -33,6 +33,7 @@ const (
 	errSlowCount           = "ERR count should be greater than or equal to -1"
 	errNoMemory            = "OOM command not allowed when used memory > 'maxmemory'."
 	errPubsubChannels      = "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP."
+	errPubsubShardChannels = "ERR unknown subcommand or wrong number of arguments for 'SHARDCHANNELS'. Try PUBSUB HELP."
 	errMultiNested         = "ERR MULTI calls can not be nested"
 	errExecWithoutMulti    = "ERR EXEC without MULTI"
 	errDiscardWithoutMulti = "ERR DISCARD without MULTI"
@@ -40,6 +41,7 @@ const (
 	errNotInMulti          = "ERR Command not allowed inside a transaction"
 	errWatchInMulti        = "ERR WATCH inside MULTI is not allowed"
 	errMonitorInExec       = "ERR MONITOR isn't allowed for DENY BLOCKING client"
+	errSSubscribeInExec    = "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"
 	errWatch               = "ERR WATCH is not available: keys cannot be watched for changes; each RL.CHECK is one atomic step by itself"
 	errExecUnread          = "ERR not executed: the answers of this EXEC are more than output-buffer-limit, and they are not read"
 	errNoShutdown          = "ERR SHUTDOWN is not available here: who runs this server ends it"
@@ -61,6 +63,8 @@ const (
 	errCachingYes             = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode."
 	errCachingNo              = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode."
 )
+
+var errPrefixesMax = fmt.Sprintf("ERR too many prefixes: a connection may have %d", prefixesMax)
 
 func errTrackingSwitch(mode string) string {
 	return "ERR You can't switch " + mode + " before disabling tracking for this client, and then re-enabling it with a different mode."

@@ -89,7 +89,7 @@ func (k *gatekeeper) endPause(now bool) {
 // stop says whether a command does not pass, and what has become of it.
 func (g *gate) stop(c *session, cmd *command, args [][]byte) (outcome wire.Outcome, stopped bool) {
 	switch {
-	case g.moved && cmd.keys != noKeys && (cmd.writes || !c.readsReplica.Load()):
+	case g.moved && cmd.keys != noKeys && len(args) > cmd.keys.first && (cmd.onPrimary || !c.readsReplica.Load()):
 		return c.reject(cmd, c.errMoved(args[cmd.keys.first])), true
 	case g.refusal != "" && cmd.writes:
 		return c.reject(cmd, g.refusal), true

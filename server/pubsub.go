@@ -14,17 +14,20 @@ import (
 // order, and no goroutine waits for a receiver.
 type pubsub struct {
 	mu     sync.Mutex
-	topics [2]map[string]map[*session]struct{} // by topicKind and name
+	topics [topicKinds]map[string]map[*session]struct{} // by topicKind and name
 	// subscriptions are those of all sessions, and clients the sessions that have one.
 	subscriptions, clients atomic.Int64
 }
 
-// A topicKind is one of the two ways to subscribe.
+// A topicKind is one of the ways to subscribe. Sharded channels are channels of their own, which a
+// cluster keeps where keys of these names would be.
 type topicKind int
 
 const (
 	byChannel topicKind = iota
 	byPattern
+	byShard
+	topicKinds
 )
 
 // The bounds. Publishing to a channel looks at every distinct pattern, and matching takes
@@ -39,6 +42,15 @@ const (
 
 // subscriptions is the count of the session's channels and patterns.
 func (c *session) subscriptions() int {
+	return c.subscriptionsLike(byChannel) + c.subscriptionsLike(byShard)
+}
+
+// subscriptionsLike is the count that answers a command about subscriptions. Sharded channels are
+// counted apart.
+func (c *session) subscriptionsLike(kind topicKind) int {
+	if kind == byShard {
+		return int(c.topicCounts[byShard].Load())
+	}
 	return int(c.topicCounts[byChannel].Load() + c.topicCounts[byPattern].Load())
 }
 
@@ -62,7 +74,7 @@ func (ps *pubsub) subscribe(c *session, kind topicKind, names [][]byte, each fun
 		if _, found := c.topics[kind][string(name)]; !found {
 			ps.add(c, kind, string(name))
 		}
-		each(name, c.subscriptions())
+		each(name, c.subscriptionsLike(kind))
 	}
 	return ""
 }
@@ -160,8 +172,9 @@ func (ps *pubsub) setProtocol(c *session, protocol int) {
 }
 
 // publish sends a message to a channel's subscribers and then to those of patterns that match, and
-// returns how many that were. A session that has subscribed several times gets it as often.
-func (ps *pubsub) publish(channel, message []byte) (receivers int) {
+// returns how many that were. A session that has subscribed several times gets it as often. Patterns
+// do not match sharded channels.
+func (ps *pubsub) publish(kind topicKind, channel, message []byte) (receivers int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	send := func(to map[*session]struct{}, words ...any) {
@@ -176,8 +189,11 @@ func (ps *pubsub) publish(channel, message []byte) (receivers int) {
 			}
 		}
 	}
-	if to := ps.topics[byChannel][string(channel)]; to != nil {
-		send(to, "message", channel, message)
+	if to := ps.topics[kind][string(channel)]; to != nil {
+		send(to, map[topicKind]string{byChannel: "message", byShard: "smessage"}[kind], channel, message)
+	}
+	if kind == byShard {
+		return receivers
 	}
 	for pattern, to := range ps.topics[byPattern] {
 		if globMatch(pattern, resp.View(channel)) {
@@ -195,11 +211,11 @@ func publication(protocol int, words resp.Push) string {
 	return string(w.Buf)
 }
 
-// channels lists the channels that have subscribers and match a pattern.
-func (ps *pubsub) channels(pattern string) (list []string) {
+// channels lists the channels of a kind that have subscribers and match a pattern.
+func (ps *pubsub) channels(kind topicKind, pattern string) (list []string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for name := range ps.topics[byChannel] {
+	for name := range ps.topics[kind] {
 		if globMatch(pattern, name) {
 			list = append(list, name)
 		}
@@ -208,10 +224,10 @@ func (ps *pubsub) channels(pattern string) (list []string) {
 }
 
 // receivers counts the subscribers of a channel.
-func (ps *pubsub) receivers(channel string) int {
+func (ps *pubsub) receivers(kind topicKind, channel string) int {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return len(ps.topics[byChannel][channel])
+	return len(ps.topics[kind][channel])
 }
 
 // distinct counts the channels, or patterns, that have subscribers.
@@ -223,8 +239,18 @@ func (ps *pubsub) distinct(kind topicKind) int {
 
 func cmdSubscribe(r *request)    { r.subscribe(byChannel, "subscribe") }
 func cmdPSubscribe(r *request)   { r.subscribe(byPattern, "psubscribe") }
+func cmdSUnsubscribe(r *request) { r.unsubscribe(byShard, "sunsubscribe") }
 func cmdUnsubscribe(r *request)  { r.unsubscribe(byChannel, "unsubscribe") }
 func cmdPUnsubscribe(r *request) { r.unsubscribe(byPattern, "punsubscribe") }
+
+// cmdSSubscribe is not for transactions, as in Redis.
+func cmdSSubscribe(r *request) {
+	if r.executing {
+		r.fail(errSSubscribeInExec)
+	} else {
+		r.subscribe(byShard, "ssubscribe")
+	}
+}
 
 // subscribe answers every channel or pattern with a reply of its own, as Redis does.
 func (r *request) subscribe(kind topicKind, action string) {
@@ -244,7 +270,7 @@ func (r *request) subscribe(kind topicKind, action string) {
 func (r *request) unsubscribe(kind topicKind, action string) {
 	answer := func(name any) {
 		r.conn.FlushPushes()
-		r.reply.Value(resp.Push{action, name, r.subscriptions()})
+		r.reply.Value(resp.Push{action, name, r.subscriptionsLike(kind)})
 		r.keepPushes()
 	}
 	var names []string
@@ -264,36 +290,45 @@ func (r *request) unsubscribe(kind topicKind, action string) {
 	r.updateRestricted()
 }
 
-func cmdPublish(r *request) {
+func cmdPublish(r *request)  { r.publish(byChannel) }
+func cmdSPublish(r *request) { r.publish(byShard) }
+
+func (r *request) publish(kind topicKind) {
 	if len(r.args[1]) > channelBytesMax {
 		r.fail(errChannel(len(r.args[1])))
 		return
 	}
-	receivers := r.server.pubsub.publish(r.args[1], r.args[2])
+	receivers := r.server.pubsub.publish(kind, r.args[1], r.args[2])
 	r.flushPushes() // a session that publishes to itself gets the message first, as from Redis
 	r.reply.Int(receivers)
 }
 
-func cmdPubsubChannels(r *request) {
+func cmdPubsubChannels(r *request)      { r.listChannels(byChannel, errPubsubChannels) }
+func cmdPubsubShardChannels(r *request) { r.listChannels(byShard, errPubsubShardChannels) }
+
+func (r *request) listChannels(kind topicKind, tooMany string) {
 	pattern := "*"
 	if len(r.args) > 2 {
 		pattern = r.arg(2)
 	}
 	switch {
 	case len(r.args) > 3:
-		r.fail(errPubsubChannels)
+		r.fail(tooMany)
 	case len(pattern) > channelBytesMax:
 		r.fail(errChannel(len(pattern)))
 	default:
-		r.reply.Strings(r.server.pubsub.channels(pattern))
+		r.reply.Strings(r.server.pubsub.channels(kind, pattern))
 	}
 }
 
-func cmdPubsubNumSub(r *request) {
+func cmdPubsubNumSub(r *request)      { r.countReceivers(byChannel) }
+func cmdPubsubShardNumSub(r *request) { r.countReceivers(byShard) }
+
+func (r *request) countReceivers(kind topicKind) {
 	r.reply.Array(2 * len(r.args[2:]))
 	for _, channel := range r.args[2:] {
 		r.reply.Bulk(channel)
-		r.reply.Int(r.server.pubsub.receivers(resp.View(channel)))
+		r.reply.Int(r.server.pubsub.receivers(kind, resp.View(channel)))
 	}
 }
 

@@ -73,7 +73,7 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		sessions: sessions{byID: map[int64]*session{}},
 		monitors: monitors{all: map[*session]struct{}{}},
 		gates:    gatekeeper{paused: map[*session]func(){}},
-		pubsub:   pubsub{topics: [2]map[string]map[*session]struct{}{{}, {}}},
+		pubsub:   pubsub{topics: [topicKinds]map[string]map[*session]struct{}{{}, {}, {}}},
 	}
 	s.wire = wire.NewServer(owner{s}, logger)
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {

@@ -31,7 +31,7 @@ type session struct {
 	silence  silence
 	tracking *tracking // nil: off
 	// topics are the session's subscriptions. It changes them under the lock of pubsub.
-	topics [2]map[string]struct{}
+	topics [topicKinds]map[string]struct{}
 	// announced is the address that a replica has announced to listen on.
 	announced config.Address
 	request   request

@@ -23,6 +23,12 @@ type tracking struct {
 	keys                             []string // that the present command reads
 }
 
+// The bounds.
+const (
+	trackedKeysMax = 1000 // of a command; of more the client is told that every key has changed
+	prefixesMax    = 100  // of a connection
+)
+
 // invalidationChannel is where a redirected session in RESP2 gets its messages.
 const invalidationChannel = "__redis__:invalidate"
 
@@ -32,10 +38,13 @@ func (t *tracking) track(cmd *command, args [][]byte) {
 	switch {
 	case cmd.keys == noKeys, t.optIn && !caching, t.optOut && caching:
 		return
-	case !cmd.has("readonly") && !(t.optIn && caching): // who asks to cache a check is told as well
+	case !cmd.has("readonly") && (!t.optIn || !caching): // who asks to cache a check is told as well
 		return
 	}
 	for _, key := range cmd.keysOf(args) {
+		if len(t.keys) > trackedKeysMax {
+			break
+		}
 		if len(t.prefixes) == 0 || slices.ContainsFunc(t.prefixes, func(p string) bool { return strings.HasPrefix(string(key), p) }) {
 			t.keys = append(t.keys, string(key))
 		}
@@ -75,30 +84,33 @@ func (c *session) takeTracked() (keys []string) {
 
 // invalidate says of keys that they have changed.
 func (c *session) invalidate(keys []string) {
-	t := c.tracking
+	t, changed := c.tracking, any(keys)
+	if len(keys) > trackedKeysMax {
+		changed = nil // every key
+	}
 	switch {
 	case len(keys) == 0 || t == nil:
 	case t.redirect != 0:
-		if !c.server.tellRedirected(t.redirect, keys) {
+		if !c.server.tellRedirected(t.redirect, changed) {
 			c.redirectIsBroken()
 		}
 	case c.resp3():
-		c.reply.Value(resp.Push{"invalidate", keys})
+		c.reply.Value(resp.Push{"invalidate", changed})
 	}
 }
 
 // tellRedirected sends an invalidation to another session, which has to have subscribed to get
 // messages at all.
-func (s *Server) tellRedirected(id int64, keys []string) bool {
+func (s *Server) tellRedirected(id int64, changed any) bool {
 	s.pubsub.mu.Lock()
 	defer s.pubsub.mu.Unlock()
 	c := s.sessions.find(id)
 	if c == nil || c.subscriptions() == 0 {
 		return false
 	}
-	words := resp.Push{"message", invalidationChannel, keys}
+	words := resp.Push{"message", invalidationChannel, changed}
 	if c.resp3() {
-		words = resp.Push{"invalidate", keys}
+		words = resp.Push{"invalidate", changed}
 	}
 	return c.push(publication(c.reply.Protocol(), words), "subscriber")
 }
@@ -228,6 +240,8 @@ func (t *tracking) mayBecome(next *tracking) (problem string) {
 		return errOptBoth
 	case t != nil && (next.optIn && t.optOut || next.optOut && t.optIn):
 		return errTrackingSwitch("OPTIN/OPTOUT mode")
+	case len(next.prefixes) > prefixesMax, t != nil && len(t.prefixes)+len(next.prefixes) > prefixesMax:
+		return errPrefixesMax
 	}
 	if t != nil {
 		for _, prefix := range next.prefixes {

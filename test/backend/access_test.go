@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -46,6 +47,36 @@ func TestRedisUserAndPasswordFile(t *testing.T) {
 	outside := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--redis-username", "limiter", "--redis-password-file", file, "--redis-prefix", "other:")
 	if err := outside.Client().Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("with a prefix that is not the user's: %v", err)
+	}
+}
+
+// A Redis that does not let the server in does not decide, however often it is probed. The log says
+// that it decides again once it does.
+func TestRedisLetsInLater(t *testing.T) {
+	t.Parallel()
+	r := startFaultyRedis(t)
+	r.do("config", "set", "requirepass", "right")
+	admin := redis.NewClient(&redis.Options{Addr: r.Addr(), Password: "right"})
+	t.Cleanup(func() { _ = admin.Close() })
+	file := harness.WriteFile(t, "password", []byte("wrong"), 0o600)
+	p := harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr(), "--redis-password-file", file)
+	c := p.Client()
+	harness.Eventually(t, "the circuit is open", func() bool {
+		return c.Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err() != nil && strings.Contains(p.Log.String(), "Redis does not decide")
+	})
+	connections := func() int64 { return harness.InfoNumbers(t, admin)["total_connections_received"] }
+	for began := connections(); connections() < began+3; harness.Pause() { // three probes
+		_ = c.Do(t.Context(), "RL.CHECK", "k", "token_bucket", 5, 60).Err() // which would open the circuit again
+	}
+	if strings.Contains(p.Log.String(), "Redis decides again") {
+		t.Errorf("the log says that Redis decides, which does not let the server in\n%s", p.Log)
+	}
+	if err := os.WriteFile(file, []byte("right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	awaitDecision(t, c)
+	if n := strings.Count(p.Log.String(), "Redis decides again"); n != 1 {
+		t.Errorf("%d lines of the log say that Redis decides again, want 1\n%s", n, p.Log)
 	}
 }
 

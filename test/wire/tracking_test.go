@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,6 +76,29 @@ func TestTracking(t *testing.T) {
 				t.Errorf("%s\n got %s\nwant %s", test.line, strings.Join(got, " "), want)
 			}
 		})
+	}
+}
+
+// What a client can have tracked is bounded.
+func TestTrackingIsBounded(t *testing.T) {
+	c := harness.StartServer(t).Dial()
+	c.Ask("HELLO", "3")
+	words := []string{"CLIENT", "TRACKING", "on", "BCAST"}
+	for i := range 101 {
+		words = append(words, "PREFIX", fmt.Sprintf("%03d", i))
+	}
+	c.MustFail("ERR too many prefixes: a connection may have 100", words...)
+	c.MustSay("OK", words[:len(words)-2]...)
+	c.MustFail("ERR too many prefixes", "CLIENT", "TRACKING", "on", "BCAST", "PREFIX", "x")
+	c.MustSay("OK", "CLIENT", "TRACKING", "off")
+	c.MustSay("OK", "CLIENT", "TRACKING", "on")
+	words = append([]string{"EXISTS"}, strings.Split(strings.Repeat("k ", 1001), " ")[:1001]...)
+	c.Send(harness.Command(words...))
+	for _, want := range []string{">(invalidate )", ":0", ">(invalidate )"} {
+		v := c.Value()
+		if got := brief(v); got != want || v.Kind == '>' && !v.Parts[1].Null {
+			t.Errorf("of 1001 keys the client is told %s, want %s", got, want)
+		}
 	}
 }
 
