@@ -96,6 +96,7 @@ func addSettingFlags(cmd *cobra.Command) {
 			usage += " (default " + value + ")"
 		}
 		flags.Var(new(settingValue), row.Name, usage)
+		completeSetting(cmd, row)
 	}
 }
 

@@ -56,9 +56,7 @@ func newRoot(env environment) *cobra.Command {
 		Long: `rlserver answers one question, “may this request go ahead?”, for every program that can
 talk to Redis: RL.CHECK user:123 token_bucket 100 60 takes one of 100 units a minute.
 
-Without a subcommand it serves, with the same flags as rlserver serve.
-
-` + configurationHelp,
+Without a subcommand it serves. Its settings are the flags of rlserver serve.`,
 		Example: `  rlserver                                     # serve on 127.0.0.1:6380
   rlserver --port 7000 --log-level debug
   rlserver --config /etc/rlserver.yaml
@@ -75,7 +73,9 @@ Without a subcommand it serves, with the same flags as rlserver serve.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetFlagErrorFunc(flagError)
 	addSettingFlags(root)
-	root.AddCommand(newServe(env), newCheck(env), newPing(env), newAOF(), newVersion())
+	serve := newServe(env)
+	root.AddCommand(serve, newCheck(env), newPing(env), newAOF(), newVersion())
+	addHelp(root, serve)
 	return root
 }
 

@@ -35,7 +35,7 @@ type replicationSettings struct {
 func (r *replicationSettings) Settings() []config.Setting {
 	const portMax, lagSecondsMax = math.MaxUint16, 3600
 	return append(config.In(config.Persistence, []config.Setting{
-		{Name: nameDir, Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
+		{Name: nameDir, Field: config.Path(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
 			Usage: "where the append-only file and the snapshot are"},
 		{Name: config.NameAppendOnly, Field: config.Bool(&r.AppendOnly), Default: "no", Live: true,
 			Usage: "write every change to the append-only file, so that a restart forgets nothing"},

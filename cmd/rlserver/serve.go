@@ -24,7 +24,7 @@ func newServe(env environment) *cobra.Command {
 		Short: "Serve; the same as rlserver without a subcommand",
 		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it accepts
 no new connections, answers the commands that have been sent, closes and exits with 0; a second
-signal ends it at once. It exits with 1 when it cannot start, or when clients had to be cut off
+signal ends it at once. SIGHUP reads the certificates and the configuration file again. It exits with 1 when it cannot start, or when clients had to be cut off
 after --shutdown-timeout.
 
 ` + configurationHelp,
@@ -78,7 +78,14 @@ func serve(cmd *cobra.Command, env environment) error {
 		srv.OnConfigRewrite(c.rewriteFile(logger))
 	}
 	reload := func() { c.reload(srv, sources, logger) }
-	if err := serveAndClose(cmd.Context(), srv, r, signals, func() { announce(logger, &c, srv.Addrs()); signals.onReload(reload) }); err != nil {
+	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
+		announce(logger, &c, srv.Addrs())
+		if isTerminal(cmd.ErrOrStderr()) {
+			port, tlsPort := srv.Ports()
+			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))
+		}
+		signals.onReload(reload)
+	}); err != nil {
 		return err
 	}
 	logger.Info("stopped")

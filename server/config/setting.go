@@ -31,6 +31,12 @@ const (
 	Backend
 )
 
+// String is the group's name, as a heading.
+func (g Group) String() string {
+	names := [...]string{Network: "Network", Memory: "Memory", Logging: "Logging", Persistence: "Persistence", Replication: "Replication", Backend: "Backend"}
+	return names[g]
+}
+
 // In puts rows in a group.
 func In(g Group, rows []Setting) []Setting {
 	for i := range rows {
