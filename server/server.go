@@ -149,6 +149,9 @@ func (s *Server) RunID() string { return s.runID }
 // Settings are the settings in force, to be read.
 func (s *Server) Settings() []config.Setting { return s.config().Settings() }
 
+// Ports are the ports that are listened on, without TLS and with it; 0 is none.
+func (s *Server) Ports() (port, tlsPort int) { return s.config().Port, s.config().TLSPort }
+
 // Addrs are the addresses that Listen opened.
 func (s *Server) Addrs() (addrs []net.Addr) {
 	for _, l := range s.wire.Listeners {

@@ -16,7 +16,7 @@ import (
 func (c *configuration) reload(srv *server.Server, again func() (configuration, error), logger *slog.Logger) {
 	if err := srv.ReloadTLS(); err != nil {
 		logger.Error("the certificates are not reloaded; those before stay in force", "error", err)
-	} else if c.cfg.TLSPort != 0 {
+	} else if _, tlsPort := srv.Ports(); tlsPort != 0 {
 		logger.Info("certificates reloaded")
 	}
 	fresh, err := again()
