@@ -54,21 +54,23 @@ func simpleSet(words ...string) (set resp.Set) {
 	return set
 }
 
-// categories are the ACL categories, which follow from flags and group.
+// categories are the ACL categories, in the order of Redis. They follow from flags and group.
 func (c *command) categories() (list []string) {
 	for _, row := range [...]struct {
 		applies  bool
 		category string
 	}{
-		{c.has("write"), "@write"},
+		{c.group == "keys", "@keyspace"},
 		{c.has("readonly"), "@read"},
-		{c.has("admin"), "@admin"},
-		{c.has("admin"), "@dangerous"},
-		{c.group == "connection", "@connection"},
+		{c.has("write"), "@write"},
 		{c.has("pubsub"), "@pubsub"},
-		{c.group == "transactions", "@transaction"},
+		{c.has("admin"), "@admin"},
 		{c.isFast, "@fast"},
 		{!c.isFast, "@slow"},
+		{c.has("blocking"), "@blocking"},
+		{c.has("admin"), "@dangerous"},
+		{c.group == "connection", "@connection"},
+		{c.group == "transactions", "@transaction"},
 	} {
 		if row.applies {
 			list = append(list, row.category)

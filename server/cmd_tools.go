@@ -96,7 +96,7 @@ func cmdMemoryStats(r *request) {
 		perKey = counted.Bytes() / keys
 	}
 	r.reply.Value(resp.Map{
-		"peak.allocated", int64(process.Used().PeakBytes), "total.allocated", counted.Bytes(),
+		"peak.allocated", process.Used().PeakBytes, "total.allocated", counted.Bytes(),
 		"clients.slaves", sessions.replicaMemory, "clients.normal", sessions.normalMemory,
 		"keys.count", keys, "keys.bytes-per-key", perKey, "dataset.bytes", counted.Bytes(),
 	})

@@ -37,7 +37,7 @@ func TestArity(t *testing.T) {
 	table := newCommandTable()
 	for label, want := range map[string]int{
 		"rl.check": -5, "rl.reset": -2, "echo": 2, "ping": -1, "publish": 3, "quit": -1, "command": -1, "config": -2, "config|help": 2,
-		"config|set": -4, "client|kill": -3, "client|no-evict": 3, "client|setinfo": 4, "memory|usage": -3, "command|getkeys": -3, "replconf": -3,
+		"config|set": -4, "client|kill": -3, "client|no-evict": 3, "client|setinfo": 4, "memory|usage": -3, "command|getkeys": -3, "replconf": -1,
 	} {
 		if got := table.findByLabel(label).arity; got != want {
 			t.Errorf("%s: arity %d, want %d", label, got, want)

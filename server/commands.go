@@ -253,7 +253,7 @@ func replicationCommands() []*command {
 		{name: "lastsave", summary: "When the last snapshot was on disk, in seconds since the Unix epoch.",
 			flags: "loading stale fast", run: replicated(cmdLastSave)},
 		{name: "replconf", summary: "What a replica tells of itself.",
-			synopsis: "option value [option value ...]", flags: admin, run: replicated(cmdReplConf)},
+			synopsis: "option value [option value ...]", arity: -1, flags: admin, run: replicated(cmdReplConf)},
 		{name: "replicaof", summary: "Makes the server a replica; NO ONE makes it a primary.",
 			synopsis: "host port", flags: "admin noscript stale", run: replicated(cmdReplicaOf)},
 		{name: "rl.sync", summary: "Makes the connection a replica's, which is sent every change.",

@@ -150,14 +150,19 @@ func (c *session) EndBatch() {
 // count counts one run of a command.
 func (c *session) count(cmd *command) {
 	if c.lastCommand != cmd {
-		c.EndBatch()
-		c.lastCommand = cmd
-		c.last.Store(cmd)
-		if !cmd.stats.Load().isTimed() {
-			c.untimed = timedEvery
-		}
+		c.change(cmd)
 	}
 	c.runs++
+}
+
+// change begins to count runs of another command. One that was never timed is timed now.
+func (c *session) change(to *command) {
+	c.EndBatch()
+	c.lastCommand = to
+	c.last.Store(to)
+	if !to.stats.Load().isTimed() {
+		c.untimed = timedEvery
+	}
 }
 
 // ProtocolError takes note of a client that has broken the protocol. A client that speaks HTTP gets

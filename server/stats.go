@@ -104,7 +104,7 @@ func (e *errorCounts) reset() {
 // timedEvery is how many commands with the flag "fast" a connection sends for each one that is
 // timed: to read the clock twice costs a good part of a check. It is a prime number, so a client
 // that repeats a row of commands has each of them timed in turn. Other commands are all timed.
-const timedEvery = 61
+const timedEvery = 251
 
 // A commandStats counts the runs of a command. To reset it, another takes its place.
 type commandStats struct {

@@ -48,7 +48,7 @@ func TestTimedCallsStandForOthers(t *testing.T) {
 	var s commandStats
 	s.calls.Store(1)
 	s.time(5 * time.Microsecond)
-	s.calls.Store(62)
+	s.calls.Store(62) // 61 more
 	s.time(time.Microsecond)
 	s.time(time.Hour) // another session's, which found the same count
 	if nanos, mean := s.nanos.Load(), s.microsPerCall(); nanos != 5000+61*1000 || mean != 66./62 {

@@ -32,7 +32,7 @@ func (t *tracking) track(cmd *command, args [][]byte) {
 	switch {
 	case cmd.keys == noKeys, t.optIn && !caching, t.optOut && caching:
 		return
-	case !cmd.has("readonly") && !(t.optIn && caching): // who asks to cache a check is told as well
+	case !cmd.has("readonly") && (!t.optIn || !caching): // who asks to cache a check is told as well
 		return
 	}
 	for _, key := range cmd.keysOf(args) {

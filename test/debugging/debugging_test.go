@@ -15,7 +15,7 @@ import (
 
 func TestInfoGivesTheSectionsAskedFor(t *testing.T) {
 	c := harness.StartServer(t).Dial()
-	usual := []string{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Limiter", "Errorstats", "Keyspace"}
+	usual := []string{"Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Limiter", "Errorstats", "Cluster", "Keyspace"}
 	with := func(more ...string) []string {
 		return slices.Sorted(slices.Values(append(slices.Clone(usual), more...)))
 	}
