@@ -5,7 +5,7 @@
 //   - attack: connections that do harm, and what honest clients notice of them
 //   - backend: decisions in a Redis, a Redis Cluster or behind Sentinels, and their faults
 //   - clients: redis-cli, redis-benchmark, and client libraries, of which `make test-clients` tries
-//     all and `make test` those for Go, Node and Python; the README
+//     all and `make test` those for Go, Node and Python; redis_exporter; the README
 //   - debugging: CLIENT, COMMAND, INFO, MONITOR, SLOWLOG and keys, as an operator reads them
 //   - durability: what a crash, a full disk or a damaged file leaves of what was acknowledged
 //   - operator: passwords, protected mode, maxmemory, shutdown, the image

@@ -14,7 +14,6 @@ func connect() (rueidis.Client, error) {
 	return rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{lines.Address}, Password: lines.Password, TLSConfig: lines.TLS(),
 		AlwaysRESP2: lines.Protocol == "2", DisableCache: lines.Protocol == "2",
-		ForceSingleClient: lines.Mode != "cluster",
 	})
 }
 
