@@ -1,12 +1,14 @@
 -- sliding_window_log: every admitted request is kept as long as it counts. See
 -- engine/sliding_window_log.go, where the rules are explained and the answer computed.
 --
+-- A log has a time of its own: how long it has lived (µs), by a clock that never stepped back.
 -- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the
 -- period of the call that wrote it) stand, big-endian:
 --
+--   7 bytes   the log's time at the reading in the head
 --   4 bytes   the units ever logged, modulo 2^32
 --   4 bytes   first, how many entries have left and are not yet cut off
---   entries of 11 bytes, oldest first: the instant (7 bytes, microseconds) and the units that
+--   entries of 11 bytes, oldest first: the instant in the log's time (7 bytes) and the units that
 --   had been logged before it (4 bytes, modulo 2^32)
 --
 -- So the units between two entries are a difference, and entries are found by bisection. A log
@@ -15,27 +17,22 @@
 --
 -- ARGV[3]           the limit
 -- ARGV[4]           the cost
--- ARGV[5], ARGV[6]  the period: seconds, nanoseconds
--- ARGV[7]           the period in microseconds, rounded up
+-- ARGV[5], ARGV[6]  the period: microseconds, nanoseconds
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
 -- allowed, the units in the window after the call, and if there are some: the age (µs) of the
--- newest, the time from now until the log is idle (seconds, nanoseconds), and on a denial
--- the ages (µs) of the unit that stands in the way and of the oldest. Now is the newest
--- entry's instant where the clock reads less.
-local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
-local prefix, width, wrap = 28, 11, 4294967296
-local clock_us = now_s * 1000000 + now_us
-local now = clock_us
+-- newest, the time from now until the log is idle (microseconds, nanoseconds), and on a denial
+-- the ages (µs) of the unit that stands in the way and of the oldest.
+local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] + 0
+if ARGV[6] ~= '0' then
+  window = window + 1
+end
+local prefix, width, wrap = 52, 11, 4294967296
+local time = 0 -- of the log, now
 
 local size, first, total, used = 0, 0, 0, 0
 local whole = #head < 2048
 local newest
--- Microseconds as seconds and nanoseconds. The remainder is exact, which a quotient is not.
-local function split(us)
-  local rest = math.fmod(us, 1000000)
-  return (us - rest) / 1000000, rest * 1000
-end
 local function entry(i)
   local at = prefix + i * width
   if at + width <= #head then
@@ -58,13 +55,9 @@ end
 
 -- Write what is kept: the entries from .. to - 1, and behind them one more, if any.
 local function write(from, to, units, last, more)
-  rest_s, rest_ns = split(last)
-  rest_s, rest_ns = rest_s + ARGV[5], rest_ns + ARGV[6]
-  if rest_ns >= 1000000000 then
-    rest_s, rest_ns = rest_s + 1, rest_ns - 1000000000
-  end
-  local start = string.format('w%010d%09d', rest_s, rest_ns)
-  local left = math.ceil((rest_s * 1000000 + math.ceil(rest_ns / 1000) - clock_us) / 1000)
+  left_us, left_ns = last + ARGV[5] - time, tonumber(ARGV[6])
+  local start = string.format('w%016d+%016d%03d', now, left_us, left_ns) .. struct.pack('>I7', time)
+  local left = math.floor(left_us / 1000) + 1
   if more and not whole and from * 2 < to then
     redis.call('APPEND', key, more)
     redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, from))
@@ -95,11 +88,11 @@ if live then
   if size < 1 or size ~= math.floor(size) then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  total, first = struct.unpack('>I4I4', head, 21)
+  time, total, first = struct.unpack('>I7I4I4', head, 38)
+  time = time + passed
   newest = entry(size - 1)
-  now = math.max(now, newest)
   -- What is older than the period of the call that wrote last was dropped then.
-  first = lowest(first, size, function(i) return entry(i) > now - window end)
+  first = lowest(first, size, function(i) return entry(i) > time - window end)
   if first < size then
     local _, before = entry(first)
     used = (total - before) % wrap
@@ -118,10 +111,9 @@ local function answer(allowed, blocking)
   if used == 0 then
     return {allowed, 0}
   end
-  local s, ns = split(now)
-  local seen = {allowed, used, now - newest, rest_s - s, rest_ns - ns}
+  local seen = {allowed, used, time - newest, left_us, left_ns}
   if blocking then
-    seen[6], seen[7] = now - entry(blocking), now - entry(first)
+    seen[6], seen[7] = time - entry(blocking), time - entry(first)
   end
   return seen
 end
@@ -151,5 +143,5 @@ end
 if op == 'p' then
   return answer(1)
 end
-write(first, size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
+write(first, size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
 return used + cost

@@ -61,6 +61,9 @@ func NewScript(r *rand.Rand, name string) *Script {
 	return s
 }
 
+// StepsBack says whether the clock may.
+func (s *Script) StepsBack() bool { return s.backward || s.Wild }
+
 // limit draws a limit from the whole domain, small ones more often.
 func (s *Script) limit() engine.Limit {
 	for {
@@ -151,7 +154,7 @@ func (s *Script) tick() {
 		if s.IntN(2) == 0 {
 			span = span / l.Limit() * (1 + s.Int64N(3))
 		}
-		s.now += span + s.Int64N(3) - 1
+		s.now += max(span+s.Int64N(3)-1, 0)
 	default:
 		s.now += s.Int64N(s.pace)
 	}
