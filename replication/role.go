@@ -9,7 +9,7 @@ import (
 
 // linkOptions are the node's, for links to its replicas and to its primary.
 func (n *Node) linkOptions() link.Options {
-	return link.Options{Feed: n.feed, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening,
+	return link.Options{Feed: n.feed, Advance: n.Advance, Logger: n.Logger, Dial: n.Dial, ListenPort: n.ListenPort, Listening: n.listening,
 		Tuning: func() link.Tuning { return n.tuning.Load().Tuning }}
 }
 

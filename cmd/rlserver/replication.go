@@ -136,7 +136,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, err
 	}
 	r.node, err = replication.New(replication.Options{
-		Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
+		Store: store, Logger: logger, Now: srv.Now, Advance: srv.Advance, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
 		ListenPort: func() int { return r.listenPort(srv, cfg) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})

@@ -11,8 +11,10 @@ import (
 
 // Options are what both sides of a link are made of.
 type Options struct {
-	Feed   *stream.Feed
-	Logger *slog.Logger
+	Feed *stream.Feed
+	// Advance puts the clock that decides forward to a reading (µs), if it reads less.
+	Advance func(reading int64)
+	Logger  *slog.Logger
 	// Tuning tells the settings of the moment.
 	Tuning func() Tuning
 	// Dial connects to a primary.
