@@ -152,7 +152,7 @@ local function answer(allowed, blocking)
 end
 
 if op == 'r' then
-  local back, full = math.min(cost, used, most + 1), held > most
+  local back, full = math.min(cost, used), held > most
   if not live or back > 0 and back == held and not full then
     if exists then
       redis.call('DEL', key)
