@@ -12,7 +12,7 @@ type Change struct {
 
 // A LogChange is what a log has become, given what it was before.
 type LogChange struct {
-	Period int64 // ns, of the last writer
+	Period int64 // ns: a unit that old has left
 	Oldest int64 // µs since the Unix epoch; units admitted before have left
 	// From (µs) is from when on the log's units are Entries, whatever was known of them;
 	// math.MinInt64 where they are all. What was known of older units is still so.

@@ -357,7 +357,8 @@ func TestApplyRefuses(t *testing.T) {
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Oldest: noon + 1, Entries: one}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{noon, 1}, {noon - 1, 1}}}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{noon, 0}}}},
-		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{noon, LogLimitMax}, {noon, 1}}}},
+		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{noon, LogLimitMax}, {noon, logUnitsMask + 1 - LogLimitMax}}}},
+		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{noon, logUnitsMask + 1}}}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: p, Entries: []LogEntry{{-1, 1}}}},
 		{Key: "k", Algorithm: SlidingWindowLog, Log: LogChange{Period: int64(PeriodMax), Entries: []LogEntry{{0, 1}, {noon, 1}}}},
 	} {

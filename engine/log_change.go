@@ -76,13 +76,13 @@ func (logShape) check(c *Change) (idleAt int64, err error) {
 		if e.At < max(before, 0) || e.At > NowMicrosMax {
 			return 0, &ArgumentError{"log", "is not in the order of time"}
 		}
-		if e.Units < 1 || e.Units > LogLimitMax {
-			return 0, outOfRange("units of a log's entry", e.Units, 1, LogLimitMax)
+		if e.Units < 1 || e.Units > logUnitsMask {
+			return 0, outOfRange("units of a log's entry", e.Units, 1, logUnitsMask)
 		}
 		before = e.At
 		units += e.Units
 	}
-	if units > LogLimitMax || before-l.Entries[0].At > logAtMax {
+	if units > logUnitsMask || before-l.Entries[0].At > logAtMax {
 		return 0, &ArgumentError{"log", "has more than a log can hold"}
 	}
 	return before*1000 + l.Period, nil
@@ -99,7 +99,7 @@ func (logShape) apply(sp *space, t *table, slot *slot, st int64, change *Change)
 		return false
 	}
 	v := r.view()
-	if r.extend(v.behind(c), c) {
+	if r.extend(v.missing(c), c) {
 		return true
 	}
 	v = r.view()
@@ -121,9 +121,9 @@ func (r *ring) extend(entries []LogEntry, c *LogChange) bool {
 	return len(entries) > 0
 }
 
-// behind are the entries of a change that come behind those that are there, if these are the
+// missing are the entries of a change that come behind those that are there, if these are the
 // same as far as they go; else, or if there are none, nil.
-func (v *logView) behind(c *LogChange) []LogEntry {
+func (v *logView) missing(c *LogChange) []LogEntry {
 	if v.sealed() || v.period != c.Period {
 		return nil
 	}
@@ -160,7 +160,7 @@ func ringWith(ref int64, older []LogEntry, c *LogChange) *ring {
 	if len(older) > 0 {
 		base = older[0].At
 	}
-	r := newRing(ref, base, c.Period, ringSize(live+1, LogLimitMax))
+	r := newRing(ref, base, c.Period, ringSize(live+1, logUnitsMask))
 	for _, list := range [][]LogEntry{older, c.Entries} {
 		for _, e := range list {
 			r.push(logChange{at: e.At, units: e.Units})

@@ -21,10 +21,10 @@ import (
 // come back at its place: a later entry there is at least a period, so a millisecond,
 // younger.
 //
-// A ring that is full, too large, written for another period, too old for its base, or
-// that has units to give back is sealed: the gap is swapped to a word that says so, after
-// which nothing in the ring ever changes. The next ring is made from it by the first caller
-// that needs one, and put into the cell in its place (log_cells.go).
+// A ring that is full, too large, of a log whose period changes, too old for its base, or
+// that has units to cut or to give back is sealed: the gap is swapped to a word that says so,
+// after which nothing in the ring ever changes. The next ring is made from it by the first
+// caller that needs one, and put into the cell in its place (log_cells.go).
 //
 // A word is
 //
@@ -32,13 +32,13 @@ import (
 //
 // 2^45 µs is 407 days, more than the longest period. The count is cumulative, so that the
 // units between two entries are one subtraction and a search for a number of units is
-// binary; such a difference is at most LogLimitMax < 2^19. A blank is 0, which no entry is:
-// the units of the first instant are fewer than 2^19. A seal has all bits of at set and
-// keeps the count of the entry whose place it took.
+// binary. Only entries that have not left are counted, and they have fewer than 2^19 units
+// (unitsKept). A blank is 0, which no entry is: the units of the first instant are fewer than
+// 2^19. A seal has all bits of at set and keeps the count of the entry whose place it took.
 type ring struct {
 	ref    int64  // the state word of the slot that the ring belongs to
 	base   int64  // µs since the Unix epoch
-	period int64  // ns, of the calls that wrote here: idle when the newest is that old
+	period int64  // ns, the log's: idle when the newest is that old
 	n      uint32 // words
 	// end and oldest are hints, and checked when they are used: places where the gap and the
 	// oldest entry that counts were not long ago.
@@ -168,7 +168,12 @@ func (v *logView) units(from, to int) int64 {
 	return int64((v.entry(to) - v.entry(from-1)) & logUnitsMask)
 }
 
-// restAt is the instant (ns) at which the newest unit has left.
+// unitsFrom is how many units entries from … were admitted for.
+func (v *logView) unitsFrom(from int) int64 {
+	return int64((v.newest - v.entry(from-1)) & logUnitsMask)
+}
+
+// idleAt is the instant (ns) at which the newest unit has left.
 func (v *logView) idleAt() int64 { return v.newestAt()*1000 + v.period }
 
 // newestAt is the instant (µs) of the newest entry.
@@ -190,7 +195,22 @@ func (v *logView) firstAfter(instant int64) int {
 		high += step
 		step *= 2
 	}
-	high = min(high, v.size())
+	if high = min(high, v.size()); low < high {
+		low = v.firstBetween(low, high, instant)
+	}
+	return low
+}
+
+// firstFrom is the first entry from entry from on that is younger than instant (µs), or size.
+func (v *logView) firstFrom(from int, instant int64) int {
+	if v.newestAt() <= instant {
+		return v.size()
+	}
+	return v.firstBetween(from, v.size()-1, instant)
+}
+
+// firstBetween is the first entry of low … high−1 that is younger than instant (µs), or high.
+func (v *logView) firstBetween(low, high int, instant int64) int {
 	for low < high {
 		mid := int(uint(low+high) / 2)
 		if v.at(mid) <= instant {
@@ -202,16 +222,16 @@ func (v *logView) firstAfter(instant int64) int {
 	return low
 }
 
-// firstHolding is the first entry from which on, counting from entry from, at least units
-// units are held. The caller makes sure that there are that many.
-func (v *logView) firstHolding(from int, units int64) int {
-	if v.units(from, from) >= units {
+// behind is the first entry, of those from entry from on, behind which there are at most so many
+// units. So it holds the unit that comes next when these are counted from the newest on.
+func (v *logView) behind(from int, units int64) int {
+	if v.unitsFrom(from+1) <= units {
 		return from // most often: one unit, and the oldest stands in its way
 	}
 	low, high := from+1, v.size()-1
 	for low < high {
 		mid := int(uint(low+high) / 2)
-		if v.units(from, mid) >= units {
+		if v.unitsFrom(mid+1) <= units {
 			high = mid
 		} else {
 			low = mid + 1
@@ -220,13 +240,14 @@ func (v *logView) firstHolding(from int, units int64) int {
 	return low
 }
 
-// fits says whether the units of a change can be logged in this ring, for a limit of this
-// period.
+// fits says whether the units of a change can be logged in this ring, for a period.
 func (v *logView) fits(c logChange, period int64) bool {
 	live := v.size() - c.first
 	switch {
-	case v.sealed(), v.period != period, c.at-v.base > logAtMax:
+	case v.sealed(), c.at-v.base > logAtMax:
 		return false
+	case v.period < period, v.period > period && live == 0:
+		return false // the log's period changes
 	case c.first == 0 && v.entry(0) != 0:
 		return false // full: the place behind the gap is still needed
 	}
@@ -260,40 +281,30 @@ func (v *logView) seal() bool {
 	return true
 }
 
-// kept makes a ring of what of a sealed one a change keeps, with room for more: the entries
-// from its first on, of which there may be none, less some of their newest units, but not
-// all. Only this caller has the ring.
-func (v *logView) kept(less int64, c logChange, l *Limit) *ring {
-	first, last := c.first, v.size()-1
-	if less > 0 {
-		last = v.firstHolding(first, v.units(first, last)-less)
-	}
-	live := last - first + 1
-	base := c.at
+// kept makes a ring of the rest of a sealed one, with room for more. at is the instant of the
+// change that is written. Only this caller has the ring.
+func (v *logView) kept(rest logRest, at int64, l *Limit) *ring {
+	live := rest.last - rest.first + 1
+	base := at
 	if live > 0 {
-		base = v.at(first)
+		base = v.at(rest.first)
 	}
 	n := ringSize(live+1, l.limit)
-	if less > 0 {
+	if rest.back > 0 {
 		n = min(n, int(v.n)) // giving back must not need more memory
 	}
-	to := newRing(v.ref, base, l.period, n)
-	before := v.entry(first - 1)
+	to := newRing(v.ref, base, rest.period, n)
 	for i := range live {
-		at := uint64(v.at(first+i) - base)
-		to.word(uint32(i)).Store(at<<logUnitsBits | (v.entry(first+i)-before)&logUnitsMask)
-	}
-	if less > 0 {
-		left := v.units(first, v.size()-1) - less
-		w := to.word(uint32(live - 1))
-		w.Store(w.Load()&^logUnitsMask | uint64(left))
+		at := uint64(v.at(rest.first+i) - base)
+		count := rest.units + min(rest.back-v.unitsFrom(rest.first+i+1), 0)
+		to.word(uint32(i)).Store(at<<logUnitsBits | uint64(count))
 	}
 	to.end.Store(uint32(live))
-	if l.period <= v.period {
+	if rest.period == v.period && !rest.cut {
 		to.told.Store(v.toldAfter(base, to))
 	}
-	// Else all is told again: a late reader, for which the log was idle by the period that it
-	// had, has dropped what was told of it, and now it counts for longer.
+	// Else all is told again: the oldest entries are not what they were, or a late reader, for
+	// which the log was idle by the period that it had, has dropped what was told of it.
 	return to
 }
 
@@ -319,9 +330,13 @@ func (r *ring) push(c logChange) {
 }
 
 // ringSize is how many words a ring for so many live entries gets: half as much again and
-// the gap, but no more than a log of this limit can ever need.
+// the gap, but no more than a log of this limit can need if no other one writes to it.
 func ringSize(live int, limit int64) int {
-	return max(min(live+live/2+1, int(limit)+1), live+1, ringSlotsMin)
+	most := limit
+	if int64(live) > limit {
+		most = logUnitsMask
+	}
+	return max(min(live+live/2+1, int(most)+1), live+1, ringSlotsMin)
 }
 
 // firstRing makes a ring with one entry.

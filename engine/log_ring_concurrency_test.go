@@ -12,7 +12,7 @@ import (
 // A view that still holds after it was read is of one instant, with everything in it
 // (invariant 8), while others admit, give units back, and change the period, so that rings
 // are sealed and replaced all the time: the newest unit never gets older unless units leave,
-// the entries are in order, and no more than the limit is in the window.
+// the entries are in order, and no more than the limit is in the shorter window.
 func TestViewsThatHoldAreWhole(t *testing.T) {
 	collide(t)
 	const limit = 5
@@ -26,6 +26,9 @@ func TestViewsThatHoldAreWhole(t *testing.T) {
 		eachHeld(s, func(_ *table, slot *slot, _ int64) { only = slot })
 		stop := besides(func() {
 			now := clock.Add(50)
+			if now/50%100 == 0 {
+				now = clock.Add(3000) // the log is idle, and begins with the period that comes first
+			}
 			mustCheck(s, "key", SlidingWindowLog, limits[now/50%40/39], 1, now)
 			if refunds && now/50%7 == 0 {
 				if _, err := s.Refund("key", SlidingWindowLog, limits[0], 1+now/50%4, now); err != nil {
@@ -44,7 +47,7 @@ func TestViewsThatHoldAreWhole(t *testing.T) {
 				continue
 			}
 			v := r.view()
-			first := v.firstAfter(v.newestAt() - ceilMicros(time.Duration(v.period)))
+			first := v.firstAfter(v.newestAt() - ceilMicros(limits[0].Period()))
 			used := v.units(first, v.size()-1)
 			var at []int64
 			for i := first; i < v.size(); i++ {

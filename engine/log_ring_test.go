@@ -9,43 +9,65 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A plainLog is a log as its rules say, without a ring: the entries that count, each with
-// its instant (µs) and units, and the period (ns) of the call that wrote last.
+// A plainLog is a log as its rules say, without a ring: the entries that have not left, each with
+// its instant (µs) and units, and the log's period (ns).
 type plainLog struct {
 	entries [][2]int64
 	period  int64
+	most    int64 // the highest limit of a log
 }
 
 // ask does what a store does with the log of a key.
 func (m *plainLog) ask(o Op, l Limit, cost, now int64) (allowed bool) {
-	entries, last := m.entries, int64(0)
-	if len(entries) > 0 {
-		last = entries[len(entries)-1][0]
-	}
-	if last*1000+m.period <= now*1000 {
-		entries = nil
+	entries, period := m.entries, m.period
+	if len(entries) == 0 || entries[len(entries)-1][0]*1000+period <= now*1000 {
+		entries, period = nil, l.period
 	} else {
-		now = max(now, last)
-		for len(entries) > 0 && entries[0][0] <= max(now-ceilMicros(l.Period()), last-ceilMicros(time.Duration(m.period))) {
-			entries = entries[1:]
-		}
+		now = max(now, entries[len(entries)-1][0])
 	}
-	used := unitsOf(entries)
+	entries = youngerOf(entries, now-ceilMicros(time.Duration(period)))
+	used := unitsOf(youngerOf(entries, now-ceilMicros(l.Period())))
 	switch {
 	case o == OpRefund && len(entries) == 0:
-		if last*1000+m.period <= now*1000 {
-			m.entries = nil
+		m.entries = nil
+	case o == OpRefund && used > 0:
+		m.entries, m.period = without(entries, min(cost, used)), max(period, l.period)
+		if unitsOf(entries) > m.most { // the oldest of the newest makes good for what is given back
+			newest := newestOf(entries, m.most+1)
+			m.entries = without(newest, min(cost, used, m.most))
+			m.entries[0][1] += m.most + 1 - unitsOf(m.entries)
 		}
-		return true
 	case o == OpRefund:
-		m.entries, m.period = without(entries, min(cost, used)), l.period
-		return true
 	case used+cost > l.limit:
 		return false
 	case o == OpCheck:
-		m.entries, m.period = append(slices.Clone(entries), [2]int64{now, cost}), l.period
+		if unitsOf(entries)+cost > unitsKept(m.most) {
+			entries = newestOf(entries, m.most+1-cost)
+		}
+		m.entries, m.period = append(slices.Clone(entries), [2]int64{now, cost}), max(period, l.period)
 	}
 	return true
+}
+
+// newestOf are the newest entries, of so many units.
+func newestOf(entries [][2]int64, units int64) [][2]int64 {
+	entries = slices.Clone(entries)
+	for more := unitsOf(entries) - units; more > 0; more = unitsOf(entries) - units {
+		if entries[0][1] > more {
+			entries[0][1] -= more
+		} else {
+			entries = entries[1:]
+		}
+	}
+	return entries
+}
+
+// youngerOf are the entries that are younger than an instant.
+func youngerOf(entries [][2]int64, instant int64) [][2]int64 {
+	for len(entries) > 0 && entries[0][0] <= instant {
+		entries = entries[1:]
+	}
+	return entries
 }
 
 func unitsOf(entries [][2]int64) (units int64) {
@@ -107,13 +129,16 @@ func checkView(t reporter, v *logView, want [][2]int64) {
 			t.Fatalf("from entry %d on there are %d units, want %d", i, got, units)
 		}
 		units := int64(0)
-		for j := i; j < len(want); j++ {
-			for _, least := range []int64{units + 1, units + want[j][1]} {
-				if got := v.firstHolding(old+i, least); got != old+j {
-					t.Fatalf("%d units from entry %d on are held at entry %d, want %d", least, i, got-old, j)
+		for j := len(want) - 1; j >= i; j-- {
+			for _, most := range []int64{units, units + want[j][1] - 1} {
+				if got := v.behind(old+i, most); got != old+j {
+					t.Fatalf("from entry %d on, %d units are behind entry %d, want %d", i, most, got-old, j)
 				}
 			}
 			units += want[j][1]
+		}
+		if got := v.behind(old+i, units); got != old+i {
+			t.Fatalf("all units are behind entry %d, want %d", got-old, i)
 		}
 	}
 }
@@ -171,30 +196,42 @@ func cloned(r *ring) *ring {
 // shrinking, changes of limit and period, refunds, and times that its base is too old for.
 // Sealed it holds the same, and so does what is made from it.
 func TestRingAgainstAPlainLog(t *testing.T) {
-	var rounds, rebased, shrunk int
+	var rounds, rebased, shrunk, cut int
 	most := 10 + fewer(30)
 	rapid.Check(t, func(t *rapid.T) {
-		s, m, now := mustStore(), plainLog{}, noon
+		logLimitMax := rapid.SampledFrom([]int64{4, 20, LogLimitMax}).Draw(t, "max")
+		s, err := NewStore(Options{LogLimitMax: logLimitMax})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, now := plainLog{most: logLimitMax}, noon
 		long := rapid.Bool().Draw(t, "long")
 		period, step := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Millisecond + 1, 5 * time.Millisecond}), int64(1500)
 		if long {
 			period, step = rapid.SampledFrom([]time.Duration{PeriodMax, PeriodMax / 30}), daysMicros(150)
 		}
-		l := mustLimit(rapid.Int64Range(1, 12).Draw(t, "limit"), period.Draw(t, "period"), 0)
+		l := mustLimit(rapid.Int64Range(1, min(12, logLimitMax)).Draw(t, "limit"), period.Draw(t, "period"), 0)
 		if rapid.Bool().Draw(t, "large") {
-			l = mustLimit(LogLimitMax, l.Period(), 0)
+			l = mustLimit(logLimitMax, l.Period(), 0)
 		}
 		var last *ring
+		held := int64(0)
 		for range rapid.IntRange(1, most).Draw(t, "questions") {
 			now += max(0, rapid.Int64Range(-step/10, step).Draw(t, "step"))
 			if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
-				l = mustLimit(min(l.limit+rapid.Int64Range(0, 3).Draw(t, "more"), LogLimitMax), period.Draw(t, "period"), 0)
+				l = mustLimit(min(l.limit+rapid.Int64Range(0, 3).Draw(t, "more"), logLimitMax), period.Draw(t, "period"), 0)
 			}
 			o, cost := drawOp(t), 1+rapid.Int64Range(0, l.limit).Draw(t, "cost")/rapid.Int64Range(1, 8).Draw(t, "part")
 			at := now - max(0, rapid.Int64Range(-step, step/10).Draw(t, "back"))
 			want := m.ask(o, l, cost, at)
 			if d, err := ask(s, o, "key", SlidingWindowLog, l, cost, at); err != nil || d.Allowed != want {
 				t.Fatalf("%s %d: %+v, %v; want %v of %v", opNames[o], cost, d, err, want, m.entries)
+			}
+			if units := unitsOf(m.entries); units == logLimitMax+1 && held > logLimitMax {
+				cut++
+				held = 0
+			} else {
+				held = units
 			}
 			r := ringOf(s)
 			if r == nil || len(m.entries) == 0 {
@@ -221,8 +258,8 @@ func TestRingAgainstAPlainLog(t *testing.T) {
 			last = r
 		}
 	})
-	if rounds == 0 || rebased == 0 || shrunk == 0 {
-		t.Fatalf("%d second rounds, %d new bases, %d rings shrunk: this run proves nothing", rounds, rebased, shrunk)
+	if rounds == 0 || rebased == 0 || shrunk == 0 || cut == 0 {
+		t.Fatalf("%d second rounds, %d new bases, %d rings shrunk, %d cut: this run proves nothing", rounds, rebased, shrunk, cut)
 	}
 }
 
@@ -239,8 +276,9 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 	checkHints(t, r, want)
 	used := unitsOf(want)
 	less = int64(uint64(less) % uint64(used))
-	to := v.kept(less, logChange{kind: logGiveBack, first: v.size() - len(want), units: less}, &l)
-	if to.ref != r.ref || to.period != l.period {
+	rest := func(c logChange) logRest { return v.rest(c, l.period, logUnitsMask) }
+	to := v.kept(rest(logChange{kind: logGiveBack, first: v.size() - len(want), units: less}), v.newestAt(), &l)
+	if to.ref != r.ref || to.period != max(r.period, l.period) {
 		t.Fatalf("ref %x, period %d", to.ref, to.period)
 	}
 	checkHints(t, to, without(want, less))
@@ -249,11 +287,11 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 	}
 	// What an append replaces the ring by has room for the entry, and for the gap behind it.
 	c := logChange{kind: logAppend, first: v.size() - len(want), at: v.newestAt() + 1, units: min(7, l.limit)}
-	to = v.kept(0, c, &l)
+	to = v.kept(rest(c), c.at, &l)
 	to.push(c)
 	checkHints(t, to, append(slices.Clone(want), [2]int64{c.at, c.units}))
 	c.first = v.size() // and nothing at all can be kept
-	to = v.kept(0, c, &l)
+	to = v.kept(rest(c), c.at, &l)
 	to.push(c)
 	checkHints(t, to, [][2]int64{{c.at, c.units}})
 }
@@ -261,7 +299,7 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 // The count of units starts over at 2^19; two million of them pass through a small window.
 func TestRingCountsPastItsBits(t *testing.T) {
 	const limit, units = 1000, 4 << logUnitsBits
-	s, m, l := mustStore(), plainLog{}, mustLimit(limit, time.Millisecond, 0)
+	s, m, l := mustStore(), plainLog{most: LogLimitMax}, mustLimit(limit, time.Millisecond, 0)
 	now, passed, over := noon, int64(0), 0
 	for i := int64(0); passed < units; i++ {
 		cost := 400 + i*97%100 // two at a time, so that the first ring lasts
@@ -285,7 +323,7 @@ func TestRingSizes(t *testing.T) {
 	for live := range 200 {
 		for _, limit := range []int64{1, 2, 10, 100, LogLimitMax} {
 			n := ringSize(live, limit)
-			if n < live+1 || n < ringSlotsMin || n > max(live*3/2+1, ringSlotsMin) || n > max(live+1, int(limit)+1, ringSlotsMin) {
+			if n < live+1 || n < ringSlotsMin || n > max(live*3/2+1, ringSlotsMin) || live <= int(limit) && n > max(int(limit)+1, ringSlotsMin) {
 				t.Errorf("%d entries of limit %d get %d words", live, limit, n)
 			}
 		}

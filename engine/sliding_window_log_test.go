@@ -112,40 +112,71 @@ func TestSlidingWindowLogWhenTheLimitChanges(t *testing.T) {
 				{noon + 6500*ms, OpPeek, 1, denied(2, 0, 3500*time.Millisecond, 8500*time.Millisecond)},
 			}},
 		}},
-		{"a longer period does not find what a shorter one forgot", []phase{
+		{"a shorter period forgets nothing", []phase{
 			{mustLimit(3, 10*time.Second, 0), []row{
 				{noon, OpCheck, 1, allowed(3, 2, 10*time.Second)},
 				{noon + 5*sec, OpCheck, 1, allowed(3, 1, 10*time.Second)},
 			}},
 			{mustLimit(3, 2*time.Second, 0), []row{
-				{noon + 6*sec, OpCheck, 1, allowed(3, 1, 2*time.Second)}, // 5 s and 6 s count; noon is forgotten
+				{noon + 6*sec, OpCheck, 1, allowed(3, 1, 2*time.Second)}, // noon does not count
 			}},
-			{mustLimit(3, 10*time.Second, 0), []row{
-				{noon + 6*sec, OpCheck, 1, allowed(3, 0, 10*time.Second)}, // two found, one logged
-				{noon + 6*sec, OpCheck, 1, denied(3, 0, 9*time.Second, 10*time.Second)},
+			{mustLimit(4, 10*time.Second, 0), []row{
+				{noon + 6*sec, OpCheck, 1, allowed(4, 0, 10*time.Second)}, // three found, one logged
+				{noon + 6*sec, OpCheck, 1, denied(4, 0, 4*time.Second, 10*time.Second)},
+				{noon + 10*sec, OpPeek, 1, allowed(4, 1, 6*time.Second)},
 			}},
 		}},
-		{"a log is empty from the rest of its last writer", []phase{
+		{"nine units in a minute under five", []phase{
+			{mustLimit(5, time.Minute, 0), []row{{noon, OpCheck, 5, allowed(5, 0, time.Minute)}}},
+			{mustLimit(5, time.Second, 0), []row{
+				{noon + 1100*ms, OpCheck, 1, allowed(5, 4, time.Second)},
+			}},
+			{mustLimit(5, time.Minute, 0), []row{
+				{noon + 1100*ms, OpCheck, 4, denied(5, 0, 58900*time.Millisecond, time.Minute)},
+			}},
+		}},
+		{"a longer period counts what has not left yet", []phase{
 			{mustLimit(2, time.Second, 0), []row{{noon, OpCheck, 2, allowed(2, 0, time.Second)}}},
-			{mustLimit(2, 10*time.Second, 0), []row{ // so a longer period need not wait longer than that
+			{mustLimit(2, 10*time.Second, 0), []row{ // so it need not wait longer than that
 				{noon + 400*ms, OpCheck, 1, denied(2, 0, 600*time.Millisecond, 600*time.Millisecond)},
 				{noon + sec, OpPeek, 2, allowed(2, 2, 0)},
 				{noon + sec, OpCheck, 2, allowed(2, 0, 10*time.Second)},
 			}},
-			{mustLimit(2, time.Second, 0), []row{ // the rest is at 11 s, yet this window is empty
+			{mustLimit(2, time.Second, 0), []row{ // the log is idle at 11 s, yet this window is empty
 				{noon + 5*sec, OpCheck, 1, allowed(2, 1, time.Second)},
+			}},
+			{mustLimit(2, 20*time.Second, 0), []row{ // and a denial does not make units stay
+				{noon + 6*sec, OpCheck, 1, denied(2, 0, 5*time.Second, 9*time.Second)},
+				{noon + 11*sec, OpPeek, 1, allowed(2, 1, 4*time.Second)}, // those of 1 s have left
+				{noon + 14*sec, OpCheck, 1, allowed(2, 0, 20*time.Second)},
+				{noon + 24*sec, OpPeek, 1, denied(2, 0, time.Second, 10*time.Second)}, // this one did
+				{noon + 25*sec, OpPeek, 1, allowed(2, 1, 9*time.Second)},
+			}},
+		}},
+		{"a log that is empty forgets its period", []phase{
+			{mustLimit(1, 10*time.Second, 0), []row{{noon, OpCheck, 1, allowed(1, 0, 10*time.Second)}}},
+			{mustLimit(1, time.Second, 0), []row{{noon + 10*sec, OpCheck, 1, allowed(1, 0, time.Second)}}},
+			{mustLimit(1, 10*time.Second, 0), []row{{noon + 11*sec, OpPeek, 1, allowed(1, 1, 0)}}},
+		}},
+		{"a refund takes what counts for its limit, and leaves what is older", []phase{
+			{mustLimit(4, 10*time.Second, 0), []row{
+				{noon, OpCheck, 1, allowed(4, 3, 10*time.Second)},
+				{noon + 9*sec, OpCheck, 2, allowed(4, 1, 10*time.Second)},
+			}},
+			{mustLimit(4, 2*time.Second, 0), []row{
+				{noon + 9500*ms, OpRefund, 9, allowed(4, 4, 0)},
+				{noon + 9500*ms, OpRefund, 1, allowed(4, 4, 0)},
+			}},
+			{mustLimit(4, 10*time.Second, 0), []row{
+				{noon + 9500*ms, OpPeek, 4, denied(4, 3, 500*time.Millisecond, 500*time.Millisecond)}, // noon's
+				{noon + 10*sec, OpPeek, 4, allowed(4, 4, 0)},
 			}},
 		}},
 		{"a refund is a writer too", []phase{
+			{mustLimit(4, 2*time.Second, 0), []row{{noon, OpCheck, 3, allowed(4, 1, 2*time.Second)}}},
 			{mustLimit(4, 10*time.Second, 0), []row{
-				{noon, OpCheck, 1, allowed(4, 3, 10*time.Second)},
-				{noon + 9*sec, OpCheck, 3, allowed(4, 0, 10*time.Second)},
-			}},
-			{mustLimit(4, 2*time.Second, 0), []row{
-				{noon + 10*sec, OpRefund, 1, allowed(4, 2, time.Second)}, // two at 9 s stay; rest at 11 s
-			}},
-			{mustLimit(4, 10*time.Second, 0), []row{
-				{noon + 11*sec, OpPeek, 4, allowed(4, 4, 0)},
+				{noon + sec, OpRefund, 1, allowed(4, 2, 9*time.Second)},
+				{noon + 9*sec, OpPeek, 3, denied(4, 2, time.Second, time.Second)},
 			}},
 		}},
 	})

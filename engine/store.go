@@ -226,7 +226,7 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 // says whether there is something to write, for which the key needs a slot.
 func (s *Store) stepAbsent(sp *space, seed uint64, q *query, d *Decision) (writes bool, err error) {
 	if algorithms[q.algorithm].shape == ShapeLog {
-		if slidingWindowLogStep(q, nil, d).kind == logKeep {
+		if slidingWindowLogStep(q, nil, s.logLimitMax, d).kind == logKeep {
 			return false, nil
 		}
 		// Before a slot is made, so that a question that is refused makes no other key go.

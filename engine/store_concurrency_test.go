@@ -116,7 +116,7 @@ func TestStepOnAChangedState(t *testing.T) {
 		step := func() (done bool) { done, _ = s.step(sp, table, slot, st, 0, &q, &d); return done }
 		if a.Shape() == ShapeLog { // whose reference stays the same: its step begins with a view
 			v := sp.logs.load(st).view()
-			step = func() bool { return v.append(slidingWindowLogStep(&q, &v, &d)) }
+			step = func() bool { return v.append(slidingWindowLogStep(&q, &v, s.logLimitMax, &d)) }
 		}
 		mustCheck(s, "key", a, l, 1, noon) // the other caller
 		if step() {

@@ -14,7 +14,7 @@
 -- that is idle, and the instant of the call (µs).
 local cost, count = ARGV[4] + 0, 0
 if live then
-  count = tonumber(string.match(head, '^ (%d+)$', behind))
+  count = tonumber(string.match(head, '^ (%d+)$', tail))
   if not count then
     return redis.error_reply('WRONGTYPE foreign')
   end

@@ -34,10 +34,10 @@ local exists = head ~= ''
 local live = false -- there is such a key, and it is not idle
 local left_us, left_ns = 0, 0 -- from now until it is idle
 local passed, stepped_back = 0, false -- µs since it was written; the clock read more then
-local behind -- where in head what else the algorithm keeps begins
+local tail -- where in head what else the algorithm keeps begins
 if exists then
   local owner, written
-  owner, written, left_us, left_ns, behind = string.match(head, '^([letters])(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)%+(%d+)(%d%d%d)()')
+  owner, written, left_us, left_ns, tail = string.match(head, '^([letters])(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)%+(%d+)(%d%d%d)()')
   if not owner then
     return redis.error_reply('WRONGTYPE foreign')
   end

@@ -50,6 +50,9 @@ func New(o Options) (*Limiter, error) {
 	if o.Pipelines == 0 {
 		o.Pipelines = PipelinesDefault
 	}
+	if o.LogLimitMax == 0 {
+		o.LogLimitMax = engine.LogLimitDefault
+	}
 	redis.SetLogger(libraryLog{o.Logger})
 	l := &Limiter{options: o, denials: newDenyCache(o.DenyCacheSize), started: time.Now()}
 	l.life, l.end = context.WithCancel(context.Background())

@@ -191,7 +191,7 @@ func (n *node) send(list []inFlight, how sending) (undecided []inFlight) {
 		if l.options.Clock != nil {
 			clock = l.options.Clock()
 		}
-		commands[i] = redis.NewCmd(ctx, command(list[i].Question, l.options.Prefix, clock)...)
+		commands[i] = redis.NewCmd(ctx, command(list[i].Question, &l.options, clock)...)
 		_ = pipeline.Process(ctx, commands[i]) // queued; the error is the command's own
 	}
 	sent := l.now()

@@ -54,6 +54,10 @@ type Options struct {
 	Pipelines int
 	Prefix    string // that keys have in Redis
 
+	// LogLimitMax is the highest limit of a sliding_window_log that is asked for, and so how
+	// many units a log has to keep; 0 is engine.LogLimitDefault. The limiters of one Redis should
+	// have the same.
+	LogLimitMax int64
 	// DenyCacheSize is how many denials are remembered.
 	DenyCacheSize int
 	Tuning

@@ -70,7 +70,7 @@ type row struct {
 	letter string // that its keys begin with
 	script *script
 	// arguments appends the script's ARGV[3] and following.
-	arguments func(to []any, q *engine.Question) []any
+	arguments func(to []any, q *engine.Question, o *Options) []any
 	// explain computes the answer from the script's reply. holds is how long a denial has the
 	// same Remaining if there is no other question about the key.
 	explain func(q *engine.Question, reply any) (holds time.Duration, err error)
@@ -107,14 +107,14 @@ var opLetters = [...]string{engine.OpCheck: "c", engine.OpPeek: "p", engine.OpRe
 
 // command is the EVALSHA of a question. clock is an instant (µs) in place of Redis's, or
 // negative.
-func command(q *engine.Question, prefix string, clock int64) []any {
+func command(q *engine.Question, o *Options, clock int64) []any {
 	args := make([]any, 0, 4+clockArgument+1)
 	if q.Reset {
-		args = append(args, "evalsha", resetScript.sha, 1, prefix+q.Key, "", "x")
+		args = append(args, "evalsha", resetScript.sha, 1, o.Prefix+q.Key, "", "x")
 	} else {
 		r := &rows[q.Algorithm]
-		args = append(args, "evalsha", r.script.sha, 1, prefix+q.Key, r.letter, opLetters[q.Op])
-		args = r.arguments(args, q)
+		args = append(args, "evalsha", r.script.sha, 1, o.Prefix+q.Key, r.letter, opLetters[q.Op])
+		args = r.arguments(args, q, o)
 	}
 	if clock >= 0 {
 		for len(args) < 4+clockArgument {
@@ -154,7 +154,7 @@ func spanOf(us, ns int64) (span int64, ok bool) {
 	return us*int64(time.Microsecond) + ns, us >= 0 && us <= most && ns >= 0 && ns < int64(time.Microsecond)
 }
 
-func meterArguments(to []any, q *engine.Question) []any {
+func meterArguments(to []any, q *engine.Question, _ *Options) []any {
 	switch slack := q.Limit.Slack(q.Cost); {
 	case q.Op == engine.OpRefund:
 		return appendSpan(to, q.Limit.Price(q.Cost))
@@ -183,15 +183,15 @@ func explainDebt(q *engine.Question, o engine.Op, debt int64) {
 	q.Algorithm.ExplainWord(o, &q.Limit, debt, 0, q.Cost, &q.Decision)
 }
 
-func logArguments(to []any, q *engine.Question) []any {
-	return appendSpan(append(to, q.Limit.Limit(), q.Cost), int64(q.Limit.Period()))
+func logArguments(to []any, q *engine.Question, o *Options) []any {
+	return append(appendSpan(append(to, q.Limit.Limit(), q.Cost), int64(q.Limit.Period())), o.LogLimitMax)
 }
 
 // explainLog reads the reply of the log's script, whose instants are counted from now. A denial
 // holds until the oldest unit that counts has left.
 func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) {
 	if used, logged := reply.(int64); logged && used > 0 {
-		seen := engine.LogSeen{Used: used, IdleAt: int64(q.Limit.Period())}
+		seen := engine.LogSeen{Used: used, Period: int64(q.Limit.Period())}
 		seen.Explain(&q.Limit, true, &q.Decision)
 		return always, nil
 	}
@@ -203,13 +203,14 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 		allowed := v[0] == 1
 		seen := engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
 		if n >= 5 {
-			seen.Newest = -v[2]
-			if seen.IdleAt, fits = spanOf(v[3], v[4]); !fits {
+			period, isSpan := spanOf(v[3], v[4])
+			if !isSpan {
 				break
 			}
+			seen.Newest, seen.Period = -v[2], min(int64(q.Limit.Period()), period)
 		}
 		if n == 7 {
-			seen.Blocking, holds = -v[5], time.Duration(int64(q.Limit.Period())/1000-v[6])*time.Microsecond
+			seen.Blocking, holds = -v[5], time.Duration(seen.Period/1000-v[6])*time.Microsecond
 		}
 		if allowed || seen.Never || n == 7 {
 			seen.Explain(&q.Limit, allowed, &q.Decision)
@@ -219,7 +220,7 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 	return 0, unless(false, reply)
 }
 
-func windowArguments(to []any, q *engine.Question) []any {
+func windowArguments(to []any, q *engine.Question, _ *Options) []any {
 	return append(to, q.Limit.Limit(), q.Cost, engine.WindowMillis(int64(q.Limit.Period()))*1000)
 }
 

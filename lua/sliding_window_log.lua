@@ -1,9 +1,9 @@
--- sliding_window_log: every admitted request is kept as long as it counts. See
+-- sliding_window_log: every admitted request is kept as long as it can count. See
 -- engine/sliding_window_log.go, where the rules are explained and the answer computed.
 --
--- A log has a time of its own: how long it has lived (µs), by a clock that never stepped back.
--- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the
--- period of the call that wrote it) stand, big-endian:
+-- A log has a time of its own: how long it has lived (us), by a clock that never steps back.
+-- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the log's
+-- period, which is therefore the one instant less the other) stand, big-endian:
 --
 --   7 bytes   the log's time at the reading in the head
 --   4 bytes   the units ever logged, modulo 2^32
@@ -18,27 +18,40 @@
 -- ARGV[3]           the limit
 -- ARGV[4]           the cost
 -- ARGV[5], ARGV[6]  the period: microseconds, nanoseconds
+-- ARGV[7]           the highest limit of a log
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
--- allowed, the units in the window after the call, and if there are some: the age (µs) of the
--- newest, the time from now until the log is idle (microseconds, nanoseconds), and on a denial
--- the ages (µs) of the unit that stands in the way and of the oldest.
-local limit, cost, window = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] + 0
-if ARGV[6] ~= '0' then
-  window = window + 1
-end
+-- allowed, the units in the window after the call, and if there are some: the age (us) of the
+-- newest, the log's period (microseconds, nanoseconds), and on a denial the ages (us) of the
+-- unit that stands in the way and of the oldest.
+local limit, cost, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
 local prefix, width, wrap = 52, 11, 4294967296
-local time = 0 -- of the log, now
+local time = 0 -- now, in the log's time
 
-local size, first, total, used = 0, 0, 0, 0
+-- The entries kept .. size - 1 have not left and hold this many units, up to a total; those from
+-- first on count for the question, and hold used.
+local size, kept, held, total = 0, 0, 0, 0
+local first, used = 0, 0
 local whole = #head < 2048
 local newest
+-- The log's period, and the longer of that and the question's.
+local period_us, period_ns = tonumber(ARGV[5]), tonumber(ARGV[6])
+local longer_us, longer_ns = period_us, period_ns
+
 local function entry(i)
   local at = prefix + i * width
   if at + width <= #head then
     return struct.unpack('>I7I4', head, at + 1)
   end
   return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
+end
+-- The units of entries i .. size - 1.
+local function units_from(i)
+  if i == size then
+    return 0
+  end
+  local _, before = entry(i)
+  return (total - before) % wrap
 end
 -- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
 local function lowest(from, to, holds)
@@ -52,30 +65,46 @@ local function lowest(from, to, holds)
   end
   return from
 end
+-- The first entry from .. size - 1 that is not as old as a period.
+local function first_within(from, us, ns)
+  local instant = time - us
+  if ns > 0 then
+    instant = instant - 1
+  end
+  return lowest(from, size, function(i) return entry(i) > instant end)
+end
+-- The first entry from .. size - 1 behind which there are at most so many units.
+local function behind(from, units)
+  return lowest(from, size - 1, function(i) return units_from(i + 1) <= units end)
+end
 
--- Write what is kept: the entries from .. to - 1, and behind them one more, if any.
-local function write(from, to, units, last, more)
-  left_us, left_ns = last + ARGV[5] - time, tonumber(ARGV[6])
-  local start = string.format('w%016d+%016d%03d', now, left_us, left_ns) .. struct.pack('>I7', time)
+-- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
+-- of the instant last. oldest takes the place of the oldest entry, if it is given.
+local function write(to, units, last, more, oldest)
+  left_us = last + longer_us - time
+  local start = string.format('w%016d+%016d%03d', now, left_us, longer_ns) .. struct.pack('>I7', time)
   local left = math.floor(left_us / 1000) + 1
-  if more and not whole and from * 2 < to then
+  if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
-    redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, from))
+    redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, kept))
     if not clock then
       redis.call('PEXPIRE', key, left)
     end
     return
   end
-  local kept = ''
-  if from < to then
-    local low, high = prefix + from * width, prefix + to * width
+  local entries = oldest or ''
+  if oldest then
+    kept = kept + 1
+  end
+  if kept < to then
+    local low, high = prefix + kept * width, prefix + to * width
     if whole then
-      kept = string.sub(head, low + 1, high)
+      entries = entries .. string.sub(head, low + 1, high)
     else
-      kept = redis.call('GETRANGE', key, low, high - 1)
+      entries = entries .. redis.call('GETRANGE', key, low, high - 1)
     end
   end
-  local value = start .. struct.pack('>I4I4', units, 0) .. kept .. (more or '')
+  local value = start .. struct.pack('>I4I4', units, 0) .. entries .. (more or '')
   if clock then
     redis.call('SET', key, value)
   else
@@ -88,30 +117,25 @@ if live then
   if size < 1 or size ~= math.floor(size) then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  time, total, first = struct.unpack('>I7I4I4', head, 38)
+  time, total, kept = struct.unpack('>I7I4I4', head, 38)
   time = time + passed
   newest = entry(size - 1)
-  -- What is older than the period of the call that wrote last was dropped then.
-  first = lowest(first, size, function(i) return entry(i) > time - window end)
-  if first < size then
-    local _, before = entry(first)
-    used = (total - before) % wrap
+  period_us, period_ns = time + left_us - newest, left_ns
+  kept = first_within(kept, period_us, period_ns)
+  held = units_from(kept)
+  first, used = kept, held
+  if longer_us < period_us or longer_us == period_us and longer_ns < period_ns then
+    first = first_within(kept, longer_us, longer_ns)
+    longer_us, longer_ns = period_us, period_ns
+    used = units_from(first)
   end
 end
 
--- The entry that holds a unit of the window, by the unit's number from 1 for the oldest on.
-local function holding(unit)
-  local _, start = entry(first)
-  return lowest(first, size - 1, function(i)
-    local _, before = entry(i + 1)
-    return (before - start) % wrap >= unit
-  end)
-end
 local function answer(allowed, blocking)
   if used == 0 then
     return {allowed, 0}
   end
-  local seen = {allowed, used, time - newest, left_us, left_ns}
+  local seen = {allowed, used, time - newest, period_us, period_ns}
   if blocking then
     seen[6], seen[7] = time - entry(blocking), time - entry(first)
   end
@@ -119,18 +143,28 @@ local function answer(allowed, blocking)
 end
 
 if op == 'r' then
-  local back = math.min(cost, used)
-  if not live or back > 0 and back == used then
+  local back, full = math.min(cost, used), held > most
+  if not live or back > 0 and back == held and not full then
     if exists then
       redis.call('DEL', key)
     end
     return {1, 0}
   end
   if back > 0 then
-    local last = holding(used - back)
-    local _, start = entry(first)
-    newest, used = entry(last), used - back
-    write(first, last + 1, (start + used) % wrap, newest)
+    local oldest
+    local left = (total - back) % wrap
+    used = used - back
+    if full then
+      kept = behind(kept, most)
+      local at = entry(kept)
+      oldest = struct.pack('>I7I4', at, (left - most - 1) % wrap)
+      if first <= kept then
+        used = most + 1
+      end
+    end
+    local last = behind(kept, back)
+    newest, period_us, period_ns = entry(last), longer_us, longer_ns
+    write(last + 1, left, newest, nil, oldest)
   end
   return answer(1)
 end
@@ -138,10 +172,13 @@ if cost > limit then
   return answer(0)
 end
 if used + cost > limit then
-  return answer(0, holding(used + cost - limit))
+  return answer(0, behind(first, limit - cost))
 end
 if op == 'p' then
   return answer(1)
 end
-write(first, size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
+if held + cost > most + 1 then
+  kept = behind(kept, most - cost)
+end
+write(size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
 return used + cost

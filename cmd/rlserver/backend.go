@@ -90,7 +90,7 @@ func (b *backendSettings) Apply() error {
 
 // start has the backend decide for the server. store is for decisions while no Redis does.
 func (b *backendSettings) start(srv *server.Server, backend string, store *engine.Store, logger *slog.Logger) (err error) {
-	b.Mode, b.Local, b.Logger = lua.Mode(backend), store, logger
+	b.Mode, b.Local, b.LogLimitMax, b.Logger = lua.Mode(backend), store, store.LogLimitMax(), logger
 	if b.TLS, err = b.clientTLS(); err != nil {
 		return err
 	}

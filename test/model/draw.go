@@ -25,10 +25,17 @@ type Script struct {
 	now        int64 // µs
 	pace       int64 // µs that the clock goes on at most, mostly
 	newest     int64 // µs, that it has read
-	backward   bool  // it may step back, by less than Lag
+	Backward   bool  // it may step back, by less than Lag
 	Wild       bool  // the clock may jump to anywhere
 	steady     bool  // it goes on evenly, and little is given back
+	// LogLimitMax is the highest limit of a log, one of LogLimits.
+	LogLimitMax int64
 }
+
+// LogLimits are the highest limits of logs that sequences are drawn for: one that nobody reaches,
+// and two that logs of several periods have more units than, which Redis keeps as short and as
+// long logs.
+var LogLimits = []int64{engine.LogLimitDefault, 8, 500}
 
 // Noon is an ordinary instant (µs), in November 2023.
 const Noon = int64(1_700_000_000_000_000)
@@ -39,7 +46,8 @@ const Lag = int64(1_900_000)
 
 // NewScript draws what a sequence is made of.
 func NewScript(r *rand.Rand, name string) *Script {
-	s := &Script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, Wild: r.IntN(6) == 0, now: Noon + r.Int64N(1e12)}
+	s := &Script{Rand: r, name: name, keys: 1 + r.IntN(4), Backward: r.IntN(3) == 0, Wild: r.IntN(6) == 0, now: Noon + r.Int64N(1e12)}
+	s.LogLimitMax = LogLimits[r.IntN(2)]
 	all := engine.Algorithms()
 	s.algorithms = all
 	if r.IntN(3) > 0 { // keys are of one algorithm, mostly
@@ -52,6 +60,9 @@ func NewScript(r *rand.Rand, name string) *Script {
 		period = max(period, l.Period())
 	}
 	s.pace = max(period.Microseconds()/(1+s.Int64N(50)), 2)
+	if r.IntN(3) == 0 {
+		s.MixPeriods()
+	}
 	switch r.IntN(12) {
 	case 0:
 		s.now = s.Int64N(1000)
@@ -62,7 +73,7 @@ func NewScript(r *rand.Rand, name string) *Script {
 }
 
 // StepsBack says whether the clock may.
-func (s *Script) StepsBack() bool { return s.backward || s.Wild }
+func (s *Script) StepsBack() bool { return s.Backward || s.Wild }
 
 // limit draws a limit from the whole domain, small ones more often.
 func (s *Script) limit() engine.Limit {
@@ -120,9 +131,10 @@ func (s *Script) Next() Step {
 		q.Op = Reset
 	}
 	if !q.Algorithm.HasBurst() { // which accepts no burst, and no limit beyond the store's
-		limit := min(q.Limit.Limit(), engine.LogLimitDefault)
+		limit := min(q.Limit.Limit(), s.LogLimitMax)
 		q.Limit, _ = engine.NewLimit(limit, q.Limit.Period(), 0)
 	}
+	q.LogLimitMax = s.LogLimitMax
 	q.Cost = 1
 	switch s.IntN(8) {
 	case 0:
@@ -144,7 +156,7 @@ func (s *Script) tick() {
 		s.now += s.Int64N(20 * s.pace)
 	case n < 14 && s.Wild:
 		s.now -= s.Int64N(2 * s.pace)
-	case n < 14 && s.backward:
+	case n < 14 && s.Backward:
 		s.now = max(s.now-s.Int64N(2*s.pace), s.newest-Lag)
 	case n == 14 && s.Wild:
 		s.now = s.Int64N(engine.NowMicrosMax + 1)
@@ -164,15 +176,26 @@ func (s *Script) tick() {
 
 // FillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
 func (s *Script) FillLogs() {
-	s.keys, s.algorithms, s.backward, s.Wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
-	s.limits = nil
+	s.keys, s.algorithms, s.Backward, s.Wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
+	s.limits, s.LogLimitMax = nil, LogLimits[2*s.IntN(2)]
 	period := time.Duration(1+s.IntN(60)) * time.Second
-	for range 1 + s.IntN(2) {
+	for range 1 + s.IntN(3) {
 		l, _ := engine.NewLimit(300+s.Int64N(3000), period, 0) // always within the domain
 		s.limits = append(s.limits, l)
-		// The other call drops some of what this one remembers, but less than half: then a log is
-		// not cut yet, and must not be found longer than it is.
 		period = period * time.Duration(60+s.IntN(40)) / 100
 	}
 	s.pace = s.limits[0].Period().Microseconds() / s.limits[0].Limit() * (1 + s.Int64N(3))
+}
+
+// MixPeriods makes the sequence one of limits of which the periods differ, up to a hundredfold, on
+// one or two logs: a short one that admits, again and again, within the window of a long one.
+func (s *Script) MixPeriods() {
+	s.keys, s.algorithms, s.limits = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, nil
+	period, shortest := time.Duration(1+s.IntN(100))*time.Second+time.Duration(s.IntN(2)*s.IntN(1000)), engine.PeriodMax
+	for range 2 + s.IntN(4) {
+		l, _ := engine.NewLimit(1+s.Int64N(12), period/time.Duration(1+s.IntN(10)*s.IntN(11)), 0) // at least 10 ms
+		s.limits = append(s.limits, l)
+		shortest = min(shortest, l.Period())
+	}
+	s.pace = max(shortest.Microseconds()/(1+s.Int64N(8)), 2)
 }

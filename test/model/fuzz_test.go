@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/test/harness/race"
 )
 
@@ -20,7 +21,7 @@ func FuzzTableAgainstMap(f *testing.F) {
 	for _, sequence := range [][]byte{takeOvers(), fullLog(), growAndEmpty(), restAndReturn()} {
 		f.Add(sequence)
 	}
-	f.Fuzz(func(t *testing.T, sequence []byte) { newRun(t).sequence(sequence) })
+	f.Fuzz(func(t *testing.T, sequence []byte) { newRun(t, engine.LogLimitMax).sequence(sequence) })
 }
 
 // The seeds are short, or the fuzzer would spend its time on making them shorter.
@@ -106,7 +107,7 @@ func TestLongSequences(t *testing.T) {
 		sequences = 1
 	}
 	for i := range uint64(sequences) {
-		r := newRun(t)
+		r := newRun(t, engine.LogLimitMax)
 		r.sequence(drawSequence(rand.New(rand.NewPCG(*seed+i, 0)), steps))
 		if r.admitted < steps/10 || r.denied < steps/10 || r.refused < steps/1000 {
 			t.Errorf("%d admitted, %d denied, %d refused: this run proves little", r.admitted, r.denied, r.refused)

@@ -14,7 +14,7 @@ type Key struct {
 	Full  int64            // ns; meters: T, from which on the bucket is full
 	// Log is what was admitted, oldest first, of algorithms that count units. No call changes it.
 	Log    []Entry
-	Period time.Duration // of the call that wrote the log last
+	Period time.Duration // the log's: a unit that old has left
 }
 
 // An Entry of a log is one admitted request.
@@ -112,32 +112,32 @@ func (k Key) askMeter(q Question) (Key, engine.Decision) {
 func product(a, b int64) *big.Int  { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
 func minus(a, b *big.Int) *big.Int { return new(big.Int).Sub(a, b) }
 
-// askLog asks a sliding_window_log.
+// askLog asks a sliding_window_log. The log has every unit that has not left, and of those that
+// left before the last write none.
 func (k Key) askLog(q Question) (Key, engine.Decision) {
-	limit, period := q.Limit.Limit(), q.Limit.Period()
-	next, now, log := k, q.Now, k.Log
-	if !k.Live(now) {
-		log = nil
-	} else {
-		now = max(now, log[len(log)-1].At)
+	limit, period, most := q.Limit.Limit(), q.Limit.Period(), q.LogLimitMax
+	if most == 0 {
+		most = engine.LogLimitDefault
 	}
-	var window []Entry // what counts: a copy
-	for _, e := range log {
-		if (now-e.At)*1000 < int64(period) {
-			window = append(window, e)
-		}
+	now, log, before := q.Now, []Entry(nil), period
+	if k.Live(now) {
+		now, before = max(now, k.Log[len(k.Log)-1].At), k.Period
+		log = younger(k.Log, now, before)
 	}
+	written := Key{Owner: q.Algorithm, Period: max(period, before)}
+	window := younger(log, now, period)
 	used := units(window)
+	counts := min(period, before) // how long a unit does, if nothing is written
 
-	d := engine.Decision{Allowed: true, Limit: limit}
+	next, d := k, engine.Decision{Allowed: true, Limit: limit}
 	switch {
 	case q.Op == Refund && len(log) == 0:
 		next = Key{}
 	case q.Op == Refund && used > 0:
-		window = withoutNewest(window, q.Cost)
-		next = Key{}
-		if len(window) > 0 {
-			next = Key{Owner: q.Algorithm, Log: window, Period: period}
+		written.Log, counts = refunded(log, min(q.Cost, used), most), period
+		window = younger(written.Log, now, period)
+		if next = written; len(written.Log) == 0 {
+			next = Key{}
 		}
 	case q.Op == Refund:
 	case q.Cost > limit:
@@ -147,37 +147,68 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 		for left := used - window[0].Units; left+q.Cost > limit; left -= window[blocking].Units {
 			blocking++
 		}
-		d.Allowed, d.RetryAfter = false, next.leaves(window[blocking], period, now)
+		d.Allowed, d.RetryAfter = false, leaves(window[blocking], counts, now)
 	case q.Op == Check:
-		window = append(window, Entry{At: now, Units: q.Cost})
-		next = Key{Owner: q.Algorithm, Log: window, Period: period}
+		more := Entry{At: now, Units: q.Cost}
+		written.Log, window, counts = append(slices.Clone(log), more), append(window, more), period
+		next = written
 	}
 	d.Remaining = max(limit-units(window), 0)
 	if n := len(window); n > 0 {
-		d.ResetAfter = next.leaves(window[n-1], period, now)
+		d.ResetAfter = leaves(window[n-1], counts, now)
 	}
 	return next, d
 }
 
-// leaves is the span from now (µs) until an entry has left: when it is one period old, or
-// with the whole log when it is idle.
-func (k Key) leaves(e Entry, period time.Duration, now int64) time.Duration {
-	return time.Duration(min(e.At*1000+int64(period), k.IdleAt()) - now*1000)
+// younger is a copy of the entries that are younger than a period.
+func younger(log []Entry, now int64, period time.Duration) (window []Entry) {
+	for _, e := range log {
+		if (now-e.At)*1000 < int64(period) {
+			window = append(window, e)
+		}
+	}
+	return window
 }
 
-// withoutNewest takes units away, one request after the other from the newest on. It
-// changes the window, and where that has fewer units nothing is left.
-func withoutNewest(window []Entry, units int64) []Entry {
-	for len(window) > 0 && units > 0 {
-		newest := &window[len(window)-1]
+// leaves is the span from now (µs) until an entry is one period old.
+func leaves(e Entry, period time.Duration, now int64) time.Duration {
+	return time.Duration((e.At-now)*1000 + int64(period))
+}
+
+// refunded is a log without its newest units. Of one that has more units than the highest limit
+// only the newest of them and one more are known, and it has as many afterwards: what is given
+// back is made good from older units, at the instant of the oldest that is known.
+func refunded(log []Entry, back, most int64) []Entry {
+	log = slices.Clone(log)
+	if units(log) <= most {
+		return withoutNewest(log, back)
+	}
+	for units(log) > most+1 { // the oldest go
+		more := units(log) - (most + 1)
+		if log[0].Units > more {
+			log[0].Units -= more
+		} else {
+			log = log[1:]
+		}
+	}
+	oldest := log[0].At
+	log = withoutNewest(log, back)
+	return slices.Insert(log, 0, Entry{At: oldest, Units: most + 1 - units(log)})
+}
+
+// withoutNewest takes units away, one request after the other from the newest on. It changes
+// the log.
+func withoutNewest(log []Entry, units int64) []Entry {
+	for len(log) > 0 && units > 0 {
+		newest := &log[len(log)-1]
 		if newest.Units > units {
 			newest.Units -= units
 			break
 		}
 		units -= newest.Units
-		window = window[:len(window)-1]
+		log = log[:len(log)-1]
 	}
-	return window
+	return log
 }
 
 func units(log []Entry) (sum int64) {

@@ -54,9 +54,13 @@ func TestModel(t *testing.T) {
 			{3 * sec, model.Peek, 1, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "nothing within a second"},
 			{3 * sec, model.Refund, 1, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "no unit to give back, so nothing is written"},
 			{3 * sec, model.Refund, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "the newest leaves"},
-			{3500 * ms, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "written for one second"},
-			{4400 * ms, model.Peek, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 100 * ms}, "the older ones are gone, and the log ends with its own period"},
-			{4500 * ms, model.Peek, 3, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "idle"},
+			{3500 * ms, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "one within a second"},
+			{3500 * ms, model.Peek, 2, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: 500 * ms, ResetAfter: 3 * sec}, "a shorter period forgets nothing"},
+			{3600 * ms, model.Peek, 1, mustLimit(2, 9*sec, 0), engine.Decision{Limit: 2, RetryAfter: 400 * ms, ResetAfter: 2900 * ms}, "a longer period counts what is there, while it is"},
+			{4400 * ms, model.Refund, 1, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "the unit of 3.5 s is given back: what is older has left"},
+			{4400 * ms, model.Peek, 3, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "idle"},
+			{5 * sec, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "a new log, of a second"},
+			{6 * sec, model.Check, 3, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec}, "which is over"},
 		},
 		engine.FixedWindow: { // a window of 3 s ends a second after noon
 			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: sec}, "two of three"},
@@ -124,7 +128,7 @@ func TestStoreAnswersAsTheModel(t *testing.T) {
 	for n := range sequences {
 		script := model.NewScript(rand.New(rand.NewPCG(*seed, n)), "k")
 		script.Wild = false // a store may drop an idle key that an older reading would find
-		r := newRun(t)
+		r := newRun(t, script.LogLimitMax)
 		for ; r.at < length; r.at++ {
 			s := script.Next()
 			r.now, r.newest = s.Now, max(r.newest, s.Now)

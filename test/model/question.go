@@ -30,6 +30,9 @@ type Question struct {
 	Limit     engine.Limit
 	Cost      int64 // units
 	Now       int64 // µs since the Unix epoch
+	// LogLimitMax is the highest limit of a log that the limiter accepts; 0: that of a store
+	// which was told of none.
+	LogLimitMax int64
 }
 
 func (q Question) String() string {

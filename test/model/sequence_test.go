@@ -153,8 +153,8 @@ type run struct {
 	rebuilt                   uint64 // tables, over all flushes
 }
 
-func newRun(t testing.TB) *run {
-	s, err := engine.NewStore(engine.Options{LogLimitMax: engine.LogLimitMax})
+func newRun(t testing.TB, logLimitMax int64) *run {
+	s, err := engine.NewStore(engine.Options{LogLimitMax: logLimitMax})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +209,7 @@ func (r *run) step(s step) {
 
 func (r *run) ask(key string, q model.Question) {
 	r.Helper()
+	q.LogLimitMax = r.store.LogLimitMax()
 	got, err := q.Of(r.store, key)
 	if err != nil {
 		r.Fatalf("step %d, %.40q: %v: %v", r.at, key, q, err)

@@ -71,41 +71,43 @@ func TestParity(t *testing.T) {
 	}
 }
 
-// A pair is a Redis, behind a limiter whose clock the test sets.
+// A pair is a Redis, behind limiters whose clock the test sets.
 type pair struct {
-	redis   *redis.Client
-	limiter *lua.Limiter
-	nows    []int64 // of the next questions
+	redis    *redis.Client
+	limiters map[int64]*lua.Limiter // by the highest limit of a log
+	nows     []int64                // of the next questions
 }
 
 func newPair(t *testing.T) *pair {
 	server := harness.StartRedis(t)
-	p := &pair{redis: server.Client()}
-	var err error
-	p.limiter, err = lua.New(lua.Options{
-		Mode: lua.Single, Addrs: []string{server.Addr()}, Prefix: "rl:", Pipelines: 1,
-		Tuning: lua.Tuning{Timeout: 20 * time.Second, OnFailure: lua.FailError, LocalShare: 1},
-		Logger: slog.New(slog.DiscardHandler),
-		Clock: func() int64 {
-			if len(p.nows) == 0 {
-				return model.Noon // of the warm-up
-			}
-			now := p.nows[0]
-			p.nows = p.nows[1:]
-			return now
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
+	p := &pair{redis: server.Client(), limiters: map[int64]*lua.Limiter{}}
+	for _, logLimitMax := range model.LogLimits {
+		limiter, err := lua.New(lua.Options{
+			Mode: lua.Single, Addrs: []string{server.Addr()}, Prefix: "rl:", Pipelines: 1, LogLimitMax: logLimitMax,
+			Tuning: lua.Tuning{Timeout: 20 * time.Second, OnFailure: lua.FailError, LocalShare: 1},
+			Logger: slog.New(slog.DiscardHandler),
+			Clock: func() int64 {
+				if len(p.nows) == 0 {
+					return model.Noon // of the warm-up
+				}
+				now := p.nows[0]
+				p.nows = p.nows[1:]
+				return now
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(limiter.Close)
+		p.limiters[logLimitMax] = limiter
+		p.ask(limiter, []engine.Question{{Key: "warm-up", Reset: true}}) // the scripts are there from now on
 	}
-	t.Cleanup(p.limiter.Close)
-	p.ask([]engine.Question{{Key: "warm-up", Reset: true}}) // the scripts are there from now on
 	return p
 }
 
-func (p *pair) ask(questions []engine.Question) {
+func (p *pair) ask(limiter *lua.Limiter, questions []engine.Question) {
 	done := make(chan struct{})
-	p.limiter.Ask(&engine.Batch{Questions: questions, Done: func() { close(done) }})
+	limiter.Ask(&engine.Batch{Questions: questions, Done: func() { close(done) }})
 	<-done
 }
 
@@ -120,7 +122,8 @@ func (p *pair) flush(t *testing.T) {
 // back for a caller that is late, and Redis does not: there only the model is compared.
 func (p *pair) compare(t *testing.T, sequence []model.Step, stepsBack bool, answered map[string]int) {
 	t.Helper()
-	store, err := engine.NewStore(engine.Options{})
+	logLimitMax := sequence[0].LogLimitMax
+	store, err := engine.NewStore(engine.Options{LogLimitMax: logLimitMax})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +134,7 @@ func (p *pair) compare(t *testing.T, sequence []model.Step, stepsBack bool, answ
 		questions[i] = s.Asked(s.Key)
 		p.nows = append(p.nows, s.Now)
 	}
-	p.ask(questions)
+	p.ask(p.limiters[logLimitMax], questions)
 	for i, s := range sequence {
 		right := referee.Ask(s.Key, s.Question)
 		fromMemory := right
