@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // Changes that are read again long after they were made, as from a disk, leave out what is idle
@@ -61,5 +63,58 @@ func TestTableOfStalledMakerKeepsMarks(t *testing.T) {
 	}
 	if n := s.Drain(func(*Change) {}); n != 1 {
 		t.Errorf("%d changes are told, of 1", n)
+	}
+}
+
+// A follower of a log that limits of several periods write to, and that is cut, goes on where the
+// other stopped: it gives the same answers to what is asked, taken and given back from then on.
+func TestMirrorGoesOnWithMixedPeriods(t *testing.T) {
+	cut := 0
+	rapid.Check(t, func(t *rapid.T) {
+		most, now := rapid.Int64Range(2, 9).Draw(t, "most"), noon
+		one, err := NewStore(Options{LogLimitMax: most})
+		other, otherErr := NewStore(Options{LogLimitMax: most})
+		if err != nil || otherErr != nil {
+			t.Fatal(err, otherErr)
+		}
+		m := newMirror(t, one, now)
+		m.to = other
+		var limits []Limit
+		for _, period := range []time.Duration{10 * time.Millisecond, 70 * time.Millisecond, time.Second} {
+			limits = append(limits, mustLimit(rapid.Int64Range(1, most).Draw(t, "limit"), period, 0))
+		}
+		act := func(s *Store, o Op, l Limit, cost int64) Decision {
+			d, err := ask(s, o, "key", SlidingWindowLog, l, cost, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		draw := func() (Op, Limit, int64) {
+			now += rapid.Int64Range(0, 40*ms).Draw(t, "step") / rapid.Int64Range(1, 10).Draw(t, "part")
+			l := limits[rapid.IntRange(0, 2).Draw(t, "which")]
+			return drawOp(t), l, rapid.Int64Range(1, l.limit).Draw(t, "cost")
+		}
+		for range rapid.IntRange(1, 80).Draw(t, "questions") {
+			before := ringOf(one)
+			o, l, cost := draw()
+			act(one, o, l, cost)
+			if after := ringOf(one); before != nil && after != nil && unitsOf(entriesOf(before)) > most+1 && after != before {
+				cut++
+			}
+			if rapid.IntRange(0, 3).Draw(t, "follow") == 0 {
+				m.follow(now)
+			}
+		}
+		m.follow(now)
+		for range 10 {
+			o, l, cost := draw()
+			if want, got := act(one, o, l, cost), act(other, o, l, cost); got != want {
+				t.Fatalf("%s %d of %d in %v: the mirror says %+v, want %+v", opNames[o], cost, l.limit, l.Period(), got, want)
+			}
+		}
+	})
+	if cut == 0 {
+		t.Fatal("no log was cut: this run proves nothing")
 	}
 }

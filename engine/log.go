@@ -32,10 +32,10 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 		sp.release(t, slot, st, stateIdle)
 		return sp.stepped(t, slot, true, nil)
 	case logAppend:
-		if v.fits(change) {
+		if v.fits(change, q.limit.period) {
 			return sp.stepped(t, slot, v.append(change), nil)
 		}
-	case logGiveBack: // always by another ring
+	case logCut, logGiveBack: // always by another ring
 	}
 	done, err = s.replace(sp, &v, change, q)
 	return sp.stepped(t, slot, done, err)
@@ -64,17 +64,20 @@ func (sp *space) start(t *table, slot *slot, st int64, r *ring) bool {
 
 // replace seals a ring that was seen as v and puts one that holds the change in its place.
 func (s *Store) replace(sp *space, v *logView, c logChange, q *query) (bool, error) {
-	more := int64(ringSize(v.size()-c.first+1, q.limit.limit)-int(v.n)) * 8
-	if more > 0 && c.kind == logAppend { // giving back takes no more than before
-		if err := s.roomForLog(sp, v.ref, more, q.now); err != nil {
-			return true, err
+	rest := v.rest(c, q.limit.period, s.logLimitMax)
+	if c.kind != logGiveBack { // which takes no more than before
+		more := int64(ringSize(rest.last-rest.first+2, q.limit.limit)-int(v.n)) * 8
+		if more > 0 {
+			if err := s.roomForLog(sp, v.ref, more, q.now); err != nil {
+				return true, err
+			}
 		}
 	}
 	if !v.seal() {
 		return false, nil
 	}
-	r := v.kept(c, q.limit)
-	if c.kind == logAppend {
+	r := v.kept(rest, c.at, q.limit)
+	if c.kind != logGiveBack {
 		r.push(c)
 	}
 	return sp.logs.swap(v.ring, r), nil

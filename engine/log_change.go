@@ -113,8 +113,8 @@ func (logShape) apply(sp *space, t *table, slot *slot, st int64, change *Change)
 func (r *ring) extend(entries []LogEntry, c *LogChange) bool {
 	for _, e := range entries {
 		v := r.view()
-		change := logChange{kind: logAppend, period: c.Period, first: v.firstAfter(c.Oldest - 1), at: e.At, units: e.Units}
-		if !v.fits(change) || !v.append(change) {
+		change := logChange{kind: logAppend, first: v.firstAfter(c.Oldest - 1), at: e.At, units: e.Units}
+		if !v.fits(change, c.Period) || !v.append(change) {
 			return false
 		}
 	}

@@ -195,7 +195,10 @@ func (v *logView) firstAfter(instant int64) int {
 		high += step
 		step *= 2
 	}
-	return v.firstBetween(low, min(high, v.size()), instant)
+	if high = min(high, v.size()); low < high {
+		low = v.firstBetween(low, high, instant)
+	}
+	return low
 }
 
 // firstFrom is the first entry from entry from on that is younger than instant (µs), or size.
@@ -237,12 +240,14 @@ func (v *logView) behind(from int, units int64) int {
 	return low
 }
 
-// fits says whether the units of a change can be logged in this ring.
-func (v *logView) fits(c logChange) bool {
+// fits says whether the units of a change can be logged in this ring, for a period.
+func (v *logView) fits(c logChange, period int64) bool {
 	live := v.size() - c.first
 	switch {
-	case v.sealed(), c.cut, v.period != c.period, c.at-v.base > logAtMax:
+	case v.sealed(), c.at-v.base > logAtMax:
 		return false
+	case v.period < period, v.period > period && live == 0:
+		return false // the log's period changes
 	case c.first == 0 && v.entry(0) != 0:
 		return false // full: the place behind the gap is still needed
 	}
@@ -276,32 +281,26 @@ func (v *logView) seal() bool {
 	return true
 }
 
-// kept makes a ring of what of a sealed one a change keeps, with room for more: the entries
-// from its first on, of which there may be none, less the newest units that it gives back. The
-// counts go by the units that stay: if the entries have more, the oldest is cut, and if they have
-// fewer, units are moved to it. Only this caller has the ring.
-func (v *logView) kept(c logChange, l *Limit) *ring {
-	first, last, less := c.first, v.size()-1, int64(0)
-	if c.kind == logGiveBack {
-		less = c.units
-		last = v.behind(first, less)
-	}
-	live := last - first + 1
-	base := c.at
+// kept makes a ring of the rest of a sealed one, with room for more. at is the instant of the
+// change that is written. Only this caller has the ring.
+func (v *logView) kept(rest logRest, at int64, l *Limit) *ring {
+	live := rest.last - rest.first + 1
+	base := at
 	if live > 0 {
-		base = v.at(first)
+		base = v.at(rest.first)
 	}
 	n := ringSize(live+1, l.limit)
-	if less > 0 {
+	if rest.back > 0 {
 		n = min(n, int(v.n)) // giving back must not need more memory
 	}
-	to := newRing(v.ref, base, c.period, n)
+	to := newRing(v.ref, base, rest.period, n)
 	for i := range live {
-		at, count := uint64(v.at(first+i)-base), c.stay+min(less-v.unitsFrom(first+i+1), 0)
+		at := uint64(v.at(rest.first+i) - base)
+		count := rest.units + min(rest.back-v.unitsFrom(rest.first+i+1), 0)
 		to.word(uint32(i)).Store(at<<logUnitsBits | uint64(count))
 	}
 	to.end.Store(uint32(live))
-	if c.period == v.period && !c.cut {
+	if rest.period == v.period && !rest.cut {
 		to.told.Store(v.toldAfter(base, to))
 	}
 	// Else all is told again: the oldest entries are not what they were, or a late reader, for

@@ -270,14 +270,15 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 	if !v.seal() || !v.sealed() || before.holds() {
 		t.Fatalf("an idle ring cannot be sealed")
 	}
-	if c := (logChange{kind: logAppend, period: r.period, at: v.newestAt(), units: 1}); !v.seal() || v.fits(c) || before.append(c) || before.seal() {
+	if c := (logChange{kind: logAppend, at: v.newestAt(), units: 1}); !v.seal() || v.fits(c, r.period) || before.append(c) || before.seal() {
 		t.Fatalf("a sealed ring has room")
 	}
 	checkHints(t, r, want)
 	used := unitsOf(want)
 	less = int64(uint64(less) % uint64(used))
-	to := v.kept(logChange{kind: logGiveBack, period: l.period, first: v.size() - len(want), stay: used - less, units: less}, &l)
-	if to.ref != r.ref || to.period != l.period {
+	rest := func(c logChange) logRest { return v.rest(c, l.period, logUnitsMask) }
+	to := v.kept(rest(logChange{kind: logGiveBack, first: v.size() - len(want), units: less}), v.newestAt(), &l)
+	if to.ref != r.ref || to.period != max(r.period, l.period) {
 		t.Fatalf("ref %x, period %d", to.ref, to.period)
 	}
 	checkHints(t, to, without(want, less))
@@ -285,12 +286,12 @@ func checkSealed(t reporter, r *ring, want [][2]int64, l Limit, less int64) {
 		return
 	}
 	// What an append replaces the ring by has room for the entry, and for the gap behind it.
-	c := logChange{kind: logAppend, period: l.period, first: v.size() - len(want), stay: used, at: v.newestAt() + 1, units: min(7, l.limit)}
-	to = v.kept(c, &l)
+	c := logChange{kind: logAppend, first: v.size() - len(want), at: v.newestAt() + 1, units: min(7, l.limit)}
+	to = v.kept(rest(c), c.at, &l)
 	to.push(c)
 	checkHints(t, to, append(slices.Clone(want), [2]int64{c.at, c.units}))
-	c.first, c.stay = v.size(), 0 // and nothing at all can be kept
-	to = v.kept(c, &l)
+	c.first = v.size() // and nothing at all can be kept
+	to = v.kept(rest(c), c.at, &l)
 	to.push(c)
 	checkHints(t, to, [][2]int64{{c.at, c.units}})
 }

@@ -109,3 +109,39 @@ func heapBytes() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// A log that a long period has written to keeps what a short one admits, in 8 to 16 bytes for each
+// request, up to the highest limit of a log. There it stays, whatever comes, and Lookup tells.
+func TestMemoryOfMixedPeriods(t *testing.T) {
+	for most, kept := range map[int64]int64{LogLimitDefault: 6000, 1000: 1001} {
+		s, err := NewStore(Options{LogLimitMax: most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long, short := mustLimit(5, time.Minute, 0), mustLimit(100, time.Second, 0)
+		mustCheck(s, "log", SlidingWindowLog, long, 1, noon)
+		const units, every = 20_000, sec / 100
+		rings, last, bytes := 0, (*ring)(nil), int64(0)
+		for i := range int64(units) {
+			now := noon + sec + i*every
+			if !mustCheck(s, "log", SlidingWindowLog, short, 1, now).Allowed {
+				t.Fatalf("unit %d of the short period was denied", i)
+			}
+			if r := ringOf(s); r != last {
+				rings, last = rings+1, r
+			}
+			info, _ := s.Lookup("log", now)
+			bytes = max(bytes, info.Bytes)
+			if d, err := s.Peek("log", SlidingWindowLog, long, 1, now); i > 3 && (err != nil || d.Allowed) {
+				t.Fatalf("after %d units, the long period: %+v, %v", i, d, err)
+			}
+		}
+		t.Logf("with a limit of at most %d: %d bytes for %d units, %d rings", most, bytes, kept, rings)
+		if perUnit := float64(bytes) / float64(kept); perUnit < 8 || perUnit > 16 {
+			t.Errorf("with a limit of at most %d, a log that keeps %d units takes %d bytes: %.1f for each", most, kept, bytes, perUnit)
+		}
+		if rings > 40+units/int(most/4) {
+			t.Errorf("with a limit of at most %d, %d requests took %d rings", most, units, rings)
+		}
+	}
+}

@@ -45,19 +45,15 @@ var slidingWindowLog = algorithm{
 }
 
 // A logChange is what a step does to a log. States of one word are small enough to be
-// returned; of a log the step returns what is to become of it.
+// returned; of a log the step returns what is to become of it, in four words, as more are not
+// handed over in registers.
 type logChange struct {
-	kind   logChangeKind
-	period int64 // ns, of the log from now on
-	// first is the oldest entry to keep, the number of entries when none is. stay is how many
-	// units the entries have that are kept, once those of a refund are left out.
+	kind logChangeKind
+	// first is the oldest entry that has not left, the number of entries when all have.
 	first int
-	stay  int64
 	// at (µs) and units are those of the entry to append; for logGiveBack, units are those
 	// to leave out, newest first.
 	at, units int64
-	// cut says that units go that have not left, so that stay may not be what the entries say.
-	cut bool
 }
 
 type logChangeKind uint8
@@ -65,6 +61,7 @@ type logChangeKind uint8
 const (
 	logKeep     logChangeKind = iota // nothing is written
 	logAppend                        // units were admitted
+	logCut                           // units were admitted, and there are too many now
 	logGiveBack                      // units leave, and some stay
 	logEnd                           // the log is empty
 )
@@ -91,7 +88,7 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 	}
 	switch {
 	case q.op == OpRefund:
-		return slidingWindowLogRefund(q, log, logChange{first: kept, stay: held}, first, most, &seen, d)
+		return slidingWindowLogRefund(q, log, kept, first, most, &seen, d)
 	case seen.Used+cost > l.limit:
 		seen.Never = cost > l.limit
 		if !seen.Never {
@@ -103,14 +100,13 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 		seen.Explain(l, true, d)
 		return logChange{}
 	}
-	change := logChange{kind: logAppend, period: max(l.period, log.period), first: kept, stay: held, at: micros, units: cost}
+	kind := logAppend
 	if held+cost > unitsKept(most) {
-		change.first = log.behind(kept, most-cost)
-		change.stay, change.cut = min(log.unitsFrom(change.first), most+1-cost), true
+		kind = logCut
 	}
 	seen.Used, seen.Newest, seen.Period = seen.Used+cost, micros, l.period
 	seen.Explain(l, true, d)
-	return change
+	return logChange{kind, kept, micros, cost}
 }
 
 // slidingWindowLogFirst is the step on an empty log.
@@ -125,7 +121,7 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChang
 		seen.Never = true
 	case q.op == OpCheck:
 		seen.Used, seen.Newest = q.cost, seen.Now
-		change = logChange{kind: logAppend, period: q.limit.period, at: seen.Now, units: q.cost}
+		change = logChange{kind: logAppend, at: seen.Now, units: q.cost}
 		if log != nil {
 			change.first = log.size()
 		}
@@ -134,34 +130,60 @@ func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChang
 	return change
 }
 
-// slidingWindowLogRefund takes units of the window back, which begins with entry first.
-// change has what is kept of the log before that.
-func slidingWindowLogRefund(q *query, log *logView, change logChange, first int, most int64, seen *LogSeen, d *Decision) logChange {
-	back, whole := min(q.cost, seen.Used, most+1), change.stay <= most
-	change.kind, change.period, change.at, change.units = logGiveBack, max(q.limit.period, log.period), seen.Now, back
-	change.stay -= back
+// slidingWindowLogRefund takes units of the window back, which begins with entry first. Of the
+// log, the entries from kept on have not left.
+func slidingWindowLogRefund(q *query, log *logView, kept, first int, most int64, seen *LogSeen, d *Decision) (change logChange) {
+	back, period := min(q.cost, seen.Used), q.limit.period
 	seen.Used -= back
-	if !whole {
-		change.first, change.stay, change.cut = log.behind(change.first, most), most+1, true
-		if first <= change.first {
-			seen.Used = most + 1
+	if back > 0 {
+		change = logChange{logGiveBack, kept, seen.Now, back}
+		rest := log.rest(change, period, most)
+		switch {
+		case rest.units == 0:
+			change = logChange{kind: logEnd}
+		case rest.cut && first <= rest.first:
+			seen.Used = rest.units
 		}
-	}
-	switch {
-	case back == 0:
-		change = logChange{}
-	case change.stay == 0:
-		change = logChange{kind: logEnd}
-	default:
-		seen.Newest, seen.Period = log.at(log.behind(change.first, back)), q.limit.period
+		seen.Newest, seen.Period = log.at(rest.last), period
 	}
 	seen.Explain(q.limit, true, d)
 	return change
 }
 
+// A logRest is what stays of a log when it is written anew.
+type logRest struct {
+	period      int64 // ns, of the log from then on
+	first, last int   // the entries; none if last is before first
+	units       int64
+	back        int64 // units that are left out, of the last entry and those behind it
+	// cut says that the units are not what the entries have, as some that have not left are
+	// left out, or moved to the first entry.
+	cut bool
+}
+
+// rest is what stays when a question with a period writes a change.
+func (v *logView) rest(c logChange, period, most int64) logRest {
+	r := logRest{period: period, first: c.first, last: v.size() - 1, units: v.unitsFrom(c.first)}
+	if c.first < v.size() {
+		r.period = max(period, v.period)
+	}
+	switch {
+	case c.kind == logCut:
+		r.first, r.cut = v.behind(c.first, most-c.units), true
+		r.units = min(v.unitsFrom(r.first), most+1-c.units)
+	case c.kind != logGiveBack:
+	case r.units > most:
+		r.first, r.cut = v.behind(c.first, most), true
+		r.last, r.units, r.back = v.behind(r.first, c.units), most+1, c.units
+	default:
+		r.last, r.units, r.back = v.behind(r.first, c.units), r.units-c.units, c.units
+	}
+	return r
+}
+
 // unitsKept is how many units a log may have that have not left, before it is cut to the newest.
 // It is more than those, so that what it costs to copy them is spread over many admissions.
-func unitsKept(most int64) int64 { return min(most+most/4+16, logUnitsMask) }
+func unitsKept(most int64) int64 { return min(most+most/4+4, logUnitsMask) }
 
 // wholeMicros is a span (ns) in µs, rounded up.
 func wholeMicros(span int64) int64 { return (span + 999) / 1000 }

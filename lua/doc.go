@@ -35,4 +35,6 @@
 //  4. A denial is answered from the cache only if no question could pass: after a refund or a
 //     reset through this server nothing is known of the key. (deny_cache.go)
 //  5. What a script did not write it does not touch. (head.lua)
+//  6. A step back of Redis's clock neither holds a key nor forgives it: state tells of no instant
+//     but that of its last write. (head.lua; TestRedisClockStepsBack in ../test/backend)
 package lua

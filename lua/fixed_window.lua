@@ -1,44 +1,52 @@
 -- fixed_window: a window's end and the units that were admitted in it. See
 -- engine/fixed_window.go, where the rules are explained and the answer computed.
 --
--- Behind the key's head, which says when the window ends, stands the count in decimal digits.
+-- The key is idle when the window ends. Behind its head stand a blank and the count in decimal
+-- digits. After a step back of the clock the window goes on until one ends by the new clock, so
+-- that no window is shorter than a period. Windows end at whole milliseconds; one that another
+-- algorithm's question has moved with the clock may not, which counts as the next whole one.
 --
 -- ARGV[3]  the limit
 -- ARGV[4]  the cost
--- ARGV[5]  the period in milliseconds
+-- ARGV[5]  the period in microseconds, of whole milliseconds
 --
--- Replies the window's end (ms) and its count before the call, or twice 0 for a key that is
--- idle, and the instant of the call (µs).
-local limit, cost, period = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local now_ms = now_s * 1000 + math.floor(now_us / 1000)
-local ends, count = 0, 0
+-- Replies how long the window lasts (µs) and its count before the call, or twice 0 for a key
+-- that is idle, and the instant of the call (µs).
+local cost, count = ARGV[4] + 0, 0
 if live then
-  ends, count = rest_s * 1000 + rest_ns / 1000000, tonumber(string.match(string.sub(head, 21), '^%d+$'))
+  count = tonumber(string.match(head, '^ (%d+)$', tail))
   if not count then
     return redis.error_reply('WRONGTYPE foreign')
   end
 end
 
 local function write(last, units)
-  if units >= 262144 then -- WindowWord
-    last = math.ceil(last / 1000) * 1000
+  local unit = units < 262144 and 1000 or 1000000 -- WindowWord
+  local part = math.fmod(last, unit)
+  if part > 0 then
+    last = last - part + unit
   end
-  local ms = math.fmod(last, 1000)
-  local value = string.format('%s%010d%09d%d', letter, (last - ms) / 1000, ms * 1000000, units)
+  local value = string.format('%s%016d+%d000 %d', letter, now, last - now, units)
   if clock then
     redis.call('SET', key, value)
   else
-    redis.call('SET', key, value, 'PX', last - now_ms)
+    redis.call('SET', key, value, 'PX', math.ceil((last - now) / 1000))
   end
 end
 
+if stepped_back and live then
+  left_us = left_us + math.fmod(ARGV[5] - math.fmod(now + left_us, ARGV[5]), ARGV[5])
+  if op ~= 'p' then
+    write(now + left_us, count)
+  end
+end
 if op == 'r' then
   if count > cost then
-    write(ends, count - cost)
+    write(now + left_us, count - cost)
   elseif exists then
     redis.call('DEL', key)
   end
-elseif op == 'c' and count + cost <= limit then
-  write(math.max(ends, now_ms - math.fmod(now_ms, period) + period), count + cost)
+elseif op == 'c' and count + cost <= ARGV[3] + 0 then
+  write(math.max(now + left_us, now - math.fmod(now, ARGV[5]) + ARGV[5]), count + cost)
 end
-return {ends, count, now_s * 1000000 + now_us}
+return {left_us, count, now}

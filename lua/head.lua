@@ -1,40 +1,61 @@
 -- What every script begins with: it reads the clock and the key, and finds out which algorithm's it is.
 --
--- A key is one string: a letter for the algorithm that owns it, the instant from which on it
--- is idle as ten digits of seconds and nine of nanoseconds since the Unix epoch, and what else
--- the algorithm keeps. Instants are carried as (seconds, nanoseconds), because a number here
--- is exact to 2^53 only. Nothing is multiplied that could go beyond.
+-- A key is one string: a letter for the algorithm that owns it, the reading of the clock at
+-- which it was written as 16 digits of microseconds since the Unix epoch, a plus, the span from
+-- then on until it is idle in nanoseconds, and what else the algorithm
+-- keeps. Instants are carried as microseconds and spans as (microseconds, nanoseconds below
+-- 1000), because a number here is exact to 2^53 only, which is the year 2255 in microseconds.
+--
+-- A reading that is less than the key's says that the clock has stepped back, or that another
+-- Redis with a clock behind has taken over. Then no time has gone by since the key was
+-- written, and it goes by from here on: a check or a refund writes the new reading even if it
+-- is denied, or time would stand still until the clock is where it was. The spans
+-- stay, so nothing is forgiven. What an algorithm keeps must not tell of other instants than
+-- that of the reading.
 --
 -- KEYS[1]  the key
 -- ARGV[1]  the letter of the algorithm in question; empty: any
 -- ARGV[2]  the operation: c (check), p (peek), r (refund) or x (reset)
 -- ARGV[9]  in tests only, the instant in microseconds; keys then do not expire
 --
--- Before this stand two locals, which scripts.go makes of its table: known_letters, a pattern
--- of the letters of all algorithms, and head_bytes, how much of the key the script reads at once.
+-- scripts.go puts the letters of all algorithms in place of the set [letters], and before this
+-- head_bytes, how much of the key the script reads at once.
 local key, letter, op, clock = KEYS[1], ARGV[1], ARGV[2], ARGV[9]
 local head = redis.call('GETRANGE', key, 0, head_bytes - 1)
-local now_s, now_us
+local now
 if clock then
-  now_us = math.fmod(clock, 1000000) -- exact, which a quotient is not
-  now_s = (clock - now_us) / 1000000
+  now = tonumber(clock)
 else
   local time = redis.call('TIME')
-  now_s, now_us = tonumber(time[1]), tonumber(time[2])
+  now = time[1] * 1000000 + time[2]
 end
-local now_ns = now_us * 1000
 
 local exists = head ~= ''
-local rest_s, rest_ns = 0, 0
 local live = false -- there is such a key, and it is not idle
+local left_us, left_ns = 0, 0 -- from now until it is idle
+local passed, stepped_back = 0, false -- µs since it was written; the clock read more then
+local tail -- where in head what else the algorithm keeps begins
 if exists then
-  local owner
-  owner, rest_s, rest_ns = string.match(head, '^(' .. known_letters .. ')(%d%d%d%d%d%d%d%d%d%d)(%d%d%d%d%d%d%d%d%d)')
+  local owner, written
+  owner, written, left_us, left_ns, tail = string.match(head, '^([letters])(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)%+(%d+)(%d%d%d)()')
   if not owner then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  rest_s, rest_ns = tonumber(rest_s), tonumber(rest_ns)
-  live = rest_s > now_s or rest_s == now_s and rest_ns > now_ns
+  passed, left_ns = now - written, left_ns - 0
+  stepped_back = passed < 0
+  if stepped_back then
+    passed = 0
+  end
+  left_us = left_us - passed
+  live = left_us > 0 or left_us == 0 and left_ns > 0
+  if not live then
+    left_us, left_ns = 0, 0
+  elseif stepped_back and (op == 'c' or op == 'r') then
+    redis.call('SETRANGE', key, 1, string.format('%016d', now))
+    if not clock then
+      redis.call('PEXPIRE', key, math.floor(left_us / 1000) + 1)
+    end
+  end
   if owner ~= letter and letter ~= '' then
     if live then
       return redis.error_reply('WRONGTYPE ' .. owner)

@@ -1,56 +1,46 @@
 -- token_bucket and leaky_bucket: the Generic Cell Rate Algorithm, one instant a key. See
 -- engine/meter.go, where the formula is explained and the answer computed.
 --
--- ARGV[3], ARGV[4]  the price, what the debt grows by: seconds, nanoseconds. Of a refund, what
---                   it shrinks by.
--- ARGV[5], ARGV[6]  the slack, the highest debt with which it is admitted; −1 s for none.
+-- The span until the key is idle is the debt, and nothing else is kept.
+--
+-- ARGV[3], ARGV[4]  the price, what the debt grows by: microseconds, nanoseconds. Of a refund,
+--                   what it shrinks by.
+-- ARGV[5], ARGV[6]  the slack, the highest debt with which it is admitted; −1 µs for none.
 --
 -- Replies the debt before the call, the time that the bucket still needed to fill: as
--- nanoseconds where these are exact, else as seconds and nanoseconds.
-local debt_s, debt_ns = 0, 0
-if live then
-  debt_s, debt_ns = rest_s - now_s, rest_ns - now_ns
-  if debt_ns < 0 then
-    debt_s, debt_ns = debt_s - 1, debt_ns + 1000000000
-  end
-end
-
-local after_s, after_ns -- the debt to be written
+-- nanoseconds where these are exact, else as microseconds and nanoseconds.
+local after_us, after_ns -- the debt to be written
 if op == 'r' then
-  after_s, after_ns = debt_s - ARGV[3], debt_ns - ARGV[4]
+  after_us, after_ns = left_us - ARGV[3], left_ns - ARGV[4]
   if after_ns < 0 then
-    after_s, after_ns = after_s - 1, after_ns + 1000000000
+    after_us, after_ns = after_us - 1, after_ns + 1000
   end
-  if after_s < 0 or after_s == 0 and after_ns == 0 then
+  if after_us < 0 or after_us == 0 and after_ns == 0 then
     if exists then
       redis.call('DEL', key)
     end
-    after_s = nil
+    after_us = nil
   end
 elseif op == 'c' then
-  local slack_s = tonumber(ARGV[5])
-  if debt_s < slack_s or debt_s == slack_s and debt_ns <= tonumber(ARGV[6]) then
-    after_s, after_ns = debt_s + ARGV[3], debt_ns + ARGV[4]
-    if after_ns >= 1000000000 then
-      after_s, after_ns = after_s + 1, after_ns - 1000000000
+  local slack_us = tonumber(ARGV[5])
+  if left_us < slack_us or left_us == slack_us and left_ns <= tonumber(ARGV[6]) then
+    after_us, after_ns = left_us + ARGV[3], left_ns + ARGV[4]
+    if after_ns >= 1000 then
+      after_us, after_ns = after_us + 1, after_ns - 1000
     end
   end
 end
 
-if after_s then
-  rest_s, rest_ns = now_s + after_s, now_ns + after_ns
-  if rest_ns >= 1000000000 then
-    rest_s, rest_ns = rest_s + 1, rest_ns - 1000000000
-  end
-  local value = string.format('%s%010d%09d', letter, rest_s, rest_ns)
+if after_us then
+  local value = string.format('%s%016d+%d%03d', letter, now, after_us, after_ns)
   if clock then
     redis.call('SET', key, value)
   else
-    redis.call('SET', key, value, 'PX', after_s * 1000 + math.ceil(after_ns / 1000000))
+    redis.call('SET', key, value, 'PX', math.floor(after_us / 1000) + 1)
   end
 end
 
-if debt_s < 9000000 then
-  return debt_s * 1000000000 + debt_ns
+if left_us < 9000000000000 then
+  return left_us * 1000 + left_ns
 end
-return {debt_s, debt_ns}
+return {left_us, left_ns}

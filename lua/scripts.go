@@ -38,12 +38,13 @@ type script struct {
 var (
 	meterScript  = &script{body: meterSource, headBytes: keyHeadBytes}
 	logScript    = &script{body: logSource, headBytes: 2048}
-	windowScript = &script{body: windowSource, headBytes: keyHeadBytes + 10}
+	windowScript = &script{body: windowSource, headBytes: keyHeadBytes + 11}
 	resetScript  = &script{body: resetSource, headBytes: keyHeadBytes}
 )
 
-// keyHeadBytes is what every key begins with: the letter and the instant.
-const keyHeadBytes = 20
+// keyHeadBytes is the most that every key begins with: the letter, an instant of 16 digits, a
+// plus, and a span of up to 19.
+const keyHeadBytes = 37
 
 // scripts are all of them: a Redis that lacks one is given all.
 var scripts = compose()
@@ -57,7 +58,7 @@ func compose() []*script {
 		}
 	}
 	for _, s := range all {
-		s.source = fmt.Sprintf("local known_letters, head_bytes = '[%s]', %d\n", letters, s.headBytes) + headSource + s.body
+		s.source = fmt.Sprintf("local head_bytes = %d\n", s.headBytes) + strings.Replace(headSource, "'^([letters])", "'^(["+letters+"])", 1) + s.body
 		sum := sha1.Sum([]byte(s.source)) // Redis's choice
 		s.sha = hex.EncodeToString(sum[:])
 	}
@@ -142,9 +143,15 @@ func unless(ok bool, reply any) error {
 	return fmt.Errorf("the script's reply %.100q is not understood", fmt.Sprint(reply))
 }
 
-// appendSpan appends a span of ns as seconds and nanoseconds.
+// appendSpan appends a span of ns as microseconds and nanoseconds.
 func appendSpan(to []any, span int64) []any {
-	return append(to, span/int64(time.Second), span%int64(time.Second))
+	return append(to, span/int64(time.Microsecond), span%int64(time.Microsecond))
+}
+
+// spanOf is the span of so many microseconds and nanoseconds, if it is one.
+func spanOf(us, ns int64) (span int64, ok bool) {
+	const most = math.MaxInt64/int64(time.Microsecond) - 1
+	return us*int64(time.Microsecond) + ns, us >= 0 && us <= most && ns >= 0 && ns < int64(time.Microsecond)
 }
 
 func meterArguments(to []any, q *engine.Question, _ *Options) []any {
@@ -160,8 +167,8 @@ func meterArguments(to []any, q *engine.Question, _ *Options) []any {
 
 func explainMeter(q *engine.Question, reply any) (time.Duration, error) {
 	debt, ok := reply.(int64)
-	if pair, isPair := integers(reply, 2); isPair && pair[0] <= math.MaxInt64/int64(time.Second) {
-		debt, ok = pair[0]*int64(time.Second)+pair[1], true
+	if pair, isPair := integers(reply, 2); isPair {
+		debt, ok = spanOf(pair[0], pair[1])
 	}
 	if !ok || debt < 0 {
 		return 0, unless(false, reply)
@@ -177,8 +184,7 @@ func explainDebt(q *engine.Question, o engine.Op, debt int64) {
 }
 
 func logArguments(to []any, q *engine.Question, o *Options) []any {
-	period := int64(q.Limit.Period())
-	return append(appendSpan(append(to, q.Limit.Limit(), q.Cost), period), (period+999)/1000, o.LogLimitMax)
+	return append(appendSpan(append(to, q.Limit.Limit(), q.Cost), int64(q.Limit.Period())), o.LogLimitMax)
 }
 
 // explainLog reads the reply of the log's script, whose instants are counted from now. A denial
@@ -197,7 +203,11 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 		allowed := v[0] == 1
 		seen := engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
 		if n >= 5 {
-			seen.Newest, seen.Period = -v[2], min(int64(q.Limit.Period()), v[3]*int64(time.Second)+v[4])
+			period, isSpan := spanOf(v[3], v[4])
+			if !isSpan {
+				break
+			}
+			seen.Newest, seen.Period = -v[2], min(int64(q.Limit.Period()), period)
 		}
 		if n == 7 {
 			seen.Blocking, holds = -v[5], time.Duration(seen.Period/1000-v[6])*time.Microsecond
@@ -211,19 +221,20 @@ func explainLog(q *engine.Question, reply any) (holds time.Duration, err error) 
 }
 
 func windowArguments(to []any, q *engine.Question, _ *Options) []any {
-	return append(to, q.Limit.Limit(), q.Cost, engine.WindowMillis(int64(q.Limit.Period())))
+	return append(to, q.Limit.Limit(), q.Cost, engine.WindowMillis(int64(q.Limit.Period()))*1000)
 }
 
 func explainWindow(q *engine.Question, reply any) (holds time.Duration, err error) {
 	v, ok := integers(reply, 3)
-	if !ok || v[0] < 0 || v[1] < 0 || v[1] > engine.UnitsMax {
+	left, count, now := v[0], v[1], v[2]
+	if !ok || left < 0 || count < 0 || count > engine.UnitsMax {
 		return 0, unless(false, reply)
 	}
 	word := int64(0)
-	if v[1] > 0 {
-		word = engine.WindowWord(v[0], v[1])
+	if count > 0 {
+		word = engine.WindowWord((now+left+999)/1000, count)
 	}
-	q.Algorithm.ExplainWord(q.Op, &q.Limit, word, v[2]*1000, q.Cost, &q.Decision)
+	q.Algorithm.ExplainWord(q.Op, &q.Limit, word, now*1000, q.Cost, &q.Decision)
 	return always, nil
 }
 

@@ -1,12 +1,14 @@
 -- sliding_window_log: every admitted request is kept as long as it can count. See
 -- engine/sliding_window_log.go, where the rules are explained and the answer computed.
 --
+-- A log has a time of its own: how long it has lived (us), by a clock that never steps back.
 -- Behind the key's head (see head.lua; a log is idle when its newest entry is as old as the log's
 -- period, which is therefore the one instant less the other) stand, big-endian:
 --
+--   7 bytes   the log's time at the reading in the head
 --   4 bytes   the units ever logged, modulo 2^32
 --   4 bytes   first, how many entries have left and are not yet cut off
---   entries of 11 bytes, oldest first: the instant (7 bytes, microseconds) and the units that
+--   entries of 11 bytes, oldest first: the instant in the log's time (7 bytes) and the units that
 --   had been logged before it (4 bytes, modulo 2^32)
 --
 -- So the units between two entries are a difference, and entries are found by bisection. A log
@@ -15,19 +17,16 @@
 --
 -- ARGV[3]           the limit
 -- ARGV[4]           the cost
--- ARGV[5], ARGV[6]  the period: seconds, nanoseconds
--- ARGV[7]           the period in microseconds, rounded up
--- ARGV[8]           the highest limit of a log
+-- ARGV[5], ARGV[6]  the period: microseconds, nanoseconds
+-- ARGV[7]           the highest limit of a log
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
 -- allowed, the units in the window after the call, and if there are some: the age (us) of the
--- newest, the log's period (seconds, nanoseconds), and on a denial the ages (us) of the unit
--- that stands in the way and of the oldest. Now is the newest entry's instant where the clock
--- reads less.
-local limit, cost, window, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local prefix, width, wrap = 28, 11, 4294967296
-local clock_us = now_s * 1000000 + now_us
-local now = clock_us
+-- newest, the log's period (microseconds, nanoseconds), and on a denial the ages (us) of the
+-- unit that stands in the way and of the oldest.
+local limit, cost, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
+local prefix, width, wrap = 52, 11, 4294967296
+local time = 0 -- now, in the log's time
 
 -- The entries kept .. size - 1 have not left and hold this many units, up to a total; those from
 -- first on count for the question, and hold used.
@@ -36,14 +35,9 @@ local first, used = 0, 0
 local whole = #head < 2048
 local newest
 -- The log's period, and the longer of that and the question's.
-local period_s, period_ns = tonumber(ARGV[5]), tonumber(ARGV[6])
-local longer_s, longer_ns = period_s, period_ns
+local period_us, period_ns = tonumber(ARGV[5]), tonumber(ARGV[6])
+local longer_us, longer_ns = period_us, period_ns
 
--- Microseconds as seconds and nanoseconds. The remainder is exact, which a quotient is not.
-local function split(us)
-  local rest = math.fmod(us, 1000000)
-  return (us - rest) / 1000000, rest * 1000
-end
 local function entry(i)
   local at = prefix + i * width
   if at + width <= #head then
@@ -71,7 +65,12 @@ local function lowest(from, to, holds)
   end
   return from
 end
-local function first_after(from, instant)
+-- The first entry from .. size - 1 that is not as old as a period.
+local function first_within(from, us, ns)
+  local instant = time - us
+  if ns > 0 then
+    instant = instant - 1
+  end
   return lowest(from, size, function(i) return entry(i) > instant end)
 end
 -- The first entry from .. size - 1 behind which there are at most so many units.
@@ -82,13 +81,9 @@ end
 -- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
 -- of the instant last. oldest takes the place of the oldest entry, if it is given.
 local function write(to, units, last, more, oldest)
-  rest_s, rest_ns = split(last)
-  rest_s, rest_ns = rest_s + longer_s, rest_ns + longer_ns
-  if rest_ns >= 1000000000 then
-    rest_s, rest_ns = rest_s + 1, rest_ns - 1000000000
-  end
-  local start = string.format('w%010d%09d', rest_s, rest_ns)
-  local left = math.ceil((rest_s * 1000000 + math.ceil(rest_ns / 1000) - clock_us) / 1000)
+  left_us = last + longer_us - time
+  local start = string.format('w%016d+%016d%03d', now, left_us, longer_ns) .. struct.pack('>I7', time)
+  local left = math.floor(left_us / 1000) + 1
   if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
     redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, kept))
@@ -122,20 +117,16 @@ if live then
   if size < 1 or size ~= math.floor(size) then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  total, kept = struct.unpack('>I4I4', head, 21)
+  time, total, kept = struct.unpack('>I7I4I4', head, 38)
+  time = time + passed
   newest = entry(size - 1)
-  now = math.max(now, newest)
-  period_s, period_ns = split(newest)
-  period_s, period_ns = rest_s - period_s, rest_ns - period_ns
-  if period_ns < 0 then
-    period_s, period_ns = period_s - 1, period_ns + 1000000000
-  end
-  kept = first_after(kept, now - period_s * 1000000 - math.ceil(period_ns / 1000))
+  period_us, period_ns = time + left_us - newest, left_ns
+  kept = first_within(kept, period_us, period_ns)
   held = units_from(kept)
   first, used = kept, held
-  if longer_s < period_s or longer_s == period_s and longer_ns < period_ns then
-    longer_s, longer_ns = period_s, period_ns
-    first = first_after(kept, now - window)
+  if longer_us < period_us or longer_us == period_us and longer_ns < period_ns then
+    first = first_within(kept, longer_us, longer_ns)
+    longer_us, longer_ns = period_us, period_ns
     used = units_from(first)
   end
 end
@@ -144,15 +135,15 @@ local function answer(allowed, blocking)
   if used == 0 then
     return {allowed, 0}
   end
-  local seen = {allowed, used, now - newest, period_s, period_ns}
+  local seen = {allowed, used, time - newest, period_us, period_ns}
   if blocking then
-    seen[6], seen[7] = now - entry(blocking), now - entry(first)
+    seen[6], seen[7] = time - entry(blocking), time - entry(first)
   end
   return seen
 end
 
 if op == 'r' then
-  local back, full = math.min(cost, used, most + 1), held > most
+  local back, full = math.min(cost, used), held > most
   if not live or back > 0 and back == held and not full then
     if exists then
       redis.call('DEL', key)
@@ -172,7 +163,7 @@ if op == 'r' then
       end
     end
     local last = behind(kept, back)
-    newest, period_s, period_ns = entry(last), longer_s, longer_ns
+    newest, period_us, period_ns = entry(last), longer_us, longer_ns
     write(last + 1, left, newest, nil, oldest)
   end
   return answer(1)
@@ -189,5 +180,5 @@ end
 if held + cost > most + 1 then
   kept = behind(kept, most - cost)
 end
-write(size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
+write(size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
 return used + cost

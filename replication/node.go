@@ -183,8 +183,12 @@ func (n *Node) load(at stream.Position) (stream.Position, error) {
 		records++
 		return n.Store.Apply(c, stale)
 	})
-	if err != nil || from == disk.FromNothing {
+	if err != nil {
 		return at, err
+	}
+	n.Advance(n.log.Disk.Reading())
+	if from == disk.FromNothing {
+		return at, nil
 	}
 	// A snapshot may have changes that are younger than the place that it names, and are in no
 	// history. A log has none.

@@ -21,7 +21,7 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
 	o := Options{
-		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Dir: dir,
+		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Advance: func(int64) {}, Dir: dir,
 		Announced: func() (string, int) { return "", 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
 		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, MinReplicasLag: time.Second, Tuning: link.Tuning{Timeout: time.Minute}},
 	}

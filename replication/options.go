@@ -15,7 +15,10 @@ type Options struct {
 	RunID  string // of this server, of stream.IDBytes
 	Store  *engine.Store
 	Logger *slog.Logger
-	Now    func() int64 // the clock that decisions use, µs since the Unix epoch
+	// Now is the clock that decides, µs since the Unix epoch. Advance puts it forward to a reading,
+	// if it reads less.
+	Now     func() int64
+	Advance func(reading int64)
 
 	// Dir is where the log and the snapshot are. It must exist.
 	Dir string

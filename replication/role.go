@@ -9,7 +9,7 @@ import (
 
 // linkOptions are the node's, for links to its replicas and to its primary.
 func (n *Node) linkOptions() link.Options {
-	return link.Options{RunID: n.RunID, Feed: n.feed, Logger: n.Logger, Dial: n.Dial, Announced: n.Announced, Listening: n.listening,
+	return link.Options{RunID: n.RunID, Feed: n.feed, Advance: n.Advance, Logger: n.Logger, Dial: n.Dial, Announced: n.Announced, Listening: n.listening,
 		Tuning: func() link.Tuning { return n.tuning.Load().Tuning }}
 }
 

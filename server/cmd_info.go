@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rlserver/rlserver/server/process"
 )
@@ -82,7 +83,7 @@ func (section infoSection) wanted(names [][]byte) bool {
 }
 
 func infoServer(s *Server, add addField) {
-	uptime := (s.Now() - s.started.UnixMicro()) / 1_000_000
+	uptime := int64(time.Since(s.started) / time.Second)
 	executable, _ := os.Executable() // empty if unknown
 	add("redis_version", redisVersion)
 	add("redis_mode", s.mode())

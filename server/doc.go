@@ -52,7 +52,8 @@
 //  2. Arguments point into the connection's buffer and are good until the command ends. A handler
 //     that keeps one copies it.
 //  3. A check takes no lock, and allocates only for a key that is new.
-//  4. The clock is read once for all commands that were read together.
+//  4. The clock is read once for all commands that were read together. It never runs backwards,
+//     and is not behind what the limits were decided by before. (Server.Advance; clock_test.go)
 //  5. Work that is done for one connection is charged to no other.
 //  6. Where answers wait for the disk, no byte that tells of a change leaves before the change is on
 //     disk. When it cannot be, the answer is an error.

@@ -51,6 +51,7 @@ type Server struct {
 	gates      gatekeeper
 	trackers   atomic.Int64 // sessions that track
 	isReplica  atomic.Bool
+	ahead      atomic.Int64       // of the wall clock as it stood at the start, µs
 	shutdown   func(ShutdownSave) // called by SHUTDOWN; nil: there is none
 	bounding   sync.Mutex         // of the limiter's memory
 	// commitAlarm is when the log last told of changes that are not on disk (µs).
@@ -206,11 +207,36 @@ func (s *Server) putInForce(cfg *config.Config) {
 	s.boundMemory()
 }
 
-// Now is the clock that decisions use: whole microseconds since the Unix epoch. It is the wall clock
-// as it stood at the start, carried on by the monotonic clock. So a step of the wall clock neither
+// Now is the clock that decides: whole microseconds since the Unix epoch. It is the wall clock as it
+// stood at the start, carried on by the monotonic clock. So a step of the wall clock neither
 // freezes limits nor forgives them, and Now never runs backwards.
 func (s *Server) Now() int64 {
-	return s.started.UnixMicro() + time.Since(s.started).Microseconds()
+	return s.started.UnixMicro() + s.ahead.Load() + time.Since(s.started).Microseconds()
+}
+
+// behindMax is how far the wall clock may be behind without a word in the log.
+const behindMax = time.Second
+
+// Advance puts Now forward to a reading (µs), if it reads less. Limits that were kept on disk, or by
+// a primary, by a clock that was ahead go on from there, and are neither frozen nor forgiven.
+func (s *Server) Advance(reading int64) {
+	for {
+		ahead := s.ahead.Load()
+		by := reading - s.Now()
+		if by <= 0 {
+			return
+		}
+		if !s.ahead.CompareAndSwap(ahead, ahead+by) {
+			continue
+		}
+		if behind := time.Duration(by) * time.Microsecond; behind >= behindMax {
+			s.logger.Warn("this machine's clock is behind the last change of the limits; their time goes on from there", "behind", behind)
+			for _, c := range s.sessions.all() {
+				c.active.Add(by) // it is not idle for longer
+			}
+		}
+		return
+	}
 }
 
 // RefuseWrites has commands that write refused with this error, until it is called with an empty

@@ -41,10 +41,10 @@ func TestAOF(t *testing.T) {
 	write(snapshot)
 	expect("check "+dir, 0, "dump.rls", "snapshot", "good", "2 ", "0123abcd", "4711")
 	write(snapshot[:len(snapshot)-1])
-	expect("check "+dir, 1, "dump.rls: damaged at byte 134: it ends within a frame.", "rlserver aof repair "+dir)
-	expect("repair "+dir, 1, "would be cut from byte 134 on, 31 bytes", "--yes")
+	expect("check "+dir, 1, "dump.rls: damaged at byte 142: it ends within a frame.", "rlserver aof repair "+dir)
+	expect("repair "+dir, 1, "would be cut from byte 142 on, 39 bytes", "--yes")
 	expect("check "+dir, 1)
-	expect("repair "+dir+" --yes", 0, "was cut from byte 134 on, 31 bytes, kept as dump.rls.cut-from-134")
+	expect("repair "+dir+" --yes", 0, "was cut from byte 142 on, 39 bytes, kept as dump.rls.cut-from-142")
 	expect("check "+dir, 0, "good")
 	if b, err := os.ReadFile(filepath.Join(dir, "dump.rls")); err != nil || string(b) != string(snapshot) {
 		t.Errorf("the repair made %q, %v", b, err)

@@ -134,7 +134,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, err
 	}
 	r.node, err = replication.New(replication.Options{
-		RunID: srv.RunID(), Store: store, Logger: logger, Now: srv.Now, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
+		RunID: srv.RunID(), Store: store, Logger: logger, Now: srv.Now, Advance: srv.Advance, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
 		Announced: func() (string, int) { return srv.Announced(cfg.TLSReplication) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})

@@ -47,8 +47,8 @@ type Cut struct {
 	// Copy is the name of the file that they are kept in; "" before that was made.
 	Copy string
 	// end is how many records are left in a snapshot, which ends with their number, and from is
-	// where in the stream it stands; end is -1 for an increment.
-	end, from int64
+	// where in the stream it stands; end is -1 for an increment. reading is the last of the clock.
+	end, from, reading int64
 }
 
 // Damaged says whether a start would stop.
@@ -128,7 +128,7 @@ func (r *Report) file(name, kind string, snapshot bool) (s fileState, err error)
 func (r *Report) cut(s *fileState, damage *DamageError) {
 	c := Cut{File: damage.File, Offset: damage.Offset, Bytes: s.size - damage.Offset, Why: damage.Problem, end: -1}
 	if s.header.kind == fileSnapshot && !s.ended {
-		c.end, c.from = s.records, s.header.at.Offset
+		c.end, c.from, c.reading = s.records, s.header.at.Offset, s.reading
 	}
 	r.Cuts = append(r.Cuts, c)
 }

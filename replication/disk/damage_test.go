@@ -211,8 +211,8 @@ func TestBytesBehind(t *testing.T) {
 	frames := s.frames[damageLast]
 	s.with(t, damageLast, append(bytes.Clone(last), last[frames[5]:]...), func() { s.expectDamage(t, "a frame twice", damageLast, int64(len(last))) })
 	s.with(t, damageLast, append(bytes.Clone(last[:frames[2]]), last[frames[3]:]...), func() { s.expectDamage(t, "a frame too few", damageLast, int64(frames[2])) })
-	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FrameEnd, s.at.Offset, make([]byte, 8)), func() { s.expectDamage(t, "an end", damageLast, int64(len(last))) })
-	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FrameChanges, s.at.Offset, []byte{4}), func() { s.expectDamage(t, "a record that ends", damageLast, int64(len(last))) })
+	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FrameEnd, s.at.Offset, 0, make([]byte, 8)), func() { s.expectDamage(t, "an end", damageLast, int64(len(last))) })
+	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FrameChanges, s.at.Offset, 0, []byte{4}), func() { s.expectDamage(t, "a record that ends", damageLast, int64(len(last))) })
 	s.with(t, damageLast, s.files[dumpName], func() { s.expectDamage(t, "a snapshot", damageLast, 0) })
 	s.with(t, damageLast, s.files[damageMiddle], func() { s.expectDamage(t, "the increment before", damageLast, 0) })
 	s.with(t, dumpName, last, func() { s.expectDamage(t, "an increment", dumpName, 0) })
@@ -221,7 +221,7 @@ func TestBytesBehind(t *testing.T) {
 	start := s.frames[damageMiddle][4]
 	s.with(t, damageMiddle, middle[:start], func() { s.expectDamage(t, "a frame fewer", damageMiddle, int64(start)) })
 	// A ping is nothing.
-	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FramePing, s.at.Offset, nil), func() {
+	s.with(t, damageLast, stream.AppendFrame(bytes.Clone(last), stream.FramePing, s.at.Offset, 0, nil), func() {
 		expect(t, s.dir, true, s.h.states[s.before+6], s.at)
 	})
 }
@@ -270,7 +270,7 @@ func TestZerosFromASector(t *testing.T) {
 			first := border + 1 + into - part - size - stream.FrameExtraBytes - 3
 			for _, length := range []int{first, 200} {
 				c := engine.Change{Key: strings.Repeat("k", length)}
-				frame := stream.AppendFrame(nil, stream.FrameChanges, w.at.Offset, stream.AppendChange(nil, &c))
+				frame := stream.AppendFrame(nil, stream.FrameChanges, w.at.Offset, 0, stream.AppendChange(nil, &c))
 				end := w.at.Offset + int64(len(frame)-stream.FrameExtraBytes)
 				w.put(frame, end)
 			}
@@ -315,7 +315,7 @@ func TestNewerFiles(t *testing.T) {
 		content []byte
 	}{
 		"header":   {damageLast, newer},
-		"record":   {damageLast, stream.AppendFrame(bytes.Clone(s.files[damageLast]), stream.FrameChanges, s.at.Offset, []byte{77})},
+		"record":   {damageLast, stream.AppendFrame(bytes.Clone(s.files[damageLast]), stream.FrameChanges, s.at.Offset, 0, []byte{77})},
 		"manifest": {manifestName, []byte(title + checksumLine([]byte(title)))},
 	} {
 		s.with(t, c.file, c.content, func() {

@@ -73,6 +73,7 @@ type Disk struct {
 	manifestFound bool
 	manifestErr   error
 	loaded        *loadedState // since load, until the log is on
+	reading       int64        // of the clock that decided, the last one that load found, µs
 
 	// Written with files, turn and mu held, read with any of them.
 	on      bool

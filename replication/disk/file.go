@@ -82,6 +82,8 @@ func parseFileHeader(b []byte) (h fileHeader, err error) {
 		err = fmt.Errorf("%w: the id %q", errHeader, h.at.ID)
 	case h.at.Offset < 0:
 		err = fmt.Errorf("%w: the offset %d", errHeader, h.at.Offset)
+	case !stream.IsReading(h.created):
+		err = fmt.Errorf("%w: created at %d µs", errHeader, h.created)
 	}
 	return h, err
 }

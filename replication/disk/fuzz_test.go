@@ -22,7 +22,7 @@ func FuzzReadStream(f *testing.F) {
 		increment = append(increment, frame...)
 	}
 	snapshot := fileHeader{fileSnapshot, at, 5}.encode()
-	p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(b []byte, _ int64) error { snapshot = append(snapshot, b...); return nil })
+	p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func() int64 { return 0 }, func(b []byte, _ int64) error { snapshot = append(snapshot, b...); return nil })
 	if err := errors.Join(h.states[5].dump(p.Add), p.End()); err != nil {
 		f.Fatal(err)
 	}

@@ -280,7 +280,7 @@ func newHistory(seed uint64, n int, prefix string) *history {
 // frame is change i as one frame that begins at an offset.
 func (h *history) frame(i int, offset int64) (frames []byte, end int64) {
 	payload := stream.AppendChange(nil, &h.changes[i])
-	return stream.AppendFrame(nil, stream.FrameChanges, offset, payload), offset + int64(len(payload))
+	return stream.AppendFrame(nil, stream.FrameChanges, offset, 0, payload), offset + int64(len(payload))
 }
 
 // live is an oracle that is changed while it is dumped, key by key.

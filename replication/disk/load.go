@@ -42,6 +42,7 @@ func HasFiles(dir string) bool {
 func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
 	d.files.Lock()
 	defer d.files.Unlock()
+	d.reading = d.manifest.stopped // with which the time of a later snapshot is compared
 	if !appendOnly {
 		from, at, err = d.loadDump(apply)
 		// What is changed from here on is not appended to a log that is there, so that ends.
@@ -68,7 +69,16 @@ func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Sou
 		return FromNothing, at, err
 	}
 	d.loaded = &loadedState{FromLog, l}
+	d.reading = max(d.reading, l.reading)
 	return FromLog, l.at, nil
+}
+
+// Reading is the last of the clock that decided (µs) that Load found. Not all of it need be of what
+// was loaded.
+func (d *Disk) Reading() int64 {
+	d.files.Lock()
+	defer d.files.Unlock()
+	return d.reading
 }
 
 // dumpIsYounger says whether the log was stopped before the snapshot was made.
@@ -102,6 +112,7 @@ func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at strea
 	}
 	at = stream.Position{ID: s.header.at.ID, Offset: s.end}
 	d.loaded = &loadedState{from: fromDump, log: loadedLog{base: s.size, at: at}}
+	d.reading = max(d.reading, s.reading)
 	return fromDump, at, nil
 }
 

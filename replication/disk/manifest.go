@@ -127,7 +127,7 @@ func (m *manifest) line(line string) error {
 	name, value, _ := strings.Cut(line, " ")
 	value, end, _ := strings.Cut(value, " ")
 	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n < 0 || name != "stopped" && n > math.MaxInt32 {
+	if err != nil || !stream.IsReading(n) || name != "stopped" && n > math.MaxInt32 {
 		return bad
 	}
 	switch name {

@@ -37,6 +37,7 @@ func (e *DamageError) Error() string {
 type fileState struct {
 	header  fileHeader
 	end     int64 // the offset in the stream behind the last good frame
+	reading int64 // the last of the clock that decided, µs
 	frames  int64
 	records int64 // in good frames
 	good    int64 // bytes up to the end of the last good frame
@@ -92,7 +93,7 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 	if snapshot != (h.kind == fileSnapshot) {
 		return s.damaged("it holds %s", map[bool]string{true: "an increment", false: "a snapshot"}[snapshot])
 	}
-	s.header, s.end, s.good = h, h.at.Offset, fileHeaderBytes
+	s.header, s.end, s.reading, s.good = h, h.at.Offset, h.created, fileHeaderBytes
 	records := int64(0) // those of a frame that turns out bad are none
 	count := func(c *engine.Change) error {
 		records++
@@ -116,9 +117,12 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 		case err != nil:
 			return diskError(err)
 		}
-		if done, err := s.frame(&f, snapshot, count); err != nil {
+		done, err := s.frame(&f, snapshot, count)
+		if err != nil {
 			return err
-		} else if done {
+		}
+		s.reading = max(s.reading, f.Reading)
+		if done {
 			return s.nothingBehind(frames)
 		}
 		s.frames++
@@ -202,6 +206,7 @@ type loadedLog struct {
 	base       int64 // bytes
 	increments []loadedIncrement
 	at         stream.Position
+	reading    int64 // the last of the clock that decided, µs
 }
 
 type loadedIncrement struct {
@@ -219,7 +224,7 @@ func readLog(dir string, m *manifest, visit func(*engine.Change) error) (l loade
 		if err != nil {
 			return l, nil, err
 		}
-		l.base, l.at, begun = s.size, stream.Position{ID: s.header.at.ID, Offset: s.end}, true
+		l.base, l.at, l.reading, begun = s.size, stream.Position{ID: s.header.at.ID, Offset: s.end}, s.reading, true
 	}
 	for i, e := range m.increments {
 		last := i == len(m.increments)-1
@@ -236,7 +241,7 @@ func readLog(dir string, m *manifest, visit func(*engine.Change) error) (l loade
 			return l, nil, err
 		}
 		l.increments = append(l.increments, loadedIncrement{e.number, s})
-		l.at, begun = stream.Position{ID: s.header.at.ID, Offset: s.end}, true
+		l.at, l.reading, begun = stream.Position{ID: s.header.at.ID, Offset: s.end}, max(l.reading, s.reading), true
 	}
 	return l, torn, nil
 }

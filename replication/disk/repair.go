@@ -97,7 +97,7 @@ func (r *Report) apply(c *Cut) error {
 	if c.end < 0 {
 		return cutFile(path, c.Offset, nil)
 	}
-	return cutFile(path, c.Offset, stream.AppendFrame(nil, stream.FrameEnd, c.from, binary.LittleEndian.AppendUint64(nil, uint64(c.end))))
+	return cutFile(path, c.Offset, stream.AppendFrame(nil, stream.FrameEnd, c.from, c.reading, binary.LittleEndian.AppendUint64(nil, uint64(c.end))))
 }
 
 // replaceManifest writes the new manifest. If there was one it is copied first.

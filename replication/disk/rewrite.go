@@ -75,7 +75,7 @@ func (d *Disk) beginJob(c *increment, at stream.Position, dump stream.Dumper) {
 
 func (d *Disk) run(job *rewriteJob, dump stream.Dumper) {
 	path := d.path(baseName(job.number))
-	bytes, err := writeSnapshot(path+temporary, job.at, job.started, dump, func() bool { return d.job.Load() == job })
+	bytes, err := writeSnapshot(path+temporary, job.at, d.Now, dump, func() bool { return d.job.Load() == job })
 	if err == nil {
 		err = d.install(job, path, bytes)
 	}

@@ -16,16 +16,16 @@ var errAbandoned = errors.New("replication: the snapshot was abandoned")
 
 // writeSnapshot writes a dump to a new file and syncs it; the caller syncs the directory. The
 // states may be younger than at: the changes in between are in the stream behind at, and when
-// they are applied again each key ends in the same state. wanted is called now and then, and the
+// they are applied again each key ends in the same state. now is the clock that decides. wanted is called now and then, and the
 // writing ends when it is false; nil is always wanted. After an error the file is gone.
-func writeSnapshot(path string, at stream.Position, created int64, dump stream.Dumper, wanted func() bool) (bytes int64, err error) {
+func writeSnapshot(path string, at stream.Position, now func() int64, dump stream.Dumper, wanted func() bool) (bytes int64, err error) {
 	err = writeFile(path, func(f *os.File) error {
-		if err := writeHeader(f, fileHeader{fileSnapshot, at, created}); err != nil {
+		if err := writeHeader(f, fileHeader{fileSnapshot, at, now()}); err != nil {
 			return err
 		}
 		bytes = fileHeaderBytes
 		unsynced := 0
-		p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(frames []byte, _ int64) error {
+		p := stream.NewPacker(stream.FrameSnapshot, at.Offset, now, func(frames []byte, _ int64) error {
 			if wanted != nil && !wanted() {
 				return errAbandoned
 			}
@@ -62,7 +62,7 @@ func (d *Disk) Save(at stream.Position, dump stream.Dumper) error {
 	started, path := d.Now(), d.path(dumpName)
 	d.record.saving, d.record.savingSince = true, started
 	d.mu.Unlock()
-	bytes, err := writeSnapshot(path+temporary, at, started, dump, nil)
+	bytes, err := writeSnapshot(path+temporary, at, d.Now, dump, nil)
 	if err == nil {
 		err = putInPlace(path+temporary, path)
 	}

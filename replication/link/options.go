@@ -11,9 +11,11 @@ import (
 
 // Options are what both sides of a link are made of.
 type Options struct {
-	RunID  string // of this server
-	Feed   *stream.Feed
-	Logger *slog.Logger
+	RunID string // of this server
+	Feed  *stream.Feed
+	// Advance puts the clock that decides forward to a reading (µs), if it reads less.
+	Advance func(reading int64)
+	Logger  *slog.Logger
 	// Tuning tells the settings of the moment.
 	Tuning func() Tuning
 	// Dial connects to a primary.

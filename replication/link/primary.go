@@ -144,7 +144,7 @@ const (
 func (p *Primary) sendDump(r *servedReplica, at stream.Position) error {
 	started := time.Now()
 	keys, bytes := stepKeysMin, 0 // of a step
-	out := stream.NewPacker(stream.FrameSnapshot, at.Offset, func(frames []byte, _ int64) error {
+	out := stream.NewPacker(stream.FrameSnapshot, at.Offset, p.Feed.Now, func(frames []byte, _ int64) error {
 		bytes += len(frames)
 		return p.send(r, frames)
 	})
@@ -182,7 +182,7 @@ func (p *Primary) sendStream(r *servedReplica, id string) error {
 		select {
 		case <-grown:
 		case <-ping.C:
-			if err := p.send(r, stream.AppendFrame(nil, stream.FramePing, r.place.Load(), nil)); err != nil {
+			if err := p.send(r, stream.AppendFrame(nil, stream.FramePing, r.place.Load(), p.Feed.Now(), nil)); err != nil {
 				return err
 			}
 		case <-r.gone:

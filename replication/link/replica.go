@@ -174,6 +174,7 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 		if err != nil {
 			return 0, err
 		}
+		l.Advance(f.Reading)
 		switch f.Kind {
 		case stream.FrameSnapshot, stream.FrameChanges:
 			if f.Kind == stream.FrameChanges && f.Offset != at.Offset {
@@ -216,6 +217,7 @@ func (l *Replica) apply(p *primaryConn, frames *stream.FrameReader, offset int64
 		if err != nil {
 			return err
 		}
+		l.Advance(f.Reading)
 		switch {
 		case f.Kind == stream.FramePing:
 		case f.Kind != stream.FrameChanges || f.Offset != offset:

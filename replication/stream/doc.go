@@ -5,7 +5,8 @@
 // What is streamed is state and not requests: "key K is now in state S". The store notes which
 // keys change (engine's marks), and the stream is what a drain of these notes finds. So a key
 // that changed a million times between two drains is one record. A record can be applied twice,
-// and late: its instants are absolute.
+// and late: its instants are absolute. Each frame has a reading of the clock that decided, so
+// that the next server to decide can go on from there if its own clock is behind.
 //
 // A history of changes has an id. A place in it is an offset: how many bytes of records came
 // before. A server that takes over begins a history of its own, which continues the one before;
@@ -32,6 +33,8 @@
 //     for each key, and the backlog. (feed.go, backlog.go)
 //  5. A state from a primary replaces the store's as a whole, when all of it is there.
 //     (Feed.Install; engine's TestLoader)
+//  6. No decision that the frames up to a place tell of was made by a later reading than the last
+//     one of these frames. (frame.go; ../../test's TestRestartWithAClockBehind)
 //
 // No file and no connection is opened here. It imports engine and nothing else of this module.
 package stream

@@ -19,7 +19,7 @@ const dumpKeys = 1000
 const staleMicros = 2_000_000
 
 // StaleAt is the instant (µs) that an idle key must have been idle at to be left out.
-func (f *Feed) StaleAt() int64 { return f.now() - staleMicros }
+func (f *Feed) StaleAt() int64 { return f.Now() - staleMicros }
 
 // Errors of a dump that does not come to its end.
 var (

@@ -17,7 +17,7 @@ import (
 type Feed struct {
 	sync.Mutex
 	store *engine.Store
-	now   func() int64    // µs since the Unix epoch
+	Now   func() int64    // the clock that decides, µs since the Unix epoch
 	ended context.Context // of the server
 	log   Log
 
@@ -54,10 +54,10 @@ type Log interface {
 	Replace(at Position, dump Dumper)
 }
 
-// NewFeed makes the stream of a store. now is the clock that decisions use.
+// NewFeed makes the stream of a store. now is the clock that decides.
 func NewFeed(ended context.Context, store *engine.Store, now func() int64, log Log) *Feed {
-	f := &Feed{store: store, now: now, ended: ended, log: log, grown: make(chan struct{})}
-	f.packer = NewPacker(FrameChanges, 0, f.publish)
+	f := &Feed{store: store, Now: now, ended: ended, log: log, grown: make(chan struct{})}
+	f.packer = NewPacker(FrameChanges, 0, now, f.publish)
 	f.Start(Position{ID: NewID()})
 	return f
 }
@@ -169,7 +169,7 @@ func (f *Feed) Apply(fr Frame) error {
 	if err != nil {
 		return err
 	}
-	f.received = AppendFrame(f.received[:0], fr.Kind, fr.Offset, fr.Payload)
+	f.received = AppendFrame(f.received[:0], fr.Kind, fr.Offset, fr.Reading, fr.Payload)
 	f.Lock()
 	defer f.Unlock()
 	f.changes += records

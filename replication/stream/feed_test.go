@@ -69,7 +69,7 @@ func TestBacklog(t *testing.T) {
 			var frames []byte
 			for range 1 + random.IntN(4) {
 				payload := bytes.Repeat([]byte{byte(random.IntN(256))}, 1+random.IntN(60))
-				frames = AppendFrame(frames, FrameChanges, end, payload)
+				frames = AppendFrame(frames, FrameChanges, end, 0, payload)
 				end += int64(len(payload))
 				at[end] = len(written) + len(frames)
 			}

@@ -7,19 +7,25 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/rlserver/rlserver/engine"
 )
 
 // A stream is cut into frames, and the same frames go to the disk and over the wire:
 //
-//	length of the payload u32 | kind u8 | 0 u24 | offset i64 | crc32c of the above u32
+//	length of the payload u32 | kind u8 | 0 u24 | offset i64 | reading i64 | crc32c of the above u32
 //	payload
 //	crc32c of the payload u32
 //
 // All numbers are little-endian. The header has a checksum of its own, so that a length is
 // trusted before what it counts has been read: a damaged length can neither ask for memory
 // nor make the rest of a file look like one unfinished frame.
+//
+// The reading (µs) is that of the clock that decided, when the frame was made. No decision that
+// the stream tells of up to there was made later. So a server whose own clock is behind can go on
+// from there.
 const (
-	FrameHeaderBytes  = 20
+	FrameHeaderBytes  = 28
 	FrameTrailerBytes = 4
 	FrameExtraBytes   = FrameHeaderBytes + FrameTrailerBytes
 	// frameBytesMax bounds a payload.
@@ -38,7 +44,7 @@ const (
 	FrameSnapshot
 	// FrameEnd ends a dump: a u64, the number of records that it had.
 	FrameEnd
-	// FramePing is empty.
+	// FramePing is empty: it tells the reading.
 	FramePing
 )
 
@@ -59,6 +65,7 @@ func (k FrameKind) String() string {
 type Frame struct {
 	Kind    FrameKind
 	Offset  int64  // of the payload's first byte in the stream
+	Reading int64  // of the clock that decided, when the frame was made, µs since the Unix epoch
 	Payload []byte // good until the next read
 }
 
@@ -83,13 +90,13 @@ func Checksum(b []byte) uint32 {
 
 // AppendFrame appends a frame to b. The payload is at most frameBytesMax bytes, and may be
 // what stands in b behind room for a header: see packer.
-func AppendFrame(b []byte, kind FrameKind, offset int64, payload []byte) []byte {
-	b = appendFrameHeader(b, kind, offset, len(payload))
+func AppendFrame(b []byte, kind FrameKind, offset, reading int64, payload []byte) []byte {
+	b = appendFrameHeader(b, kind, offset, reading, len(payload))
 	b = append(b, payload...)
 	return binary.LittleEndian.AppendUint32(b, Checksum(payload))
 }
 
-func appendFrameHeader(b []byte, kind FrameKind, offset int64, length int) []byte {
+func appendFrameHeader(b []byte, kind FrameKind, offset, reading int64, length int) []byte {
 	if length > frameBytesMax {
 		panic("replication: a payload above frameBytesMax")
 	}
@@ -97,6 +104,7 @@ func appendFrameHeader(b []byte, kind FrameKind, offset int64, length int) []byt
 	b = binary.LittleEndian.AppendUint32(b, uint32(length))
 	b = append(b, byte(kind), 0, 0, 0)
 	b = binary.LittleEndian.AppendUint64(b, uint64(offset))
+	b = binary.LittleEndian.AppendUint64(b, uint64(reading))
 	return binary.LittleEndian.AppendUint32(b, Checksum(b[start:]))
 }
 
@@ -108,9 +116,10 @@ var ErrFrame = errors.New("replication: bad frame")
 
 // FrameHeader is a header that has been checked.
 type FrameHeader struct {
-	kind   FrameKind
-	Offset int64
-	Length int
+	kind    FrameKind
+	Offset  int64
+	reading int64
+	Length  int
 }
 
 // ParseFrameHeader reads a header from its FrameHeaderBytes.
@@ -120,7 +129,8 @@ func ParseFrameHeader(b []byte) (h FrameHeader, err error) {
 		return h, fmt.Errorf("%w: the checksum of its header is wrong", ErrFrame)
 	}
 	length := binary.LittleEndian.Uint32(b)
-	h = FrameHeader{FrameKind(b[4]), int64(binary.LittleEndian.Uint64(b[8:])), int(min(length, frameBytesMax))}
+	number := func(at int) int64 { return int64(binary.LittleEndian.Uint64(b[at:])) }
+	h = FrameHeader{FrameKind(b[4]), number(8), number(16), int(min(length, frameBytesMax))}
 	switch {
 	case length > frameBytesMax:
 		err = fmt.Errorf("%w: a payload of %d bytes, and %d are the most", ErrFrame, length, frameBytesMax)
@@ -130,9 +140,14 @@ func ParseFrameHeader(b []byte) (h FrameHeader, err error) {
 		err = fmt.Errorf("%w: reserved bytes are not zero", ErrFrame)
 	case h.Offset < 0:
 		err = fmt.Errorf("%w: the offset %d is negative", ErrFrame, h.Offset)
+	case !IsReading(h.reading):
+		err = fmt.Errorf("%w: the reading %d of the clock is out of range", ErrFrame, h.reading)
 	}
 	return h, err
 }
+
+// IsReading says whether a clock by which decisions are made can read this (µs).
+func IsReading(at int64) bool { return at >= 0 && at <= engine.NowMicrosMax }
 
 // A FrameReader reads frames from a file or a connection. It returns a frame as soon as all of it
 // is there. It takes memory for a large payload only when the checksum of the header was right, and
@@ -178,7 +193,7 @@ func (r *FrameReader) Next() (Frame, error) {
 	}
 	r.last = size
 	r.At += int64(size)
-	return Frame{h.kind, h.Offset, payload}, nil
+	return Frame{h.kind, h.Offset, h.reading, payload}, nil
 }
 
 // Buffered says whether something was read that has not been returned.

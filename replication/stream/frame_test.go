@@ -22,7 +22,7 @@ func TestFramesComeBack(t *testing.T) {
 			payload[i] = byte(random.Uint32())
 		}
 		payloads = append(payloads, payload)
-		stream = AppendFrame(stream, FrameChanges, offset, payload)
+		stream = AppendFrame(stream, FrameChanges, offset, 1<<50, payload)
 		offset += int64(n)
 	}
 	for name, from := range map[string]io.Reader{
@@ -44,7 +44,7 @@ func TestFramesComeBack(t *testing.T) {
 				break
 			}
 			read += FrameExtraBytes + len(f.Payload)
-			if f.Kind != FrameChanges || f.Offset != offset || !bytes.Equal(f.Payload, payloads[i]) || r.At != int64(read) {
+			if f.Kind != FrameChanges || f.Offset != offset || f.Reading != 1<<50 || !bytes.Equal(f.Payload, payloads[i]) || r.At != int64(read) {
 				t.Fatalf("%s: frame %d is not what it was", name, i)
 			}
 			offset = f.End()
@@ -58,7 +58,7 @@ func TestFramesComeBack(t *testing.T) {
 // A frame with any bit flipped, or cut anywhere, is never read.
 func TestFramesDamaged(t *testing.T) {
 	for _, payload := range [][]byte{nil, []byte("some payload")} {
-		intact := AppendFrame(nil, FrameChanges, 1<<40, payload)
+		intact := AppendFrame(nil, FrameChanges, 1<<40, 1<<50, payload)
 		for bit := range 8 * len(intact) {
 			damaged := bytes.Clone(intact)
 			damaged[bit/8] ^= 1 << (bit % 8)
@@ -93,10 +93,12 @@ func TestFramesThatCannotBe(t *testing.T) {
 		"kind":     func(b []byte) { b[4] = byte(len(frameKinds)) },
 		"reserved": func(b []byte) { b[6] = 1 },
 		"negative": func(b []byte) { b[15] = 0x80 },
+		"reading":  func(b []byte) { b[23] = 0x40 },
+		"no epoch": func(b []byte) { b[23] = 0x80 },
 	} {
-		b := AppendFrame(nil, FramePing, 0, nil)
+		b := AppendFrame(nil, FramePing, 0, 0, nil)
 		change(b)
-		binary.LittleEndian.PutUint32(b[16:], Checksum(b[:16]))
+		binary.LittleEndian.PutUint32(b[FrameHeaderBytes-4:], Checksum(b[:FrameHeaderBytes-4]))
 		if f, err := NewFrameReader(bytes.NewReader(b)).Next(); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}

@@ -21,8 +21,9 @@ const (
 // A Packer makes frames of changes. It gives them away whole, some at a time, and keeps its
 // memory. It is used by one goroutine.
 type Packer struct {
-	kind   FrameKind // FrameChanges or FrameSnapshot
-	offset int64     // of the next frame
+	kind   FrameKind    // FrameChanges or FrameSnapshot
+	offset int64        // of the next frame
+	now    func() int64 // the clock that decides, µs since the Unix epoch
 	// emit takes frames, good until it returns; end is the offset behind them.
 	emit func(frames []byte, end int64) error
 	buf  []byte
@@ -31,10 +32,10 @@ type Packer struct {
 	Records uint64 // since the packer was made
 }
 
-// NewPacker makes frames of a kind from an offset on. emit takes frames, good until it returns;
-// end is the offset behind them.
-func NewPacker(kind FrameKind, offset int64, emit func(frames []byte, end int64) error) *Packer {
-	return &Packer{kind: kind, offset: offset, emit: emit, open: -1}
+// NewPacker makes frames of a kind from an offset on. now is the clock that decides. emit takes
+// frames, good until it returns; end is the offset behind them.
+func NewPacker(kind FrameKind, offset int64, now func() int64, emit func(frames []byte, end int64) error) *Packer {
+	return &Packer{kind: kind, offset: offset, now: now, emit: emit, open: -1}
 }
 
 // Add packs a change. A log of many entries becomes several records, each of which is right
@@ -100,7 +101,7 @@ func (p *Packer) closeFrame() {
 		return
 	}
 	payload := p.buf[p.open+FrameHeaderBytes:]
-	appendFrameHeader(p.buf[:p.open], p.kind, p.offset, len(payload))
+	appendFrameHeader(p.buf[:p.open], p.kind, p.offset, p.now(), len(payload))
 	p.buf = binary.LittleEndian.AppendUint32(p.buf, Checksum(payload))
 	if p.kind == FrameChanges {
 		p.offset += int64(len(payload))
@@ -128,6 +129,6 @@ func (p *Packer) End() error {
 	p.closeFrame()
 	var n [8]byte
 	binary.LittleEndian.PutUint64(n[:], p.Records)
-	p.buf = AppendFrame(p.buf, FrameEnd, p.offset, n[:])
+	p.buf = AppendFrame(p.buf, FrameEnd, p.offset, p.now(), n[:])
 	return p.give()
 }

@@ -165,7 +165,7 @@ func TestPacker(t *testing.T) {
 	const start = 1 << 33
 	var frames []byte
 	emits, end := 0, int64(0)
-	p := NewPacker(FrameChanges, start, func(b []byte, e int64) error {
+	p := NewPacker(FrameChanges, start, noClock, func(b []byte, e int64) error {
 		frames = append(frames, b...)
 		emits++
 		end = e
@@ -227,7 +227,7 @@ func TestPackerSplitsLogs(t *testing.T) {
 			for _, from := range []int64{math.MinInt64, 1 << 50} {
 				c.Log.From = from
 				var frames []byte
-				p := NewPacker(FrameSnapshot, 1, func(b []byte, _ int64) error { frames = append(frames, b...); return nil })
+				p := NewPacker(FrameSnapshot, 1, noClock, func(b []byte, _ int64) error { frames = append(frames, b...); return nil })
 				before := wordOf(strings.Repeat("k", 1000), 1)
 				for range 65 { // nearly a payload, so that the log's first record begins late
 					if err := p.Add(&before); err != nil {
@@ -262,7 +262,7 @@ func TestPackerSplitsLogs(t *testing.T) {
 func TestRecordsTakeNoMemory(t *testing.T) {
 	changes := []engine.Change{wordOf("user:123456", 1<<60), {Key: "gone"},
 		logOf("l", 1<<50, 1<<50, engine.LogEntry{At: 1 << 50, Units: 1}, engine.LogEntry{At: 1<<50 + 9, Units: 1})}
-	p := NewPacker(FrameChanges, 0, func([]byte, int64) error { return nil })
+	p := NewPacker(FrameChanges, 0, noClock, func([]byte, int64) error { return nil })
 	var payload []byte
 	for i := range changes {
 		payload = AppendChange(payload, &changes[i])
@@ -323,3 +323,6 @@ func FuzzRecords(f *testing.F) {
 		}
 	})
 }
+
+// noClock is the clock of frames of which the reading says nothing.
+func noClock() int64 { return 0 }

@@ -298,8 +298,9 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 	r.do("hset", "rl:hash", "f", "v")
 	r.do("set", "rl:text", "some text")
 	r.do("set", "rl:digits", "t12345")
-	r.do("set", "rl:cut", "w9999999999000000000")
-	foreign := []string{"list", "hash", "text", "digits", "cut"}
+	r.do("set", "rl:older", "t9999999999000000000") // of a version that was never released
+	r.do("set", "rl:cut", "w1700000000000000+3155760000000000000")
+	foreign := []string{"list", "hash", "text", "digits", "older", "cut"}
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr()).Client()
 	dump := func(key string) string { return r.c.Dump(t.Context(), "rl:"+key).Val() }
 	for _, policy := range []string{"error", "allow", "deny", "local"} {

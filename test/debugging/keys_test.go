@@ -112,6 +112,18 @@ func TestMemoryUsageTellsBytes(t *testing.T) {
 	if log < 8*1000 || log > 16*1000+512 {
 		t.Errorf("a log of 1000 units takes %d bytes; want 8 to 16 for each", log)
 	}
+	// A short period's units stay as long as a longer period may count them.
+	c.Ask("RL.CHECK", "mixed", "sliding_window_log", "5", "1h")
+	c.Send(strings.Repeat(harness.Command("RL.CHECK", "mixed", "sliding_window_log", "2000", "1ms"), 1000))
+	for range 1000 {
+		c.Value()
+	}
+	if mixed := c.Ask("MEMORY", "USAGE", "mixed").Number(t); mixed < 8*1000 || mixed > 16*1000+512 {
+		t.Errorf("a log of 1000 units of a short period, and one of a long, takes %d bytes; want 8 to 16 for each", mixed)
+	}
+	if six, err := c.Ask("RL.PEEK", "mixed", "sliding_window_log", "5", "1h").Integers(); err != nil || six[0] != 0 || six[2] != 0 {
+		t.Errorf("the long period is told %v, %v", six, err)
+	}
 	for _, protocol := range []string{"2", "3"} {
 		c.Ask("HELLO", protocol)
 		if got := c.Ask("MEMORY", "USAGE", "missing"); !got.Null {

@@ -39,6 +39,9 @@
 // question with an older reading may come later and find it not idle; a limiter is free
 // to drop it as soon as no such question can come.
 //
+// All this is of a limiter whose clock never runs backwards, while callers may hold older readings of
+// it. That of a [Backend] may step back, and then a key's instants step back with it.
+//
 // A key that is not idle belongs to the algorithm that wrote it; another one is told
 // which one has it. An idle key is dropped when another asks, even if that one writes nothing.
 package model

@@ -25,7 +25,7 @@ type Script struct {
 	now        int64 // µs
 	pace       int64 // µs that the clock goes on at most, mostly
 	newest     int64 // µs, that it has read
-	backward   bool  // it may step back, by less than Lag
+	Backward   bool  // it may step back, by less than Lag
 	Wild       bool  // the clock may jump to anywhere
 	steady     bool  // it goes on evenly, and little is given back
 	// LogLimitMax is the highest limit of a log, one of LogLimits.
@@ -46,7 +46,7 @@ const Lag = int64(1_900_000)
 
 // NewScript draws what a sequence is made of.
 func NewScript(r *rand.Rand, name string) *Script {
-	s := &Script{Rand: r, name: name, keys: 1 + r.IntN(4), backward: r.IntN(3) == 0, Wild: r.IntN(6) == 0, now: Noon + r.Int64N(1e12)}
+	s := &Script{Rand: r, name: name, keys: 1 + r.IntN(4), Backward: r.IntN(3) == 0, Wild: r.IntN(6) == 0, now: Noon + r.Int64N(1e12)}
 	s.LogLimitMax = LogLimits[r.IntN(2)]
 	all := engine.Algorithms()
 	s.algorithms = all
@@ -71,6 +71,9 @@ func NewScript(r *rand.Rand, name string) *Script {
 	}
 	return s
 }
+
+// StepsBack says whether the clock may.
+func (s *Script) StepsBack() bool { return s.Backward || s.Wild }
 
 // limit draws a limit from the whole domain, small ones more often.
 func (s *Script) limit() engine.Limit {
@@ -153,7 +156,7 @@ func (s *Script) tick() {
 		s.now += s.Int64N(20 * s.pace)
 	case n < 14 && s.Wild:
 		s.now -= s.Int64N(2 * s.pace)
-	case n < 14 && s.backward:
+	case n < 14 && s.Backward:
 		s.now = max(s.now-s.Int64N(2*s.pace), s.newest-Lag)
 	case n == 14 && s.Wild:
 		s.now = s.Int64N(engine.NowMicrosMax + 1)
@@ -163,7 +166,7 @@ func (s *Script) tick() {
 		if s.IntN(2) == 0 {
 			span = span / l.Limit() * (1 + s.Int64N(3))
 		}
-		s.now += span + s.Int64N(3) - 1
+		s.now += max(span+s.Int64N(3)-1, 0)
 	default:
 		s.now += s.Int64N(s.pace)
 	}
@@ -173,7 +176,7 @@ func (s *Script) tick() {
 
 // FillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
 func (s *Script) FillLogs() {
-	s.keys, s.algorithms, s.backward, s.Wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
+	s.keys, s.algorithms, s.Backward, s.Wild, s.steady = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, s.IntN(2) == 0, false, true
 	s.limits, s.LogLimitMax = nil, LogLimits[2*s.IntN(2)]
 	period := time.Duration(1+s.IntN(60)) * time.Second
 	for range 1 + s.IntN(3) {
@@ -188,9 +191,6 @@ func (s *Script) FillLogs() {
 // one or two logs: a short one that admits, again and again, within the window of a long one.
 func (s *Script) MixPeriods() {
 	s.keys, s.algorithms, s.limits = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, nil
-	if s.IntN(4) == 0 {
-		s.algorithms = engine.Algorithms()
-	}
 	period, shortest := time.Duration(1+s.IntN(100))*time.Second+time.Duration(s.IntN(2)*s.IntN(1000)), engine.PeriodMax
 	for range 2 + s.IntN(4) {
 		l, _ := engine.NewLimit(1+s.Int64N(12), period/time.Duration(1+s.IntN(10)*s.IntN(11)), 0) // at least 10 ms

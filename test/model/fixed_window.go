@@ -15,7 +15,8 @@ func (k Key) askWindow(q Question) (Key, engine.Decision) {
 	period := ceil(int64(q.Limit.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
 	end, used := int64(0), int64(0)
 	if k.Live(q.Now) {
-		end, used = k.IdleAt(), k.Log[0].Units
+		used = k.Log[0].Units
+		end = whole(k.IdleAt(), used)
 	}
 	next, d := k, engine.Decision{Allowed: true, Limit: limit}
 	switch {
@@ -23,17 +24,14 @@ func (k Key) askWindow(q Question) (Key, engine.Decision) {
 		next, used = Key{}, 0
 	case q.Op == Refund:
 		used -= q.Cost
-		next = window(end, used)
+		next = window(whole(k.IdleAt(), used), used)
 	case q.Cost > limit:
 		d.Allowed, d.RetryAfter = false, engine.Never
 	case used+q.Cost > limit:
 		d.Allowed, d.RetryAfter = false, time.Duration(end-now)
 	case q.Op == Check:
 		used += q.Cost
-		end = max(end, (now/period+1)*period)
-		if used >= 1<<18 { // then windows end at whole seconds
-			end = ceil(end, int64(time.Second)) * int64(time.Second)
-		}
+		end = whole(max(end, (now/period+1)*period), used)
 		next = window(end, used)
 	}
 	d.Remaining = max(limit-used, 0)
@@ -41,6 +39,16 @@ func (k Key) askWindow(q Question) (Key, engine.Decision) {
 		d.ResetAfter = time.Duration(end - now)
 	}
 	return next, d
+}
+
+// whole is the instant (ns) at which a window ends that would at another: a whole millisecond, or
+// a whole second if so many units are used. It differs where a clock has stepped back.
+func whole(end, used int64) int64 {
+	unit := int64(time.Millisecond)
+	if used >= 1<<18 {
+		unit = int64(time.Second)
+	}
+	return ceil(end, unit) * unit
 }
 
 // window is a key whose window ends at an instant (ns).

@@ -219,7 +219,7 @@ func refunded(log []Entry, back, most int64) []Entry {
 		}
 	}
 	oldest := log[0].At
-	log = withoutNewest(log, min(back, most+1))
+	log = withoutNewest(log, back)
 	return slices.Insert(log, 0, Entry{At: oldest, Units: most + 1 - units(log)})
 }
 

@@ -1,0 +1,126 @@
+//go:build linux
+
+package backend
+
+import (
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/test/harness"
+)
+
+// A clock is that of a redis-server, which stands where the test sets it.
+type clock struct {
+	t    *testing.T
+	file *os.File
+}
+
+func (c clock) set(at time.Time) {
+	c.t.Helper()
+	if _, err := c.file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(at.UnixMicro())), 0); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// startRedisWithClock starts a redis-server with a clock that the test sets.
+func startRedisWithClock(t *testing.T, at time.Time) (*harness.Process, clock) {
+	t.Helper()
+	dir := t.TempDir()
+	library := filepath.Join(dir, "clock.so")
+	if out, err := exec.Command("gcc", "-O", "-shared", "-fPIC", "-o", library, "testdata/clock.c").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	file, err := os.Create(filepath.Join(dir, "clock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	c := clock{t, file}
+	c.set(at)
+	p := harness.StartProcess(t, "env", "LD_PRELOAD="+library, "CLOCK="+file.Name(),
+		"redis-server", "--port", strconv.Itoa(harness.FreePort(t)), "--save", "", "--dir", dir)
+	t.Cleanup(func() { kill(p) })
+	return p, c
+}
+
+// A key of which all is taken when Redis's clock steps back an hour owes what it owed, and its time goes on
+// from there. It is neither held for the hour nor forgiven.
+func TestRedisClockStepsBack(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	r, now := startRedisWithClock(t, at)
+	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "0").Client()
+	inRedis := r.Client()
+	for _, a := range harness.Algorithms() {
+		ask := func(why string, want []int64, op, algorithm string, cost int) {
+			t.Helper()
+			if got := harness.Integers(t, c, "RL."+op, a, algorithm, 10, "1s", "COST", cost); !slices.Equal(got[:len(want)], want) {
+				t.Errorf("%s, %s: %v; want %v", a, why, got, want)
+			}
+		}
+		other := harness.Algorithms()[0]
+		if a == other {
+			other = harness.Algorithms()[1]
+		}
+		now.set(at)
+		ask("at first", []int64{1, 10, 0, 0, 1000}, "CHECK", a, 10)
+		back := at.Add(-time.Hour)
+		now.set(back)
+		ask("after the step", []int64{0, 10, 0, 1000, 1000}, "PEEK", a, 10)
+		now.set(back.Add(time.Second))
+		ask("a peek writes nothing", []int64{0, 10, 0, 1000, 1000}, "PEEK", a, 10)
+		// The first to change the key finds the step, whatever is asked and answered.
+		if err := c.Do(t.Context(), "RL.CHECK", a, other, 10, "1s").Err(); !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			t.Errorf("%s: another algorithm is told %v", a, err)
+		}
+		if left := inRedis.PTTL(t.Context(), "rl:"+a).Val(); left < time.Second || left > 1001*time.Millisecond {
+			t.Errorf("%s: Redis keeps the key for %v", a, left)
+		}
+		now.set(back.Add(1999 * time.Millisecond))
+		ask("just before it is over", []int64{0, 10}, "CHECK", a, 10)
+		now.set(back.Add(2 * time.Second))
+		ask("when it is over", []int64{1, 10, 0, 0, 1000}, "CHECK", a, 10)
+		// A request that is denied finds it as well, and one that is admitted.
+		now.set(back)
+		ask("after the next step", []int64{0, 10}, "CHECK", a, 1)
+		now.set(back.Add(999 * time.Millisecond))
+		ask("just before the next is over", []int64{0, 10}, "PEEK", a, 10)
+		now.set(back.Add(time.Second))
+		ask("when the next is over", []int64{1, 10}, "CHECK", a, 6)
+		now.set(back)
+		ask("after the last step", []int64{1, 10, 0, 0}, "CHECK", a, 4)
+		ask("full", []int64{0, 10, 0}, "CHECK", a, 1)
+	}
+}
+
+// A window that runs when the clock steps back ends with one of the new clock's. Else the next one
+// would be short, and the limit could be taken three times around it.
+func TestRedisWindowAfterAStepBack(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	r, now := startRedisWithClock(t, at)
+	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "0").Client()
+	for i, row := range []struct {
+		at   time.Duration
+		cost int
+		want []int64
+	}{
+		{0, 10, []int64{1, 10, 0, 0, 1000}},
+		{-4300 * time.Millisecond, 1, []int64{0, 10, 0, 1300, 1300}},
+		{-3001 * time.Millisecond, 1, []int64{0, 10, 0, 1, 1}},
+		{-3000 * time.Millisecond, 10, []int64{1, 10, 0, 0, 1000}},
+		{-2001 * time.Millisecond, 1, []int64{0, 10, 0, 1, 1}},
+		{-2000 * time.Millisecond, 10, []int64{1, 10, 0, 0, 1000}},
+	} {
+		now.set(at.Add(row.at))
+		if got := harness.Integers(t, c, "RL.CHECK", "k", "fixed_window", 10, "1s", "COST", row.cost); !slices.Equal(got[:5], row.want) {
+			t.Errorf("row %d, at %v: %v; want %v", i, row.at, got, row.want)
+		}
+	}
+}
