@@ -84,8 +84,8 @@ bench-redis: setup ## compare decisions in Redis, through rlserver and straight:
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
 
-parity: setup ## compare a million random steps in Redis and in memory, field by field
-	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000)
+parity: setup ## compare STEPS (a million) random steps in Redis and in memory, and a tenth as many on the wire, field by field
+	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000) -wiresteps $$(($(or $(STEPS),1000000) / 10))
 
 attack: setup ## attack a server by its connections, and see what honest clients notice (half an hour)
 	$(SOAK) -timeout 60m ./test/attack -run 'TestAttack$$' -attack

@@ -32,8 +32,8 @@
 //     what could not be sent, is sent again until the caller's deadline. (failure.go)
 //  2. The questions of one batch about one key are decided in order. (node.go)
 //  3. No caller waits longer than Timeout, and while a circuit is open none waits. (failure.go)
-//  4. A denial is answered from the cache only if no question could pass: after a refund or a
-//     reset through this server nothing is known of the key. (deny_cache.go)
+//  4. A denial is answered from the cache only if the question could not pass, and counts every
+//     answer that was given before, by this server. (deny_cache.go)
 //  5. What a script did not write it does not touch. (head.lua)
 //  6. A step back of Redis's clock neither holds a key nor forgives it: state tells of no instant
 //     but that of its last write. (head.lua; TestRedisClockStepsBack in ../test/backend)

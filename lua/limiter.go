@@ -93,18 +93,20 @@ type inFlight struct {
 	problem error // why it is sent again
 }
 
+// forgives says whether a question may have a key owe less than before.
+func forgives(q *engine.Question) bool { return q.Reset || q.Op == engine.OpRefund }
+
 // done says that a question has its answer.
 func (l *Limiter) done(i inFlight) {
-	if i.Reset || i.Op == engine.OpRefund {
-		l.denials.drop(i.Key, l.now()) // a question that was denied before may pass now
+	if forgives(i.Question) {
+		l.denials.end(i.Key, l.now())
 	}
 	if i.ticket.left.Add(-1) == 0 {
 		i.ticket.batch.Done()
 	}
 }
 
-// Ask has batches answered, within Timeout. Known must have seen each question
-// before, in the order of each client's questions.
+// Ask has batches answered, within Timeout.
 func (l *Limiter) Ask(batches ...*engine.Batch) {
 	deadline := time.Now().Add(l.tuning.Load().Timeout)
 	for _, b := range batches {
@@ -114,6 +116,9 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 		list := make([]inFlight, len(b.Questions))
 		for i := range b.Questions {
 			list[i] = inFlight{Question: &b.Questions[i], ticket: t}
+			if forgives(list[i].Question) {
+				l.denials.begin(list[i].Key)
+			}
 		}
 		l.distribute(list, (*node).put)
 	}
@@ -154,13 +159,19 @@ func split(list []inFlight, belongs func(*inFlight) bool) (own, others []inFligh
 	return own, others
 }
 
-// Known answers a question at once if that needs no Redis, and is told of every question before
-// it is sent: after a refund or a reset nothing is known of a key.
-func (l *Limiter) Known(q *engine.Question) bool {
-	if q.Reset || q.Op == engine.OpRefund {
-		l.denials.drop(q.Key, l.now())
+// Known answers the last of a connection's questions at once if that needs no Redis. Those before
+// it wait for their answers.
+func (l *Limiter) Known(questions []engine.Question) bool {
+	before, q := questions[:len(questions)-1], &questions[len(questions)-1]
+	longest := l.tuning.Load().DenyCacheMax
+	if longest == 0 || q.Reset || q.Op != engine.OpCheck || l.denials.size.Load() == 0 || !l.denials.answer(q, l.now(), longest) {
 		return false
 	}
-	longest := l.tuning.Load().DenyCacheMax
-	return longest > 0 && q.Op == engine.OpCheck && l.denials.answer(q, l.now(), longest)
+	for i := range before { // they may change the key, and come first
+		if before[i].Key == q.Key {
+			return false
+		}
+	}
+	l.denials.hits.Add(1)
+	return true
 }

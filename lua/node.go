@@ -231,6 +231,7 @@ func (n *node) readReplies(list []inFlight, commands []*redis.Cmd, sent, answere
 		switch failure {
 		case foreignKey:
 			i.Err = refusal(i.Question, err.Error())
+			l.denials.refused(i.Question, answered)
 			l.done(i)
 		case noScript:
 			i.problem = errNoScript
@@ -269,15 +270,15 @@ var errNoScript = errors.New("it does not keep the scripts that it is given")
 func (n *node) answer(i inFlight, reply any, sent, answered time.Duration) {
 	l := n.limiter
 	i.Err = nil
-	holds, err := explain(i.Question, reply)
+	told, err := explain(i.Question, reply)
 	if err != nil {
 		l.stats.errors.Add(1)
 		n.complain(err)
 		l.degrade([]inFlight{i}, err.Error())
 		return
 	}
-	if !i.Reset && !i.Decision.Allowed && l.tuning.Load().DenyCacheMax > 0 {
-		l.denials.learn(i.Question, sent, answered, holds)
+	if !forgives(i.Question) {
+		l.denials.learn(i.Question, sent, answered, told, l.tuning.Load().DenyCacheMax > 0)
 	}
 	l.done(i)
 }
@@ -300,6 +301,9 @@ func (n *node) lose(list []inFlight, err error, waited time.Duration) {
 		l.stats.errors.Add(uint64(len(list)))
 	}
 	now := l.now()
+	for _, i := range list { // perhaps it has taken units
+		l.denials.lost(i.Key, now)
+	}
 	n.losing.CompareAndSwap(0, int64(now))
 	if late && waited >= timeout/2 || now-time.Duration(n.losing.Load()) >= timeout {
 		n.trip(why)

@@ -219,7 +219,7 @@ func (q *questions) waiting() bool { return q != nil && len(q.replies) > 0 }
 func (q *questions) add(backend Backend, one engine.Question) (known bool) {
 	q.batch.Questions = append(q.batch.Questions, one)
 	last := &q.batch.Questions[len(q.batch.Questions)-1]
-	if backend.Known(last) {
+	if backend.Known(q.batch.Questions) {
 		return true
 	}
 	last.Key = strings.Clone(one.Key)

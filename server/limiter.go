@@ -29,9 +29,10 @@ type Limiter interface {
 // Commands that were read together are asked together, and a connection reads no more until they are
 // answered, so that its replies are in order.
 type Backend interface {
-	// Known answers a question at once if its answer is known. It is told of every question before
-	// Ask, in the order of the commands. The key may stand in a buffer that is reused.
-	Known(q *engine.Question) bool
+	// Known answers the last of a connection's questions at once if its answer is known. Those
+	// before it wait for Ask. It is told of every question, in the order of the commands. The key
+	// may stand in a buffer that is reused.
+	Known(questions []engine.Question) bool
 	// Ask has batches answered, and returns at once.
 	Ask(batches ...*engine.Batch)
 	// Info adds the fields that INFO shows of it.
