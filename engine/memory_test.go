@@ -102,6 +102,21 @@ func TestBytesEstimateTheHeap(t *testing.T) {
 	}
 }
 
+// A short key takes 51 to 54 bytes of the tables, however many there are.
+func TestTableBytesPerKey(t *testing.T) {
+	s, l, next := mustStore(), mustLimit(10, time.Hour, 0), 20_000
+	for i := 1; i <= fewer(300_000); i++ {
+		mustCheck(s, fmt.Sprintf("key:%012d", i), TokenBucket, l, 1, noon)
+		if i < next {
+			continue
+		}
+		next += next / 16
+		if each := float64(bytesOf(s)) / float64(i); each > 56 {
+			t.Errorf("%d keys take %.1f bytes each", i, each)
+		}
+	}
+}
+
 func heapBytes() int64 {
 	var m runtime.MemStats
 	runtime.GC()

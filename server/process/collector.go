@@ -27,6 +27,12 @@ const (
 	// nothing to collect, and collect all the time.
 	softLimitSpare = 64 << 20
 	tunePeriod     = time.Second
+	// Memory that is free is given back to the system when it is at least spareMin, one part in
+	// spareShare of the live heap, and what is allocated in sparePeriods. The runtime alone would keep
+	// it for minutes: as much as the tables that were replaced while keys came.
+	spareMin     = 4 << 20
+	spareShare   = 32
+	sparePeriods = 4
 )
 
 // A Need is what the memory limit of the process depends on.
@@ -36,13 +42,21 @@ type Need struct {
 }
 
 // TuneCollector sets the garbage collector's percentage and soft memory limit as the heap and the
-// need change, until ctx ends. They are the process's, so it is for a process that does nothing but
-// serve. It does not touch a value that the environment sets with GOGC or GOMEMLIMIT.
+// need change, and gives free memory back to the system, until ctx ends. They are the process's, so it
+// is for a process that does nothing but serve. It does not touch a value that the environment sets
+// with GOGC or GOMEMLIMIT. With GOGC it leaves it to the runtime as well to give memory back.
 func TuneCollector(ctx context.Context, logger *slog.Logger, need func() Need) {
 	ownPercent, ownLimit := os.Getenv("GOGC") == "", os.Getenv("GOMEMLIMIT") == ""
 	percent, limit := 100, int64(math.MaxInt64) // the runtime's defaults
+	before := ReadCollector()
 	tune := func() {
-		if wanted := gcPercent(ReadCollector().LiveBytes); ownPercent && differs(wanted, percent) {
+		c := ReadCollector()
+		if ownPercent && c.hasSpare(c.AllocatedBytes-before.AllocatedBytes) {
+			debug.FreeOSMemory() // after a collection, of which the server notices as little as of any
+			c = ReadCollector()
+		}
+		before = c
+		if wanted := gcPercent(c.LiveBytes); ownPercent && differs(wanted, percent) {
 			percent = wanted
 			debug.SetGCPercent(percent)
 		}
@@ -74,6 +88,14 @@ func gcPercent(live uint64) int {
 	return int(min(allowed*100/max(live, 1), gcPercentMax))
 }
 
+// hasSpare says whether there is memory to give back, when so many bytes were allocated in the last
+// period. It takes for garbage what came onto the heap since the last collection; where that is not so
+// the next one tells.
+func (c *Collector) hasSpare(allocated uint64) bool {
+	spare := c.FreeBytes + c.HeapBytes - min(c.LiveBytes, c.HeapBytes)
+	return spare >= max(spareMin, c.LiveBytes/spareShare, allocated*sparePeriods)
+}
+
 // differs says whether a change is worth making: each one stops the process for a moment.
 func differs(wanted, percent int) bool {
 	return wanted*10 > percent*11 || wanted*11 < percent*10
@@ -92,6 +114,8 @@ func softLimit(need Need) int64 {
 // A Collector has the runtime's figures of the heap and its collection.
 type Collector struct {
 	HeapBytes, LiveBytes uint64 // objects now, and those that the last collection has left
+	FreeBytes            uint64 // without objects, and not given back to the system
+	AllocatedBytes       uint64 // since the start
 	Percent              int64  // −1: the collector is off (GOGC=off)
 	SoftLimit            uint64
 	Cycles               uint64
@@ -108,6 +132,8 @@ func ReadCollector() Collector {
 		{Name: "/gc/cycles/total:gc-cycles"},
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},
 		{Name: "/cpu/classes/total:cpu-seconds"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
 	}
 	metrics.Read(samples)
 	c := Collector{
@@ -116,6 +142,9 @@ func ReadCollector() Collector {
 		Percent:   int64(samples[2].Value.Uint64()),
 		SoftLimit: samples[3].Value.Uint64(),
 		Cycles:    samples[4].Value.Uint64(),
+
+		FreeBytes:      samples[7].Value.Uint64(),
+		AllocatedBytes: samples[8].Value.Uint64(),
 	}
 	if all := samples[6].Value.Float64(); all > 0 {
 		c.CPUShare = samples[5].Value.Float64() / all

@@ -27,6 +27,29 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
+// Memory is given back that is worth it, and that would last for a while as it is used now.
+func TestHasSpare(t *testing.T) {
+	const mb = 1 << 20
+	for _, c := range []struct {
+		live, heap, free, allocated uint64
+		want                        bool
+	}{
+		{0, 0, 0, 0, false},
+		{1 * mb, 2 * mb, 2 * mb, 0, false},          // too little
+		{1 * mb, 2 * mb, 3 * mb, 0, true},           // garbage and free memory together
+		{50 * mb, 60 * mb, 30 * mb, 10 * mb, true},  // 40 MB last for four periods
+		{50 * mb, 60 * mb, 30 * mb, 11 * mb, false}, // needed again at once
+		{512 * mb, 512 * mb, 15 * mb, 0, false},     // a small part of the heap
+		{512 * mb, 512 * mb, 16 * mb, 0, true},
+		{60 * mb, 50 * mb, 1 * mb, 0, false}, // more was live than there is now
+	} {
+		collector := Collector{LiveBytes: c.live, HeapBytes: c.heap, FreeBytes: c.free}
+		if got := collector.hasSpare(c.allocated); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // The soft limit leaves room for all that maxmemory allows and for the connections' buffers,
 // and never overflows.
 func TestSoftLimit(t *testing.T) {

@@ -239,6 +239,20 @@ func TestMaxMemoryLowered(t *testing.T) {
 	}
 }
 
+// What a server needed while keys came, and does not need any more, it gives back to the system by
+// itself.
+func TestMemoryIsGivenBack(t *testing.T) {
+	const keys = 300_000
+	client := harness.StartServer(t).Client()
+	empty := harness.InfoNumbers(t, client)["used_memory_rss"]
+	fill(t, client, numbered("user:"), 0, keys, "token_bucket", 100, "100d")
+	// What tables take, and 6 MB for garbage and for what is resident of the process only now.
+	most := empty + harness.InfoNumbers(t, client)["used_memory"] + 6<<20
+	harness.Eventually(t, fmt.Sprintf("no more than %d bytes are resident", most), func() bool {
+		return harness.InfoNumbers(t, client)["used_memory_rss"] <= most
+	})
+}
+
 // GOGC and GOMEMLIMIT can be set in the environment, each for itself.
 func TestTheEnvironmentSetsTheCollector(t *testing.T) {
 	// Of 32 MB: the bound, a quarter, and 32 and 64 MB for garbage and the process.

@@ -91,6 +91,7 @@ func BenchmarkWireCompare(t *testing.B) {
 	if largest == manyConnections {
 		printIdle(t)
 	}
+	printMemory(t)
 	rows.printTargets(out)
 }
 
