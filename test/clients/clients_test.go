@@ -92,7 +92,7 @@ func rust(name, binary, errorReply string) client {
 	return client{
 		name: name,
 		build: []string{
-			"cargo", "build", "--quiet", "--locked", "--target-dir", target,
+			"cargo", "build", "--quiet", "--target-dir", target,
 			"--manifest-path", programs + "rust/Cargo.toml", "--bin", binary,
 		},
 		run:       []string{target + "/debug/" + binary},
