@@ -260,7 +260,7 @@ func replicationCommands() []*command {
 			flags: "admin noscript", run: replicated(cmdRewriteAppendOnly)},
 		{name: "bgsave", summary: "Writes a snapshot in the background.",
 			synopsis: "[SCHEDULE]", flags: "admin noscript", run: replicated(cmdBackgroundSave)},
-		{name: "lastsave", summary: "When the last snapshot was on disk, in seconds since the Unix epoch.",
+		{name: "lastsave", summary: "When the last snapshot was on disk, or while there is none when the server began, in seconds since the Unix epoch.",
 			flags: "loading stale fast", run: replicated(cmdLastSave)},
 		{name: "replconf", summary: "What a replica tells of itself.",
 			synopsis: "option value [option value ...]", arity: -1, flags: admin, run: replicated(cmdReplConf)},

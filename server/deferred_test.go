@@ -83,6 +83,14 @@ func TestFailedCommit(t *testing.T) {
 		c.send(check, peek, denied, "ECHO x", check, "DEL k", "DEL k")
 		c.expect(failure, "[:1 :10 :9 …", "[:0 :10 :9 …", "x", failure, failure, ":0")
 		c.ask("FLUSHALL", failure)
+		for name, want := range map[string]uint64{"rl.check": 2, "rl.peek": 0, "echo": 0, "del": 1, "flushall": 1} {
+			if got := s.table.findByLabel(name).stats.Load().failed.Load(); got != want {
+				t.Errorf("%s has failed %d times, want %d", name, got, want)
+			}
+		}
+		if got := s.stats.errors.all()["MISCONF"].Load(); got != 4 {
+			t.Errorf("%d errors, want 4", got)
+		}
 		l.release(nil)
 		c.send(check, "PING")
 		c.expect(taken(9), "+PONG")

@@ -28,6 +28,7 @@
 //	pubsub.go       subscriptions, and the commands about them
 //	transaction.go  the commands that are queued between MULTI and EXEC
 //	janitor.go      idle keys, idle and stuck connections
+//	stats.go        the counters behind INFO, and which commands are timed
 //	monitor.go, slowlog.go  commands as an operator sees them
 //	words.go        names, patterns and numbers in a command
 //	process/        memory and processor time of the process, and its garbage collector

@@ -244,6 +244,16 @@ func TestRedisComesLater(t *testing.T) {
 	if got := harness.Integers(t, c, "RL.CHECK", "k", "leaky_bucket", "10", "1h"); fmt.Sprint(got) != "[0 10 -1 1000 0 0]" {
 		t.Errorf("without Redis: %v", got)
 	}
+	d := p.Dial()
+	d.MustSay("OK", "CONFIG", "SET", "on-redis-failure", "error")
+	d.MustFail("UNAVAILABLE", "RL.PEEK", "k", "leaky_bucket", "10", "1h")
+	d.MustFail("UNAVAILABLE", "RL.RESET", "k")
+	_, fields := d.Info("commandstats")
+	for name, want := range map[string]string{"rl.check": "failed_calls=0", "rl.peek": "failed_calls=1", "rl.reset": "failed_calls=1"} {
+		if got := fields["cmdstat_"+name]; !strings.HasSuffix(got, ","+want) {
+			t.Errorf("cmdstat_%s is %q, want %s", name, got, want)
+		}
+	}
 	r.again()
 	awaitDecision(t, c)
 }

@@ -146,6 +146,10 @@ func TestInfoCountersMove(t *testing.T) {
 	})
 	harness.Eventually(t, "connections that left are not counted", func() bool { return c.InfoNumber("connected_clients") == 1 })
 	harness.Eventually(t, "the commands of the last second are counted", func() bool { return c.InfoNumber("instantaneous_ops_per_sec") > 0 })
+	harness.Eventually(t, "the bytes of the last second are counted", func() bool {
+		_, fields := c.Info("stats")
+		return fields["instantaneous_input_kbps"] != "0.00" && fields["instantaneous_output_kbps"] != "0.00"
+	})
 
 	c.MustSay("OK", "CONFIG", "RESETSTAT")
 	for _, name := range []string{"total_connections_received", "rejected_connections", "expired_keys", "total_error_replies", "protocol_errors"} {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,4 +93,29 @@ func TestPubsubAndTransactionsDifferentFromRedis(t *testing.T) {
 		}
 	}
 	p.Dial().MustSay("0", "EXISTS", "k")
+}
+
+// Whatever command a subscriber sends in RESP2, it is answered as by Redis, so most are refused.
+func TestEveryCommandWhileSubscribedIsTheSameAsRedis(t *testing.T) {
+	redis, ours := harness.StartRedis(t), harness.StartServer(t)
+	theirs, refused := redis.Dial().Ask("COMMAND", "LIST").Texts(), 0
+	c := ours.Dial()
+	for _, name := range c.Ask("COMMAND", "LIST").Texts() {
+		arity := c.Ask("COMMAND", "INFO", name).Parts[0].Parts[1].Number(t)
+		if !slices.Contains(theirs, name) {
+			continue
+		}
+		words := strings.Split(name, "|")
+		for int64(len(words)) < max(arity, 1-arity) { // where more are allowed, one more
+			words = append(words, "x")
+		}
+		packet := harness.Command("SUBSCRIBE", "a") + harness.Command(words...)
+		if strings.Contains(hear(t, ours, packet+harness.Command("QUIT")), "Can't execute '"+name+"'") {
+			refused++
+		}
+		compare(t, redis, ours, name, packet)
+	}
+	if refused < 40 {
+		t.Errorf("%d commands were refused", refused)
+	}
 }
