@@ -15,6 +15,22 @@ import (
 
 // addHelp has the commands show their help so.
 func addHelp(root, serve *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() { // the library has no error for what these do not know
+		case "completion":
+			cmd.Args, cmd.SuggestionsMinimumDistance = unknownCommand, root.SuggestionsMinimumDistance
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		case "help":
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return unknownCommand(found, rest[max(len(rest)-1, 0):])
+				}
+				return found.Help()
+			}
+		}
+	}
 	plain := (&cobra.Command{}).UsageFunc()
 	root.SetUsageFunc(func(cmd *cobra.Command) error {
 		if cmd != root && cmd != serve {

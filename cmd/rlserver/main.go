@@ -28,10 +28,8 @@ func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 // run is the program, with everything that it reads and writes as a parameter, but for
 // files, sockets and signals. It returns the exit code.
 func run(args, env []string, stdout, stderr io.Writer) int {
-	root := newRoot(newEnvironment(env))
+	root := newRoot(newEnvironment(env), stdout, stderr)
 	root.SetArgs(append([]string{}, args...)) // cobra takes nil for “look at os.Args”
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	cmd, err := root.ExecuteC()
 	switch {
 	case err == nil:
@@ -49,7 +47,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 }
 
 // newRoot is rlserver without a subcommand, which serves.
-func newRoot(env environment) *cobra.Command {
+func newRoot(env environment, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rlserver",
 		Short: "A rate-limit server that speaks RESP",
@@ -75,6 +73,9 @@ Without a subcommand it serves. Its settings are the flags of rlserver serve.`,
 	addSettingFlags(root)
 	serve := newServe(env)
 	root.AddCommand(serve, newCheck(env), newPing(env), newAOF(), newVersion())
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // which keeps stdout
 	addHelp(root, serve)
 	return root
 }

@@ -219,7 +219,7 @@ func checkReplication(c *configuration) error {
 			c.origins[beyond], beyond, c.cfg.Backend)
 	}
 	if err := checkDir(r.dir); err != nil && c.cfg.Backend == config.BackendMemory {
-		return fmt.Errorf("%s: %w", cmp.Or(c.origins[nameDir], "the default of dir"), err)
+		return fmt.Errorf("%s: %w; make it (mkdir -p %s), or choose another with dir", cmp.Or(c.origins[nameDir], "the default of dir"), err, r.dir)
 	}
 	if r.User != "" && r.Password == "" {
 		return fmt.Errorf("%s: masteruser needs a password: set masterauth", c.origins[nameMasterUser])
@@ -227,16 +227,16 @@ func checkReplication(c *configuration) error {
 	return nil
 }
 
-// checkDir finds that the setting dir names no directory.
+// checkDir finds that there is no such directory.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no directory %s: make it (mkdir -p %s), or choose another with dir", dir, dir)
+		return fmt.Errorf("there is no directory %s", dir)
 	case err != nil:
 		return fmt.Errorf("cannot use the directory %s: %w", dir, err)
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory: choose one with dir", dir)
+		return fmt.Errorf("%s is not a directory", dir)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
+	"github.com/rlserver/rlserver/server/wire"
 )
 
 func newServe(env environment) *cobra.Command {
@@ -54,7 +55,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	logger := newLogger(cmd.ErrOrStderr(), c.cfg.LogFormat, level)
 	signals := watchSignals(logger)
 	defer signals.ignore()
-	for _, w := range c.warnings {
+	for _, w := range append(c.warnings, c.unused()...) {
 		logger.Warn(w.text, w.attrs...)
 	}
 	store, err := engine.NewStore(engine.Options{LogLimitMax: c.cfg.MaxLogLimit, MaxMemory: c.cfg.MaxMemory})
@@ -144,11 +145,27 @@ func isReachable(addr net.Addr) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// listenError tells in one line how to mend the most frequent failure.
+// listenError tells in one line how to mend the most frequent failures.
 func listenError(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with --port", op.Addr)
+	if !errors.As(err, &op) {
+		return err
+	}
+	tcp, ok := op.Addr.(*net.TCPAddr)
+	if !ok {
+		return err
+	}
+	setting := "--port"
+	if errors.Is(err, wire.ErrTLS) {
+		setting = "--tls-port"
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with %s", tcp, setting)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %v: this machine has no such address; choose another with --bind", tcp)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("cannot listen on %v: this user may not; choose a port from 1024 on with %s", tcp, setting)
 	}
 	return err
 }

@@ -16,6 +16,7 @@ type Setting struct {
 	Live    bool   // can be changed by CONFIG SET
 	Usage   string
 	Group   Group
+	Needs   []string // settings of which one must be given for this one to have an effect
 }
 
 // A Group is the subject of settings. The table is in the order of the groups.

@@ -22,6 +22,7 @@ const (
 const (
 	NameReplicaOf  = "replicaof"
 	NameAppendOnly = "appendonly"
+	NameBackend    = "backend"
 )
 
 // BackendMemory is the backend that needs no Redis.
@@ -38,6 +39,9 @@ const (
 	waitSecondsMax = 3600
 )
 
+// tlsUses are the settings that use the server's certificates.
+var tlsUses = []string{"tls-port", "tls-replication"}
+
 // table is the rows of the server's own settings.
 func (c *Config) table() []Setting {
 	return slices.Concat(In(Network, []Setting{
@@ -47,18 +51,18 @@ func (c *Config) table() []Setting {
 			Usage: "TCP port to listen on"},
 		{Name: "unixsocket", Field: Path(&c.UnixSocket, "a path, or nothing for none"),
 			Usage: "Unix socket to listen on as well"},
-		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0",
+		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0", Needs: []string{"unixsocket"},
 			Usage: "permissions of the Unix socket"},
 		{Name: "tls-port", Field: port(&c.TLSPort), Default: "0", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on for TLS"},
 		{Name: "tls-cert-file", Field: Path(&c.TLSCertFile, "the path of a PEM file"),
-			Usage: "the server's certificate for TLS; read again when it changes"},
+			Needs: tlsUses, Usage: "the server's certificate for TLS; read again when it changes"},
 		{Name: "tls-key-file", Field: Path(&c.TLSKeyFile, "the path of a PEM file"),
-			Usage: "the key of tls-cert-file"},
+			Needs: tlsUses, Usage: "the key of tls-cert-file"},
 		{Name: "tls-ca-cert-file", Field: Path(&c.TLSCAFile, "the path of a PEM file, or nothing for none"),
-			Usage: "the authority of clients' certificates"},
+			Needs: tlsUses, Usage: "the authority of clients' certificates"},
 		{Name: "tls-auth-clients", Field: OneOf(&c.TLSAuthClients, AuthAuto, AuthNo, AuthOptional, AuthYes), Default: AuthAuto,
-			Note: "auto is yes with tls-ca-cert-file and no without", Usage: "whether TLS clients must show a certificate"},
+			Needs: tlsUses[:1], Note: "auto is yes with tls-ca-cert-file and no without", Usage: "whether TLS clients must show a certificate"},
 		{Name: "protected-mode", Field: Bool(&c.ProtectedMode), Default: "yes", Live: true,
 			Usage: "while no password is set, refuse connections that do not come from this machine"},
 		{Name: "requirepass", Field: Password(&c.RequirePass), Live: true,
@@ -95,7 +99,7 @@ func (c *Config) table() []Setting {
 		{Name: NameReplicaOf, Field: HostPort(&c.Primary, "host port, or nothing for a primary"),
 			Usage: "the primary that this server is a replica of; REPLICAOF changes it"},
 	}), In(Backend, []Setting{
-		{Name: "backend", Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
+		{Name: NameBackend, Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
 			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
 	}))
 }
