@@ -78,14 +78,13 @@ func serve(cmd *cobra.Command, env environment) error {
 	if c.file.path != "" {
 		srv.OnConfigRewrite(c.rewriteFile(logger))
 	}
-	reload := func() { c.reload(srv, sources, logger) }
 	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
 		announce(logger, &c, srv.Addrs())
 		if isTerminal(cmd.ErrOrStderr()) {
 			port, tlsPort := srv.Ports()
 			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))
 		}
-		signals.onReload(reload)
+		signals.onReload(c.reload(srv, sources, logger))
 	}); err != nil {
 		return err
 	}
