@@ -123,6 +123,9 @@ func cutSentence(c disk.Cut, was string) string {
 
 // report checks or repairs a directory. It prints a table of the files, and the damage below.
 func report(out io.Writer, work func(dir string) (*disk.Report, error), dir string) (*disk.Report, error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
 	r, err := work(dir)
 	if err != nil {
 		return nil, err

@@ -152,6 +152,9 @@ func (f clientFlags) address(o *redis.Options, cfg *config.Config) error {
 		o.Network, o.Addr, o.TLSConfig = "unix", socket, nil
 		return nil
 	}
+	if host != "" && !config.IsHost(host) {
+		return usageError(f.cmd, "--host: %q is not accepted: expected a name or an IP address", host)
+	}
 	if number := f.text("port"); number != "" && !config.Int(&port, 1, math.MaxUint16).Set(number) {
 		return usageError(f.cmd, "--port: %q is not accepted: expected 1 to 65535", number)
 	}

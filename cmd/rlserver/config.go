@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -77,6 +79,25 @@ func load(flags *pflag.FlagSet, env environment, given []assignment) (configurat
 	return c, nil
 }
 
+// unused are warnings about settings that were given and have no effect with the others.
+func (c *configuration) unused() (warnings []warning) {
+	for _, row := range c.cfg.Settings() {
+		origin, given := c.origins[row.Name]
+		needs := ""
+		switch {
+		case !given || row.Get() == "":
+		case row.Group == config.Backend && row.Name != config.NameBackend && c.cfg.Backend == config.BackendMemory:
+			needs = "backend redis, redis-cluster or redis-sentinel"
+		case len(row.Needs) > 0 && !slices.ContainsFunc(row.Needs, func(name string) bool { return c.origins[name] != "" }):
+			needs = strings.Join(row.Needs, " or ")
+		}
+		if needs != "" {
+			warnings = append(warnings, warning{"a setting has no effect", []any{"name", row.Name, "from", origin, "needs", needs}})
+		}
+	}
+	return warnings
+}
+
 // settingValue is the value of a setting's flag. It takes anything: load checks it, with
 // the same words for a flag, a variable and a line of the file.
 type settingValue string
@@ -96,6 +117,7 @@ func addSettingFlags(cmd *cobra.Command) {
 			usage += " (default " + value + ")"
 		}
 		flags.Var(new(settingValue), row.Name, usage)
+		completeSetting(cmd, row)
 	}
 }
 

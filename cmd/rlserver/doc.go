@@ -18,6 +18,8 @@
 //	file_rewrite.go CONFIG REWRITE
 //	backend.go      the settings of a Redis backend, and its start
 //	replication.go  the settings of the disk and replicas, and their start
+//	help.go         the help of the settings, and their completion
+//	banner.go       what a terminal shows when the server has started
 //	suggest.go      “did you mean”
 //	log.go          the log
 //

@@ -28,10 +28,8 @@ func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 // run is the program, with everything that it reads and writes as a parameter, but for
 // files, sockets and signals. It returns the exit code.
 func run(args, env []string, stdout, stderr io.Writer) int {
-	root := newRoot(newEnvironment(env))
+	root := newRoot(newEnvironment(env), stdout, stderr)
 	root.SetArgs(append([]string{}, args...)) // cobra takes nil for “look at os.Args”
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	cmd, err := root.ExecuteC()
 	switch {
 	case err == nil:
@@ -49,16 +47,14 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 }
 
 // newRoot is rlserver without a subcommand, which serves.
-func newRoot(env environment) *cobra.Command {
+func newRoot(env environment, stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rlserver",
 		Short: "A rate-limit server that speaks RESP",
 		Long: `rlserver answers one question, “may this request go ahead?”, for every program that can
 talk to Redis: RL.CHECK user:123 token_bucket 100 60 takes one of 100 units a minute.
 
-Without a subcommand it serves, with the same flags as rlserver serve.
-
-` + configurationHelp,
+Without a subcommand it serves. Its settings are the flags of rlserver serve.`,
 		Example: `  rlserver                                     # serve on 127.0.0.1:6380
   rlserver --port 7000 --log-level debug
   rlserver --config /etc/rlserver.yaml
@@ -75,7 +71,12 @@ Without a subcommand it serves, with the same flags as rlserver serve.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetFlagErrorFunc(flagError)
 	addSettingFlags(root)
-	root.AddCommand(newServe(env), newCheck(env), newPing(env), newAOF(), newVersion())
+	serve := newServe(env)
+	root.AddCommand(serve, newCheck(env), newPing(env), newAOF(), newVersion())
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // which keeps stdout
+	addHelp(root, serve)
 	return root
 }
 

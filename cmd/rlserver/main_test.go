@@ -60,6 +60,13 @@ func TestUsageErrors(t *testing.T) {
 		{"--protected-mode maybe", 1, `--protected-mode: "maybe" is not accepted for protected-mode: expected yes or no`},
 		{"ping --timeout 0s", 1, `--timeout: "0s" is not accepted: expected 1ms to 1h, in whole seconds or with ms, s, m or h (see rlserver ping --help)`},
 		{"ping --port 0", 1, `--port: "0" is not accepted: expected 1 to 65535 (see rlserver ping --help)`},
+		{"ping -h -1", 1, `--host: "-1" is not accepted: expected a name or an IP address (see rlserver ping --help)`},
+		{"completion elephant", 1, `unknown command "elephant" (see rlserver completion --help)`},
+		{"completion bsh", 1, `unknown command "bsh": did you mean bash? (see rlserver completion --help)`},
+		{"help elephant", 1, `unknown command "elephant" (see rlserver --help)`},
+		{"help aof elephant", 1, `unknown command "elephant" (see rlserver aof --help)`},
+		{"aof check /nonexistent", 2, `there is no directory /nonexistent`},
+		{"aof repair /dev/null", 2, `/dev/null is not a directory`},
 		{"ping -h", 1, `flag needs an argument: 'h' in -h (see rlserver ping --help)`},
 		{"ping now", 1, `ping takes no arguments, but was given "now" (see rlserver ping --help)`},
 		{"check a b", 2, `check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given 2 (see rlserver check --help)`},
@@ -80,14 +87,53 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help of %q: %+v", command, got)
 		}
 	}
-	// rlserver and rlserver serve have the same flags.
-	flags := func(r result) string {
-		_, list, _ := strings.Cut(r.stdout, "Flags:\n")
-		list, _, _ = strings.Cut(list, "  -h, --help")
-		return list
+	// The settings are shown once, by groups, and rlserver takes them as rlserver serve does.
+	root, serve := call(nil, "--help").stdout, call(nil, "serve", "--help").stdout
+	at := 0
+	for _, row := range table {
+		for _, want := range []string{"\n" + row.Group.String() + ":\n", "      --" + row.Name + " VALUE "} {
+			if strings.Count(serve, want) != 1 {
+				t.Errorf("%q is %d times in the help of serve", want, strings.Count(serve, want))
+			}
+			if i := strings.Index(serve, want); want[0] == ' ' && i < at {
+				t.Errorf("%s stands before the setting before it", row.Name)
+			} else {
+				at = max(at, i)
+			}
+		}
+		if strings.Contains(root, "--"+row.Name+" VALUE") {
+			t.Errorf("%s is in the help of rlserver", row.Name)
+		}
 	}
-	if root, serve := flags(call(nil, "--help")), flags(call(nil, "serve", "--help")); root != serve || !strings.Contains(root, "--port VALUE") {
-		t.Errorf("flags of rlserver:\n%s\nflags of rlserver serve:\n%s", root, serve)
+	if !strings.Contains(root, "rlserver serve") {
+		t.Errorf("the help of rlserver does not name that of serve:\n%s", root)
+	}
+}
+
+// What stands on a terminal when a server has started.
+func TestBanner(t *testing.T) {
+	for _, c := range []struct {
+		flags         string
+		port, tlsPort int
+		want          string
+	}{
+		{"", 6380, 0, " -p 6380"},
+		{"--requirepass x --bind 10.0.0.5", 7000, 7001, " -p 7000 -h 10.0.0.5 -a PASSWORD"},
+		{"--port 0", 0, 7001, " --tls --cacert FILE -p 7001"},
+		{"--port 0 --unixsocket /tmp/s", 0, 0, " -s /tmp/s"},
+	} {
+		cfg, err := configure(t, nil, strings.Fields(c.flags)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := banner(cfg.cfg, c.port, c.tlsPort, nil)
+		for _, want := range []string{
+			"\n  redis-cli" + c.want + " RL.CHECK user:123 token_bucket 100 60\n", "\n  rlserver check user:123 token_bucket 100 60" + c.want + "\n",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in\n%s", c.flags, want, got)
+			}
+		}
 	}
 }
 
@@ -109,6 +155,14 @@ func TestCompletion(t *testing.T) {
 	for _, name := range []string{"token_bucket\t", "leaky_bucket\t", "sliding_window_log\t"} {
 		if !strings.Contains(got.stdout, name) {
 			t.Errorf("no %q among the completions of ALGORITHM:\n%s", name, got.stdout)
+		}
+	}
+	for args, want := range map[string]string{
+		"serve --appendfsync ": "always\neverysec\nno\n:36\n", "--protected-mode ": "yes\nno\n:36\n", "--port ": "auto\n:36\n",
+		"--maxclients ": ":36\n", "--tls-cert-file ": ":0\n",
+	} {
+		if got := call(nil, append([]string{"__complete"}, strings.Split(args, " ")...)...); got.stdout != want {
+			t.Errorf("completions of %s: %q, want %q", args, got.stdout, want)
 		}
 	}
 	if got := call(nil, "__complete", "check", ""); strings.Contains(got.stdout, "token_bucket") {

@@ -34,7 +34,7 @@ type replicationSettings struct {
 func (r *replicationSettings) Settings() []config.Setting {
 	const lagSecondsMax = 3600
 	return append(config.In(config.Persistence, []config.Setting{
-		{Name: nameDir, Field: config.Text(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
+		{Name: nameDir, Field: config.Path(&r.dir, "the path of a directory", isNotEmpty), Default: ".",
 			Usage: "where the append-only file and the snapshot are"},
 		{Name: config.NameAppendOnly, Field: config.Bool(&r.AppendOnly), Default: "no", Live: true,
 			Usage: "write every change to the append-only file, so that a restart forgets nothing"},
@@ -200,7 +200,7 @@ func checkReplication(c *configuration) error {
 			c.origins[beyond], beyond, c.cfg.Backend)
 	}
 	if err := checkDir(r.dir); err != nil && c.cfg.Backend == config.BackendMemory {
-		return fmt.Errorf("%s: %w", cmp.Or(c.origins[nameDir], "the default of dir"), err)
+		return fmt.Errorf("%s: %w; make it (mkdir -p %s), or choose another with dir", cmp.Or(c.origins[nameDir], "the default of dir"), err, r.dir)
 	}
 	if r.User != "" && r.Password == "" {
 		return fmt.Errorf("%s: masteruser needs a password: set masterauth", c.origins[nameMasterUser])
@@ -208,16 +208,16 @@ func checkReplication(c *configuration) error {
 	return nil
 }
 
-// checkDir finds that the setting dir names no directory.
+// checkDir finds that there is no such directory.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no directory %s: make it (mkdir -p %s), or choose another with dir", dir, dir)
+		return fmt.Errorf("there is no directory %s", dir)
 	case err != nil:
 		return fmt.Errorf("cannot use the directory %s: %w", dir, err)
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory: choose one with dir", dir)
+		return fmt.Errorf("%s is not a directory", dir)
 	}
 	return nil
 }

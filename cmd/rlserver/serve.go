@@ -17,6 +17,7 @@ import (
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
+	"github.com/rlserver/rlserver/server/wire"
 )
 
 func newServe(env environment) *cobra.Command {
@@ -25,7 +26,7 @@ func newServe(env environment) *cobra.Command {
 		Short: "Serve; the same as rlserver without a subcommand",
 		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it accepts
 no new connections, answers the commands that have been sent, closes and exits with 0; a second
-signal ends it at once. It exits with 1 when it cannot start, or when clients had to be cut off
+signal ends it at once. SIGHUP reads the certificates and the configuration file again. It exits with 1 when it cannot start, or when clients had to be cut off
 after --shutdown-timeout.
 
 ` + configurationHelp,
@@ -55,7 +56,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	logger := newLogger(cmd.ErrOrStderr(), c.cfg.LogFormat, level)
 	signals := watchSignals(logger)
 	defer signals.ignore()
-	for _, w := range c.warnings {
+	for _, w := range append(c.warnings, c.unused()...) {
 		logger.Warn(w.text, w.attrs...)
 	}
 	store, err := engine.NewStore(engine.Options{LogLimitMax: c.cfg.MaxLogLimit, MaxMemory: c.cfg.MaxMemory})
@@ -79,8 +80,14 @@ func serve(cmd *cobra.Command, env environment) error {
 		path, _ := filepath.Abs(c.file.path) // empty if there is no working directory any more
 		srv.OnConfigRewrite(path, c.rewriteFile(logger))
 	}
-	reload := func() { c.reload(srv, sources, logger) }
-	if err := serveAndClose(cmd.Context(), srv, r, signals, func() { announce(logger, &c, srv.Addrs()); signals.onReload(reload) }); err != nil {
+	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
+		announce(logger, &c, srv.Addrs())
+		if isTerminal(cmd.ErrOrStderr()) {
+			port, tlsPort := srv.Ports()
+			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))
+		}
+		signals.onReload(c.reload(srv, sources, logger))
+	}); err != nil {
 		return err
 	}
 	logger.Info("stopped")
@@ -139,11 +146,27 @@ func isReachable(addr net.Addr) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// listenError tells in one line how to mend the most frequent failure.
+// listenError tells in one line how to mend the most frequent failures.
 func listenError(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with --port", op.Addr)
+	if !errors.As(err, &op) {
+		return err
+	}
+	tcp, ok := op.Addr.(*net.TCPAddr)
+	if !ok {
+		return err
+	}
+	setting := "--port"
+	if errors.Is(err, wire.ErrTLS) {
+		setting = "--tls-port"
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %v: the address is in use, perhaps by another rlserver; choose another port with %s", tcp, setting)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %v: this machine has no such address; choose another with --bind", tcp)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("cannot listen on %v: this user may not; choose a port from 1024 on with %s", tcp, setting)
 	}
 	return err
 }

@@ -142,6 +142,12 @@ func TestPortInUse(t *testing.T) {
 	got := call(nil, "serve", "--port", port, "--log-level", "error")
 	got.expect(t, 1, "", "rlserver: cannot listen on 127.0.0.1:"+port+
 		": the address is in use, perhaps by another rlserver; choose another port with --port\n")
+	cert, key := harness.NewAuthority(t).Sign(t, t.TempDir(), 2)
+	got = call(nil, "serve", "--port", "auto", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--log-level", "error")
+	got.expect(t, 1, "", "rlserver: cannot listen on 127.0.0.1:"+port+
+		": the address is in use, perhaps by another rlserver; choose another port with --tls-port\n")
+	got = call(nil, "serve", "--port", port, "--bind", "203.0.113.9", "--log-level", "error")
+	got.expect(t, 1, "", "rlserver: cannot listen on 203.0.113.9:"+port+": this machine has no such address; choose another with --bind\n")
 }
 
 // The log of a start says where each setting came from, but not the password, and warns of
@@ -163,6 +169,28 @@ func TestStartLog(t *testing.T) {
 	}
 	if strings.Contains(text, "hush") {
 		t.Errorf("the password is in the log:\n%s", text)
+	}
+}
+
+// What was set in vain is told.
+func TestSettingsWithoutEffect(t *testing.T) {
+	const warning = `"a setting has no effect","name":"`
+	for args, names := range map[string]string{
+		"--redis-addr 127.0.0.1:1 --redis-tls no": "redis-addr redis-tls",
+		"--tls-cert-file x --tls-auth-clients no": "tls-cert-file tls-auth-clients",
+		"--tls-cert-file x --tls-replication no":  "",
+		"--unixsocketperm 700":                    "unixsocketperm",
+		"--backend memory --tls-ca-cert-file=":    "",
+	} {
+		text := startChild(t, nil, strings.Fields(args)...).log.String()
+		for _, name := range strings.Fields(names) {
+			if !strings.Contains(text, warning+name+`"`) {
+				t.Errorf("%s: the log does not warn of %s\n%s", args, name, text)
+			}
+		}
+		if n, want := strings.Count(text, warning), len(strings.Fields(names)); n != want {
+			t.Errorf("%s: %d warnings, want %d\n%s", args, n, want, text)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ type Field struct {
 	Get     func() string          // in the syntax of Set
 	List    bool                   // several values
 	Secret  bool                   // not to be shown in the log
+	Path    bool                   // of a file or a directory
+	Words   []string               // the values that are words, for completion
 }
 
 // Int is a whole number.
@@ -48,6 +50,7 @@ func OrNone(to *time.Duration, f Field) Field { return or(to, "0", "0 for none",
 // or is f with a word for one value.
 func or[T comparable](to *T, word, accepts string, value T, f Field) Field {
 	return Field{
+		Words:   []string{word},
 		Accepts: accepts + ", or " + f.Accepts,
 		Set:     func(text string) bool { return same(text, word) && put(to, value) || f.Set(text) },
 		Get: func() string {
@@ -127,7 +130,7 @@ func Bytes(to *int64, low int64) Field {
 // Bool is yes or no.
 func Bool(to *bool) Field {
 	f := choice(to, []string{"yes", "no", "true", "false"}, []bool{true, false, true, false})
-	f.Accepts = "yes or no"
+	f.Accepts, f.Words = "yes or no", f.Words[:2]
 	return f
 }
 
@@ -149,6 +152,7 @@ func OneOf[T comparable](to *T, values ...T) Field {
 func choice[T comparable](to *T, names []string, values []T) Field {
 	last := len(names) - 1
 	return Field{
+		Words:   names,
 		Accepts: strings.Join(names[:last], ", ") + " or " + names[last],
 		Set: func(text string) bool {
 			i := slices.IndexFunc(names, func(name string) bool { return same(text, name) })
@@ -173,6 +177,13 @@ func Text(to *string, accepts string, checks ...func(string) bool) Field {
 		},
 		Get: func() string { return *to },
 	}
+}
+
+// Path is the path of a file or a directory.
+func Path(to *string, accepts string, checks ...func(string) bool) Field {
+	f := Text(to, accepts, checks...)
+	f.Path = true
+	return f
 }
 
 // Password is a text that the log does not show.

@@ -16,6 +16,7 @@ type Setting struct {
 	Live    bool   // can be changed by CONFIG SET
 	Usage   string
 	Group   Group
+	Needs   []string // settings of which one must be given for this one to have an effect
 }
 
 // A Group is the subject of settings. The table is in the order of the groups.
@@ -30,6 +31,12 @@ const (
 	Replication
 	Backend
 )
+
+// String is the group's name, as a heading.
+func (g Group) String() string {
+	names := [...]string{Network: "Network", Memory: "Memory", Logging: "Logging", Persistence: "Persistence", Replication: "Replication", Backend: "Backend"}
+	return names[g]
+}
 
 // In puts rows in a group.
 func In(g Group, rows []Setting) []Setting {

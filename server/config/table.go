@@ -22,6 +22,7 @@ const (
 const (
 	NameReplicaOf  = "replicaof"
 	NameAppendOnly = "appendonly"
+	NameBackend    = "backend"
 )
 
 // BackendMemory is the backend that needs no Redis.
@@ -38,6 +39,9 @@ const (
 	waitSecondsMax = 3600
 )
 
+// tlsUses are the settings that use the server's certificates.
+var tlsUses = []string{"tls-port", "tls-replication"}
+
 // table is the rows of the server's own settings.
 func (c *Config) table() []Setting {
 	return slices.Concat(In(Network, []Setting{
@@ -45,20 +49,20 @@ func (c *Config) table() []Setting {
 			Usage: "addresses to listen on"},
 		{Name: "port", Field: port(&c.Port), Default: "6380", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on"},
-		{Name: "unixsocket", Field: Text(&c.UnixSocket, "a path, or nothing for none"),
+		{Name: "unixsocket", Field: Path(&c.UnixSocket, "a path, or nothing for none"),
 			Usage: "Unix socket to listen on as well"},
-		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0",
+		{Name: "unixsocketperm", Field: Permissions(&c.UnixSocketPerm), Default: "0", Needs: []string{"unixsocket"},
 			Usage: "permissions of the Unix socket"},
 		{Name: "tls-port", Field: port(&c.TLSPort), Default: "0", Note: "0 is none, auto a free one",
 			Usage: "TCP port to listen on for TLS"},
-		{Name: "tls-cert-file", Field: Text(&c.TLSCertFile, "the path of a PEM file"),
-			Usage: "the server's certificate for TLS; read again when it changes"},
-		{Name: "tls-key-file", Field: Text(&c.TLSKeyFile, "the path of a PEM file"),
-			Usage: "the key of tls-cert-file"},
-		{Name: "tls-ca-cert-file", Field: Text(&c.TLSCAFile, "the path of a PEM file, or nothing for none"),
-			Usage: "the authority of clients' certificates"},
+		{Name: "tls-cert-file", Field: Path(&c.TLSCertFile, "the path of a PEM file"),
+			Needs: tlsUses, Usage: "the server's certificate for TLS; read again when it changes"},
+		{Name: "tls-key-file", Field: Path(&c.TLSKeyFile, "the path of a PEM file"),
+			Needs: tlsUses, Usage: "the key of tls-cert-file"},
+		{Name: "tls-ca-cert-file", Field: Path(&c.TLSCAFile, "the path of a PEM file, or nothing for none"),
+			Needs: tlsUses, Usage: "the authority of clients' certificates"},
 		{Name: "tls-auth-clients", Field: OneOf(&c.TLSAuthClients, AuthAuto, AuthNo, AuthOptional, AuthYes), Default: AuthAuto,
-			Note: "auto is yes with tls-ca-cert-file and no without", Usage: "whether TLS clients must show a certificate"},
+			Needs: tlsUses[:1], Note: "auto is yes with tls-ca-cert-file and no without", Usage: "whether TLS clients must show a certificate"},
 		{Name: "protected-mode", Field: Bool(&c.ProtectedMode), Default: "yes", Live: true,
 			Usage: "while no password is set, refuse connections that do not come from this machine"},
 		{Name: "requirepass", Field: Password(&c.RequirePass), Live: true,
@@ -104,7 +108,7 @@ func (c *Config) table() []Setting {
 		{Name: "tls-replication", Field: Bool(&c.TLSReplication), Default: "no",
 			Usage: "speak TLS with the primary, with tls-ca-cert-file for its authority and tls-cert-file to show"},
 	}), In(Backend, []Setting{
-		{Name: "backend", Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
+		{Name: NameBackend, Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
 			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
 	}))
 }

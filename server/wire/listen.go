@@ -20,6 +20,9 @@ type Addresses struct {
 	UnixSocketPerm int    // permissions of the Unix socket; 0 leaves them to the umask
 }
 
+// ErrTLS is in the errors that are about the port for TLS.
+var ErrTLS = errors.New("for TLS")
+
 // errNowhere is that there is nothing to listen on.
 var errNowhere = errors.New("there is nothing to listen on: port and tls-port are 0, and unixsocket is empty; set one of them")
 
@@ -54,7 +57,7 @@ func (s *Server) listenTCP(hosts []string, port int, tlsConfig *tls.Config) (int
 		listener, err := net.Listen(network(host), address)
 		switch {
 		case err != nil && tlsConfig != nil:
-			return 0, fmt.Errorf("cannot listen on %s for TLS: %w", address, err)
+			return 0, fmt.Errorf("cannot listen on %s %w: %w", address, ErrTLS, err)
 		case err != nil:
 			return 0, fmt.Errorf("cannot listen on %s: %w", address, err)
 		}

@@ -1,46 +1,132 @@
 package clients
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// The examples of the README and of docs/GETTING-STARTED.md are run as they stand there, but
-// for the port, against a server that was just started, and must give what the page says.
+// The README and docs/GETTING-STARTED.md are followed as they stand, but for the port, in a fresh copy
+// of the repository: the first block of commands starts the server, and the examples give what the
+// page says.
 func TestReadmeExamples(t *testing.T) {
-	var text []byte
+	clone := cloneRepository(t)
+	ran := map[string]int{}
 	for _, page := range []string{"README.md", "docs/GETTING-STARTED.md"} {
-		read, err := os.ReadFile(filepath.Join(harness.Repository(), page))
+		text, err := os.ReadFile(filepath.Join(clone, page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text = append(text, read...)
-	}
-	p := harness.StartServer(t)
-	blocks := codeBlocks(string(text))
-	ran := map[string]int{}
-	for _, b := range blocks {
-		if b.language == "console" {
-			for _, step := range consoleSteps(b.code) {
-				runConsole(t, p, step)
-				ran["console"]++
+		blocks := codeBlocks(string(text))
+		first := slices.IndexFunc(blocks, func(b codeBlock) bool { return b.language == "sh" })
+		end := startAsWritten(t, clone, blocks[first].code)
+		for _, b := range blocks {
+			if b.language == "console" {
+				for _, step := range consoleSteps(b.code) {
+					runConsole(t, clone, step)
+					ran["console"]++
+				}
+			}
+			if example, known := programs[b.language]; known {
+				runProgram(t, b, example)
+				ran[b.language]++
 			}
 		}
-		if example, known := programs[b.language]; known {
-			runProgram(t, p, b, example)
-			ran[b.language]++
-		}
+		end()
 	}
 	for _, language := range []string{"console", "go", "python", "js"} {
 		if ran[language] == 0 {
 			t.Errorf("no example in %s found in the pages", language)
+		}
+	}
+	shell(t, clone, "make clean")
+	for _, dir := range []string{"bin", "build"} {
+		if _, err := os.Stat(filepath.Join(clone, dir)); err == nil {
+			t.Errorf("make clean leaves %s", dir)
+		}
+	}
+}
+
+// cloneRepository copies the repository without what was built.
+func cloneRepository(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	root := os.DirFS(harness.Repository())
+	entries, err := fs.ReadDir(root, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch {
+		case e.Name() == ".git", e.Name() == "bin", e.Name() == "build":
+		case e.IsDir():
+			sub, _ := fs.Sub(root, e.Name())
+			err = errors.Join(err, os.CopyFS(filepath.Join(dir, e.Name()), sub))
+		default:
+			text, failed := fs.ReadFile(root, e.Name())
+			err = errors.Join(err, failed, os.WriteFile(filepath.Join(dir, e.Name()), text, 0o644))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// pagePort is where the pages' server listens in place of 6380.
+func pagePort(t *testing.T) string {
+	onePort.Do(func() { onePort.number = strconv.Itoa(harness.FreePort(t)) })
+	return onePort.number
+}
+
+var onePort struct {
+	sync.Once
+	number string
+}
+
+// shell is a shell in the copy, which finds what was built there.
+func shell(t *testing.T, dir, commands string) (output string) {
+	t.Helper()
+	out, _ := shellCommand(t, dir, commands).CombinedOutput() // the exit code is part of what some steps print
+	return strings.TrimSpace(string(out))
+}
+
+func shellCommand(t *testing.T, dir, commands string) *exec.Cmd {
+	c := exec.CommandContext(t.Context(), "bash", "-c", commands)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "RLSERVER_PORT="+pagePort(t), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+	return c
+}
+
+// startAsWritten runs the commands that start the server, as in a terminal, and returns what ends it as
+// Ctrl-C does.
+func startAsWritten(t *testing.T, dir, commands string) (end func()) {
+	t.Helper()
+	log := &harness.LockedBuffer{}
+	c := shellCommand(t, dir, "set -e\n"+commands)
+	c.Stdout, c.Stderr = log, log
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	harness.Eventually(t, "the server serves", func() bool { return strings.Contains(log.String(), `"serving"`) })
+	return func() {
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGINT)
+		_ = c.Wait() // for the server as well; make and the shell say that they were interrupted
+		if !strings.Contains(log.String(), `"msg":"stopped"`) {
+			t.Errorf("Ctrl-C did not end it well\n%s", log)
 		}
 	}
 }
@@ -75,13 +161,10 @@ func consoleSteps(code string) []consoleStep {
 	return steps
 }
 
-func runConsole(t *testing.T, p *harness.Process, step consoleStep) {
+func runConsole(t *testing.T, dir string, step consoleStep) {
 	t.Helper()
-	line := strings.ReplaceAll(step.command, "-p 6380", "--no-raw -p "+strconv.Itoa(p.Port))
-	shell := exec.Command("sh", "-c", line)
-	shell.Env = append(os.Environ(), "RLSERVER_PORT="+strconv.Itoa(p.Port), "PATH="+filepath.Dir(harness.Binary(t))+":"+os.Getenv("PATH"))
-	out, _ := shell.CombinedOutput() // the exit code is part of what some steps print
-	if got := strings.TrimSpace(string(out)); !sameUpToTime(got, strings.TrimSpace(step.want)) {
+	got := shell(t, dir, strings.ReplaceAll(step.command, "-p 6380", "--no-raw -p "+pagePort(t)))
+	if !sameUpToTime(got, strings.TrimSpace(step.want)) {
 		t.Errorf("$ %s\nprints\n%s\nand the page says\n%s", step.command, got, step.want)
 	}
 }
@@ -117,7 +200,7 @@ var programs = map[string]struct {
 
 var saysPrints = regexp.MustCompile("^\\s*prints `([^`]*)`")
 
-func runProgram(t *testing.T, p *harness.Process, b codeBlock, how struct {
+func runProgram(t *testing.T, b codeBlock, how struct {
 	file string
 	run  []string
 	dir  string
@@ -128,7 +211,7 @@ func runProgram(t *testing.T, p *harness.Process, b codeBlock, how struct {
 		t.Errorf("the page does not say what its example in %s prints", b.language)
 		return
 	}
-	code := strings.ReplaceAll(b.code, "6380", strconv.Itoa(p.Port))
+	code := strings.ReplaceAll(b.code, "6380", pagePort(t))
 	if code == b.code {
 		t.Errorf("the example in %s does not use port 6380", b.language)
 	}
