@@ -11,7 +11,7 @@
 //
 // Here is what joins them, the Node:
 //
-//	node.go     start, loop and end; settings
+//	node.go     start, loop and end; settings; when the directory is locked
 //	role.go     primary or replica
 //	commit.go   answers that wait for the disk; whether changes are refused
 //	save.go     when snapshots are written

@@ -50,7 +50,7 @@ func TestAOF(t *testing.T) {
 		t.Errorf("the repair made %q, %v", b, err)
 	}
 
-	expect("check "+filepath.Join(dir, "none"), 2, "no such file or directory")
+	expect("check "+filepath.Join(dir, "none"), 2, "there is no directory")
 	expect("check", 2, "check takes one argument, DIR, but was given 0 (see rlserver aof check --help)")
 	expect("repair a b", 2, "repair takes one argument, DIR, but was given 2")
 	expect("repiar "+dir, 2, `unknown command "repiar": did you mean repair?`)

@@ -12,27 +12,39 @@ import (
 // and a setting that the file does not name stays as it is, unless the file named it before: then it
 // is at its default again.
 
-// reload does that. again reads all sources anew.
-func (c *configuration) reload(srv *server.Server, again func() (configuration, error), logger *slog.Logger) {
-	if err := srv.ReloadTLS(); err != nil {
-		logger.Error("the certificates are not reloaded; those before stay in force", "error", err)
-	} else if _, tlsPort := srv.Ports(); tlsPort != 0 {
-		logger.Info("certificates reloaded")
+// reload returns what does that, one call after the other. again reads all sources anew.
+func (c *configuration) reload(srv *server.Server, again func() (configuration, error), logger *slog.Logger) func() {
+	origins := c.origins // as of the last reload
+	return func() {
+		if err := srv.ReloadTLS(); err != nil {
+			logger.Error("the certificates are not reloaded; those before stay in force", "error", err)
+		} else if _, tlsPort := srv.Ports(); tlsPort != 0 {
+			logger.Info("certificates reloaded")
+		}
+		changed, err := c.reloadSettings(srv, again, &origins, logger)
+		if err != nil {
+			logger.Error("the configuration is not reloaded: nothing has changed", "error", err)
+			return
+		}
+		logger.Info("configuration reloaded", "file", c.file.path, "changed", changed)
 	}
+}
+
+// reloadSettings has the settings take effect that have changed, and returns how many there are. After
+// an error nothing has changed.
+func (c *configuration) reloadSettings(srv *server.Server, again func() (configuration, error), origins *map[string]string, logger *slog.Logger) (changed int, err error) {
 	fresh, err := again()
 	if err == nil {
 		err = checkReplication(&fresh)
 	}
 	if err != nil {
-		logger.Error("the configuration is not reloaded: nothing has changed", "error", err)
-		return
+		return 0, err
 	}
-	changes, restart := c.differences(fresh, srv.Settings())
+	changes, restart := c.differences(fresh, *origins, srv.Settings())
 	if err := srv.Reconfigure(changes); err != nil {
-		logger.Error("the configuration is not reloaded: nothing has changed", "error", err)
-		return
+		return 0, err
 	}
-	c.origins = fresh.origins
+	*origins = fresh.origins
 	for _, name := range restart {
 		logger.Warn("a setting of the configuration file needs a restart to take effect", "name", name, "from", fresh.origins[name])
 	}
@@ -40,16 +52,16 @@ func (c *configuration) reload(srv *server.Server, again func() (configuration, 
 		row, _ := config.Find(fresh.cfg.Settings(), change[0])
 		logger.Info("setting", "name", row.Name, "value", row.Show(), "from", fresh.origins[row.Name])
 	}
-	logger.Info("configuration reloaded", "file", c.file.path, "changed", len(changes))
+	return len(changes), nil
 }
 
 // differences are the settings that have another value in the file than is in force, and the names of
 // those that differ from the start and cannot be changed while the server runs.
-func (c *configuration) differences(fresh configuration, inForce []config.Setting) (changes [][2]string, restart []string) {
+func (c *configuration) differences(fresh configuration, origins map[string]string, inForce []config.Setting) (changes [][2]string, restart []string) {
 	started := c.cfg.Settings()
 	for _, row := range fresh.cfg.Settings() {
 		origin, named := fresh.origins[row.Name]
-		before, wasNamed := c.origins[row.Name]
+		before, wasNamed := origins[row.Name]
 		if isAboveFile(row.Name, origin) || isAboveFile(row.Name, before) || !named && !wasNamed {
 			continue
 		}

@@ -80,14 +80,13 @@ func serve(cmd *cobra.Command, env environment) error {
 		path, _ := filepath.Abs(c.file.path) // empty if there is no working directory any more
 		srv.OnConfigRewrite(path, c.rewriteFile(logger))
 	}
-	reload := func() { c.reload(srv, sources, logger) }
 	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
 		announce(logger, &c, srv.Addrs())
 		if isTerminal(cmd.ErrOrStderr()) {
 			port, tlsPort := srv.Ports()
 			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))
 		}
-		signals.onReload(reload)
+		signals.onReload(c.reload(srv, sources, logger))
 	}); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@
 //	owner.go    what a server asks of its owner
 //	server.go   a server: serving, draining
 //	listen.go, tls.go, system_*.go  ports, the Unix socket and its permissions, certificates
-//	accept.go   accepting, and the choice of a carrier
+//	accept.go   accepting, the descriptor in reserve, and the choice of a carrier
 //	conn.go     a connection, as its owner and its carrier see it
 //	batch.go    the commands that were read together
 //	deferred.go replies that wait

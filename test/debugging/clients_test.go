@@ -97,7 +97,7 @@ func TestClientNames(t *testing.T) {
 // A false OK makes clients wait for what never comes.
 func TestClientSubcommandsThatWeDoNotHaveAreErrors(t *testing.T) {
 	c := harness.StartServer(t).Dial()
-	for _, sub := range []string{"TRACKING", "MAINT_NOTIFICATIONS", "CACHING", "NOSUCH"} {
+	for _, sub := range []string{"MAINT_NOTIFICATIONS", "NOSUCH"} {
 		c.MustSay("ERR unknown subcommand '"+sub+"'. Try CLIENT HELP.", "CLIENT", sub, "ON")
 	}
 	c.MustSay("ERR wrong number of arguments for 'client' command", "CLIENT")

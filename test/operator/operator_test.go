@@ -40,7 +40,7 @@ func TestNothingIsKeptForRedis(t *testing.T) {
 		{[]string{"--replicaof", "-1 6380"}, "expected host port"},
 		{[]string{"--replica-announce-ip", "-1"}, "expected the name or IP address of a host"},
 		{[]string{"--redis-addr", "-1:6379"}, "expected host:port"},
-		{[]string{"--dir", "/nonexistent/a"}, "--dir: there is no directory /nonexistent/a: make it (mkdir -p /nonexistent/a), or choose another with dir"},
+		{[]string{"--dir", "/nonexistent/a"}, "--dir: there is no directory /nonexistent/a; make it (mkdir -p /nonexistent/a), or choose another with dir"},
 		{[]string{"--dir", "/dev/null"}, "--dir: /dev/null is not a directory"},
 		{[]string{"--timeout", "1500ms"}, "in whole seconds or with s, m, h or d"},
 		{[]string{"--appendfsync", "often"}, "expected always, everysec or no"},

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,6 +65,12 @@ func TestClusterTopology(t *testing.T) {
 			t.Errorf("CLUSTER REPLICAS of %d is %q", n.Port, got)
 		}
 		n.MustFail("ERR The specified node is not a master", "CLUSTER", "REPLICAS", second)
+	}
+	for _, tool := range []string{"check", "info"} {
+		out, err := exec.Command("redis-cli", "--cluster", tool, replica.Addr()).CombinedOutput()
+		if text := string(out); err != nil || !strings.Contains(text, "16384 slots | 1 slaves") || tool == "check" && !strings.Contains(text, "[OK] All 16384 slots covered.") {
+			t.Errorf("redis-cli --cluster %s says %s (%v)", tool, text, err)
+		}
 	}
 	primary.Kill()
 	replica.AwaitThat("the primary is disconnected", func() bool {
