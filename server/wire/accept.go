@@ -29,14 +29,17 @@ type reserve struct {
 // reserveTold is how often at most the log tells that there is no descriptor left.
 const reserveTold = time.Second
 
-// hold takes the reserve, if it is not held, and says whether it is.
+// hold takes the reserve, if it is not held. It returns false if there is no descriptor left. The root
+// is what a container without files has to open; where that is forbidden there is no reserve.
 func (r *reserve) hold() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.file == nil {
-		r.file, _ = os.Open(os.DevNull) // nil if there is no descriptor left
+	if r.file != nil {
+		return true
 	}
-	return r.file != nil
+	var err error
+	r.file, err = os.Open("/")
+	return !isOutOfDescriptors(err)
 }
 
 // giveUp frees the reserve, and says whether it was held.
