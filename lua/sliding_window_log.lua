@@ -51,14 +51,6 @@ local function entry(i)
   end
   return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
 end
--- The units of entries i .. size - 1.
-local function units_from(i)
-  if i == size then
-    return 0
-  end
-  local _, before = entry(i)
-  return (total - before) % wrap
-end
 -- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
 local function lowest(from, to, holds)
   while from < to do
@@ -71,12 +63,18 @@ local function lowest(from, to, holds)
   end
   return from
 end
-local function first_after(from, instant)
-  return lowest(from, size, function(i) return entry(i) > instant end)
-end
--- The first entry from .. size - 1 behind which there are at most so many units.
-local function behind(from, units)
-  return lowest(from, size - 1, function(i) return units_from(i + 1) <= units end)
+-- The first entry from .. size - 1 that is younger than an instant, and how many units there are
+-- from there on; else size and 0.
+local function younger(from, instant)
+  local at, before = entry(from)
+  if at <= instant then
+    from = lowest(from + 1, size, function(i) return entry(i) > instant end)
+    if from == size then
+      return size, 0
+    end
+    at, before = entry(from)
+  end
+  return from, (total - before) % wrap
 end
 
 -- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
@@ -119,10 +117,12 @@ end
 
 if live then
   size = ((whole and #head or redis.call('STRLEN', key)) - prefix) / width
-  if size < 1 or size ~= math.floor(size) then
+  if size >= 1 then
+    total, kept = struct.unpack('>I4I4', head, 21)
+  end
+  if size ~= math.floor(size) or kept >= size then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  total, kept = struct.unpack('>I4I4', head, 21)
   newest = entry(size - 1)
   now = math.max(now, newest)
   period_s, period_ns = split(newest)
@@ -130,14 +130,27 @@ if live then
   if period_ns < 0 then
     period_s, period_ns = period_s - 1, period_ns + 1000000000
   end
-  kept = first_after(kept, now - period_s * 1000000 - math.ceil(period_ns / 1000))
-  held = units_from(kept)
+  kept, held = younger(kept, now - period_s * 1000000 - math.ceil(period_ns / 1000))
   first, used = kept, held
   if longer_s < period_s or longer_s == period_s and longer_ns < period_ns then
     longer_s, longer_ns = period_s, period_ns
-    first = first_after(kept, now - window)
-    used = units_from(first)
+    first, used = younger(kept, now - window)
   end
+end
+
+-- The first entry from .. size - 1 behind which there are at most so many units.
+local function behind(from, units)
+  return lowest(from, size - 1, function(i)
+    local _, before = entry(i + 1)
+    return (total - before) % wrap <= units
+  end)
+end
+if op == 'c' and used + cost <= limit then
+  if held + cost > most + 1 then
+    kept = behind(kept, most - cost)
+  end
+  write(size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
+  return used + cost
 end
 
 local function answer(allowed, blocking)
@@ -183,11 +196,4 @@ end
 if used + cost > limit then
   return answer(0, behind(first, limit - cost))
 end
-if op == 'p' then
-  return answer(1)
-end
-if held + cost > most + 1 then
-  kept = behind(kept, most - cost)
-end
-write(size, (total + cost) % wrap, now, struct.pack('>I7I4', now, total))
-return used + cost
+return answer(1)
