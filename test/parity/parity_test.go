@@ -58,6 +58,7 @@ func TestParity(t *testing.T) {
 			sequence[i] = s.Next()
 		}
 		p.compare(t, sequence, s.Wild, answered)
+		p.bounded(t, sequence)
 		if t.Failed() {
 			return
 		}
@@ -115,6 +116,26 @@ func (p *pair) ask(limiter *lua.Limiter, questions []engine.Question) {
 func (p *pair) flush(t *testing.T) {
 	if err := p.redis.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// bounded makes sure that keys have no more entries of a log than the highest limit and one, or
+// where a log is too long to be written whole, twice as many.
+func (p *pair) bounded(t *testing.T, sequence []model.Step) {
+	t.Helper()
+	const before, entry, whole = 28, 11, 2048
+	most := sequence[0].LogLimitMax + 1
+	if before+entry*most >= whole {
+		most *= 2
+	}
+	keys := map[string]bool{}
+	for _, s := range sequence {
+		keys[s.Key] = true
+	}
+	for key := range keys {
+		if n, err := p.redis.StrLen(t.Context(), "rl:"+key).Result(); err != nil || n > before+entry*most {
+			t.Errorf("%s takes %d bytes, %v; want at most %d entries", key, n, err, most)
+		}
 	}
 }
 
