@@ -9,15 +9,18 @@
 //
 // # The contract
 //
-// The algorithms are those of DESIGN.md. Instants and spans are whole nanoseconds,
-// now is whole microseconds, and one unit of a limit takes
+// Instants and spans are whole nanoseconds, now is whole microseconds, and a request costs
 //
-//	E = ceil(period / limit) ns
+//	price(cost) = ceil(cost·period / limit) ns
 //
 // token_bucket and leaky_bucket keep one instant T, from which on the bucket is full:
 //
-//	base = max(T, now), next = base + cost·E
-//	admitted iff next − now ≤ burst·E, and then T = next
+//	base = max(T, now), next = base + price(cost)
+//	admitted iff next − now ≤ capacity, and then T = next
+//	capacity = min(burst·price(1), price(burst + 1) − 1 ns, 100 years)
+//
+// The capacity is the burst's price and what rounding adds to it when it is asked for unit by
+// unit, but less than the price of one unit more. A refund takes price(cost) off.
 //
 // sliding_window_log keeps every admitted unit. One admitted at s counts while
 // now − s < period, and a request is admitted iff the units that count and its cost are at

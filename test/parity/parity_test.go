@@ -1,6 +1,7 @@
 package parity_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -143,7 +144,7 @@ func (p *pair) bounded(t *testing.T, sequence []model.Step) {
 // store may have dropped keys that were idle, and only the model is compared.
 func (p *pair) compare(t *testing.T, sequence []model.Step, wild bool, answered map[string]int) {
 	t.Helper()
-	logLimitMax := sequence[0].LogLimitMax
+	logLimitMax := cmp.Or(sequence[0].LogLimitMax, engine.LogLimitDefault)
 	store, err := engine.NewStore(engine.Options{LogLimitMax: logLimitMax})
 	if err != nil {
 		t.Fatal(err)
