@@ -26,11 +26,11 @@
 // now − s < period, and a request is admitted iff the units that count and its cost are at
 // most limit. These rules make that an answer to every question:
 //
-//   - A log has a period: the longest that has written to it since it was empty last. A unit that is
-//     as old as that has left, for questions with a longer period too. So a log is empty, and its
-//     key idle, when its newest unit has left.
-//   - A check that is admitted and a refund that takes units back, but not all, write. A refund takes
-//     the newest of those that count for it.
+//   - A log has a period: the longest that has written to it since it was empty last. A unit
+//     that is as old as that has left, for questions with a longer period too. So a log is
+//     empty, and its key idle, when its newest unit has left.
+//   - A check that is admitted and a refund that takes units back, but not all, write. A refund
+//     takes the newest of those that count for it.
 //   - A log of more units than the highest limit knows of so many and one more. A refund leaves it
 //     that many (see refunded).
 //   - A reading of the clock older than the newest unit counts as that unit's.

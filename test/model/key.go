@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"time"
@@ -142,10 +143,7 @@ func worth(a, b, c int64) *big.Int {
 // askLog asks a sliding_window_log. The log has every unit that has not left, and of those that
 // left before the last write none.
 func (k Key) askLog(q Question) (Key, engine.Decision) {
-	limit, period, most := q.Limit.Limit(), q.Limit.Period(), q.LogLimitMax
-	if most == 0 {
-		most = engine.LogLimitDefault
-	}
+	limit, period, most := q.Limit.Limit(), q.Limit.Period(), cmp.Or(q.LogLimitMax, engine.LogLimitDefault)
 	now, log, before := q.Now, []Entry(nil), period
 	if k.Live(now) {
 		now, before = max(now, k.Log[len(k.Log)-1].At), k.Period
