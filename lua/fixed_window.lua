@@ -47,6 +47,7 @@ if op == 'r' then
     redis.call('DEL', key)
   end
 elseif op == 'c' and count + cost <= ARGV[3] + 0 then
-  write(math.max(now + left_us, now - math.fmod(now, ARGV[5]) + ARGV[5]), count + cost)
+  local period = ARGV[5] + 0
+  write(now + math.max(left_us, period - math.fmod(now, period)), count + cost)
 end
 return {left_us, count, now}

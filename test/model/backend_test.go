@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -41,4 +42,73 @@ func TestModelOfABackend(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever a clock that steps back reads, what is admitted stays within the limit by the time that
+// goes by, and a key is free again after a period, however far the clock has stepped. A window goes
+// on for up to a period more with each step.
+func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
+	bounds := map[engine.Algorithm]func(l engine.Limit, span int64) int64{ // units within a span (µs)
+		engine.TokenBucket:      bucketBound,
+		engine.LeakyBucket:      bucketBound,
+		engine.SlidingWindowLog: func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 1) },
+		engine.FixedWindow:      func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 2) },
+	}
+	for _, a := range engine.Algorithms() {
+		steps, admitted, denied := 0, 0, 0
+		for n := range uint64(300) {
+			r := rand.New(rand.NewPCG(*seed, n))
+			l := mustLimit(1+r.Int64N(6), time.Duration(1+r.IntN(3000))*ms, 0)
+			b, period, key := model.NewBackend(), l.Period().Microseconds(), "key"
+			now, behind := noon+r.Int64N(1e9), int64(0) // the time, and how far the clock is behind it
+			ask := func(op model.Op, cost int64) engine.Decision {
+				return b.Ask(key, model.Question{Op: op, Algorithm: a, Limit: l, Cost: cost, Now: now - behind}).Decision
+			}
+			var taken []model.Entry
+			inWindow := int64(0) // steps
+			for range 200 {
+				now += r.Int64N(period / 2)
+				if r.IntN(4) == 0 {
+					steps++
+					inWindow++
+					behind += r.Int64N(3*period) * (1 + r.Int64N(2)*r.Int64N(1000))
+				}
+				cost := 1 + r.Int64N(l.Limit())
+				ask(model.Peek, cost)
+				d := ask(model.Check, cost)
+				if !d.Allowed {
+					denied++
+					continue
+				}
+				admitted++
+				if d.Remaining == l.Limit()-cost {
+					inWindow = 0
+				}
+				taken = append(taken, model.Entry{At: now, Units: cost})
+				sum := int64(0)
+				for i := len(taken) - 1; i >= 0; i-- {
+					span := now - taken[i].At
+					if sum += taken[i].Units; sum > bounds[a](l, span) {
+						t.Fatalf("%v, sequence %d: %d units of %d in %v within %d µs", a, n, sum, l.Limit(), l.Period(), span)
+					}
+				}
+			}
+			held := l.Period()
+			if a == engine.FixedWindow {
+				held += time.Duration(inWindow) * l.Period()
+			}
+			d := ask(model.Check, l.Limit())
+			if now += (d.ResetAfter + time.Microsecond - 1).Microseconds(); d.ResetAfter > held+time.Microsecond || !ask(model.Check, l.Limit()).Allowed {
+				t.Fatalf("%v, sequence %d: held for %v and not %v: %+v", a, n, d.ResetAfter, held, d)
+			}
+		}
+		if steps < 1000 || admitted < 1000 || denied < 1000 {
+			t.Errorf("%v: %d steps back, %d admitted, %d denied: this proves little", a, steps, admitted, denied)
+		}
+	}
+}
+
+// bucketBound is the burst, and what flows within a span (µs).
+func bucketBound(l engine.Limit, span int64) int64 {
+	return l.Burst() + span*1000/int64(l.Period())*l.Limit() + span*1000%int64(l.Period())*l.Limit()/int64(l.Period())
 }
