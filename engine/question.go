@@ -12,7 +12,7 @@ type Question struct {
 	Cost      int64 // units, 1 … UnitsMax
 
 	// The answer: Err, or else the Decision, or of a Reset whether there was such a key. A
-	// decision that was not counted has Remaining −1.
+	// decision that nobody has counted has Remaining −1.
 	Decision Decision
 	Existed  bool
 	Err      error

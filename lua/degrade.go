@@ -7,8 +7,8 @@ import (
 	"github.com/rlserver/rlserver/engine"
 )
 
-// The answers when no Redis has decided. They are not counted, which the caller is told by a
-// Remaining of −1.
+// The answers when no Redis has decided. Where nobody counts, the caller is told so by a Remaining
+// of −1. Under FailLocal it is what is left of this server's share.
 
 // degradedRetry is when a caller that is denied because no Redis could decide may ask again.
 const degradedRetry = time.Second
@@ -67,7 +67,7 @@ func (l *Limiter) decideLocally(q *engine.Question, share int64) error {
 	if q.Decision.RetryAfter == engine.Never && q.Cost <= q.Limit.Burst() {
 		q.Decision.RetryAfter = degradedRetry // more than the share, but not more than Redis admits
 	}
-	q.Decision.Limit, q.Decision.Remaining = q.Limit.Burst(), -1
+	q.Decision.Limit = q.Limit.Burst()
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (b *backendSettings) Settings() []config.Setting {
 		{Name: "redis-timeout", Field: config.Span(&b.Timeout, time.Minute), Default: "100ms", Live: true,
 			Usage: "the most that a caller waits for Redis"},
 		{Name: "deny-cache-max", Field: config.OrNone(&b.DenyCacheMax, config.Span(&b.DenyCacheMax, time.Hour)), Default: "1s", Live: true,
-			Usage: "how long a denial is answered without asking Redis; a reset made through another server is seen after this"},
+			Usage: "how long a denial is answered without asking Redis; what another server changes is seen after this"},
 		{Name: "deny-cache-size", Field: config.Int(&b.DenyCacheSize, 1, 100_000_000), Default: "100000",
 			Usage: "denials to remember"},
 		{Name: "on-redis-failure", Field: config.OneOf(&b.OnFailure, lua.FailError, lua.FailAllow, lua.FailDeny, lua.FailLocal),

@@ -94,6 +94,39 @@ func TestDenyCache(t *testing.T) {
 	}
 }
 
+// What another server has changed may be unseen until the denial that is remembered is too old, or
+// Redis has answered any question about the key. Until then a denial tells the state before, and
+// nothing is admitted that Redis would not admit.
+func TestDenyCacheOfTwoServers(t *testing.T) {
+	r := startFaultyRedis(t)
+	one, other := startCaching(t, r), startCaching(t, r)
+	for _, a := range harness.Algorithms() {
+		ask := func(c *redis.Client, command string, cost int, allowed, remaining int64, why string) {
+			t.Helper()
+			if got := harness.Integers(t, c, command, "key:"+a, a, 10, "366d", "COST", cost); got[0] != allowed || got[2] != remaining {
+				t.Errorf("%s: %s of %d, %s: %v; want %d and %d", a, command, cost, why, got, allowed, remaining)
+			}
+		}
+		ask(one, "RL.CHECK", 5, 1, 5, "a first request")
+		ask(one, "RL.CHECK", 8, 0, 5, "of which the denial is remembered")
+		ask(other, "RL.CHECK", 3, 1, 2, "through the other server")
+		ask(one, "RL.CHECK", 8, 0, 5, "as it was when it was denied")
+		ask(one, "RL.CHECK", 4, 0, 2, "which had to be asked")
+		ask(one, "RL.CHECK", 4, 0, 2, "which is remembered now")
+		ask(other, "RL.REFUND", 5, 1, 7, "through the other server")
+		ask(one, "RL.CHECK", 4, 0, 2, "as it was when it was denied")
+		integersOrOK(t, one, "CONFIG", "SET", "deny-cache-max", "50ms")
+		time.Sleep(60 * time.Millisecond)
+		ask(one, "RL.CHECK", 4, 1, 3, "when the denial is too old")
+		ask(other, "RL.CHECK", 4, 0, 3, "which the other server has never denied")
+		integersOrOK(t, one, "CONFIG", "SET", "deny-cache-max", "1h")
+	}
+}
+
+func startCaching(t *testing.T, r *faultyRedis) *redis.Client {
+	return harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "1h").Client()
+}
+
 // A caller that waits as long as a denial says is admitted, and not denied by what is remembered.
 func TestRetryAfterDenialFromCache(t *testing.T) {
 	r := startFaultyRedis(t)
