@@ -68,7 +68,7 @@ type greed struct {
 
 // greedy empties a bucket and then asks at each instant at which a request can pass.
 func greedy(t *testing.T, store *engine.Store, key string, a engine.Algorithm, l engine.Limit, cost int64, requests int) (g greed) {
-	now, owed := int64(model.Noon), time.Duration(0)
+	now, owed := model.Noon, time.Duration(0)
 	ask := func(cost int64) engine.Decision {
 		q := model.Question{Op: model.Check, Algorithm: a, Limit: l, Cost: cost, Now: now, LogLimitMax: model.LogLimits[0]}
 		g.steps = append(g.steps, model.Step{Key: key, Question: q})
