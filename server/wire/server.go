@@ -15,7 +15,6 @@ import (
 type Server struct {
 	// Listeners are those that Serve accepts connections from. Listen opens them.
 	Listeners []net.Listener
-	Traffic   Traffic
 	owner     Owner
 	logger    *slog.Logger
 	started   time.Time
@@ -28,6 +27,9 @@ type Server struct {
 
 	unsent      atomic.Int64 // bytes of replies that peers of the event loops have not read
 	outputLimit atomic.Int64 // bytes of replies that may wait for one peer
+
+	_       [64]byte // loops that only read the fields above do not wait for those that count
+	Traffic Traffic
 }
 
 // NewServer makes a server, which neither listens nor serves yet.
