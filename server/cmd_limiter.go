@@ -29,11 +29,25 @@ func (r *request) ask(o engine.Op) {
 		r.fail(errDecision(err))
 	} else {
 		r.writeDecision(&r.decision)
+		if o == engine.OpRefund {
+			r.heavy = r.heavy || r.refundWasHeavy()
+		}
 		if r.holds && r.decision.Allowed && o != engine.OpPeek {
 			r.mustWait = true
 		}
 	}
 	q.key = "" // or it would hold the buffer it stands in
+}
+
+// heavyUnitsMin is how many units a log has at least to which a refund may take long: the entries that
+// stay are written anew, which takes a microsecond for as many.
+const heavyUnitsMin = 256
+
+// refundWasHeavy says whether the refund that was just decided may have taken long. Where nothing
+// remains, the log may hold more units than the question's limit shows.
+func (r *request) refundWasHeavy() bool {
+	d := &r.decision
+	return r.question.algorithm.Shape() == engine.ShapeLog && (d.Remaining == 0 || d.Limit-d.Remaining >= heavyUnitsMin)
 }
 
 // cmdReset is RL.RESET, DEL and UNLINK.

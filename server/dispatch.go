@@ -72,6 +72,9 @@ func (s *Server) runTimed(cmd *command, r *request) {
 
 // fitsLoop says whether a command with n arguments may run in an event loop.
 func (c *command) fitsLoop(of *session, n int) bool {
+	if of.heavy && c.asksLimiter {
+		return false
+	}
 	return c.isBrief && n <= fastArgumentsMax || c.briefWhen != nil && c.briefWhen(of)
 }
 

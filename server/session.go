@@ -43,6 +43,8 @@ type batch struct {
 	// holds is whether replies to changes must wait for the disk, as it was when the batch was read.
 	// mustWait is whether the present command's reply must wait.
 	holds, mustWait bool
+	// heavy is whether a question has just taken long: the next ones step aside from the event loop.
+	heavy bool
 	// lastCommand and runs count commands until they are added to the server's statistics: a counter that
 	// every connection shares must not be touched for every command.
 	lastCommand *command
@@ -131,6 +133,7 @@ func (r *request) arg(i int) string { return string(r.args[i]) }
 func (c *session) BeginBatch() {
 	c.now = c.server.Now()
 	c.active.Store(c.now)
+	c.heavy = c.heavy && c.conn.InLoop() // a batch that has stepped aside shows whether it still is so
 	c.holds = c.server.holds()
 	c.conn.Trust(c.mayAsk())
 }

@@ -94,7 +94,7 @@ func cmdWatch(r *request) {
 // execIsBrief says whether EXEC may run in an event loop.
 func execIsBrief(c *session) bool {
 	tx := c.transaction
-	return tx == nil || tx.broken || !tx.slow && tx.words <= fastArgumentsMax
+	return tx == nil || tx.broken || !tx.slow && tx.words <= fastArgumentsMax && !c.heavy
 }
 
 func cmdExec(r *request) {

@@ -1,9 +1,11 @@
 package wire
 
+import "time"
+
 // serveBatch runs the commands that have been read, and sends the replies in one write. It returns
 // false when no more commands are to be read: the replies in Buf are the last. A command that may
-// take too long is left in the framer, and slow is set. When replies have to wait, nothing is sent,
-// and commands may be left until then.
+// take too long is left in the framer, and slow is set; so it is at the end of a turn aside. When
+// replies have to wait, nothing is sent, and commands may be left until then.
 func (c *Conn) serveBatch() (more bool) {
 	s := c.session
 	s.BeginBatch()
@@ -32,6 +34,10 @@ serving:
 			break
 		}
 		c.FlushIfLong()
+		if !c.turnEnd.IsZero() && c.wait == NoWait && time.Now().After(c.turnEnd) {
+			c.slow = true
+			break
+		}
 	}
 	s.EndBatch()
 	if c.wait != NoWait {

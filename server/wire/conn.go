@@ -33,6 +33,8 @@ type Conn struct {
 	closed bool // no further command is to be read
 	slow   bool // the next command may take long
 	inLoop bool // an event loop serves the present batch
+	// turnEnd is when a batch that has stepped aside lets others go first; zero for all others.
+	turnEnd time.Time
 	// detaching: the connection is to leave its event loop, if it is in one, and then to get pushes
 	// or to be handed over.
 	detaching bool

@@ -178,20 +178,30 @@ func (so *socket) serve() (more bool) {
 	return c.serveBatch()
 }
 
+// asideTurn is how long a batch that has stepped aside runs while others wait to.
+const asideTurn = 10 * time.Millisecond
+
 // stepAside has the rest of the batch served in a goroutine of its own, because its next command may
 // take long. The socket belongs to that goroutine until back. Only some of them run at a time, or
-// they would take the processors from the loops.
+// they would take the processors from the loops. They take turns, so that a connection that sends
+// many such commands holds up others by a turn, or by one command that takes longer.
 func (so *socket) stepAside() {
 	if err := so.loop.watch(unix.EPOLL_CTL_DEL, so.fd, 0); err != nil {
 		so.fail(err)
 		return
 	}
 	so.away.Store(true)
-	so.conn.inLoop, so.conn.slow = false, false
+	c, turns := so.conn, so.loop.server.loops.aside
+	c.inLoop = false
 	go func() {
-		so.loop.server.loops.aside <- struct{}{}
-		more := so.serve()
-		<-so.loop.server.loops.aside
+		more := true
+		for more && c.slow {
+			turns <- struct{}{}
+			c.slow, c.turnEnd = false, time.Now().Add(asideTurn)
+			more = so.serve()
+			<-turns
+		}
+		c.slow, c.turnEnd = false, time.Time{}
 		so.loop.post(func() { so.back(more) })
 	}()
 }
