@@ -152,7 +152,7 @@ func (e *entry) decide(q *engine.Question, now time.Duration) bool {
 
 // learn has the cache know the answer to a check or a peek that was sent at one instant and
 // answered at another. If create is true, a denial makes an entry.
-func (c *denyCache) learn(q *engine.Question, sent, answered time.Duration, told seen, create bool) {
+func (c *denyCache) learn(q *engine.Question, sent, answered time.Duration, told evidence, create bool) {
 	s := c.shard(q.Key)
 	changes := q.Op == engine.OpCheck && q.Decision.Allowed
 	if changes {
@@ -179,7 +179,7 @@ func (c *denyCache) learn(q *engine.Question, sent, answered time.Duration, told
 }
 
 // newEntry is what one answer tells.
-func newEntry(q *engine.Question, sent, answered time.Duration, told seen) entry {
+func newEntry(q *engine.Question, sent, answered time.Duration, told evidence) entry {
 	e := entry{algorithm: q.Algorithm, sent: sent, answered: answered}
 	holds := q.Decision.ResetAfter
 	if !rows[q.Algorithm].byDebt {

@@ -19,7 +19,7 @@ func BenchmarkDenyCache(b *testing.B) {
 		q.Decision = engine.Decision{RetryAfter: time.Hour, ResetAfter: 10 * time.Hour}
 		for i := range denied {
 			q.Key = fmt.Sprint("denied:", i)
-			l.denials.learn(&q, 0, 0, seen{}, true)
+			l.denials.learn(&q, 0, 0, evidence{}, true)
 		}
 		questions := make([]engine.Question, 1000)
 		for i := range questions {
@@ -32,7 +32,7 @@ func BenchmarkDenyCache(b *testing.B) {
 				if i := n % len(questions); l.Known(questions[i : i+1]) {
 					b.Fatal("an admitted key is known")
 				}
-				l.denials.learn(&questions[n%len(questions)], time.Duration(n), time.Duration(n+1), seen{}, true)
+				l.denials.learn(&questions[n%len(questions)], time.Duration(n), time.Duration(n+1), evidence{}, true)
 			}
 		})
 	}

@@ -148,7 +148,7 @@ func (e *episode) ask() {
 func (e *episode) evict() {
 	q := engine.Question{Key: "other", Algorithm: engine.TokenBucket, Limit: e.limits[0], Cost: 1}
 	q.Decision = engine.Decision{RetryAfter: time.Hour, ResetAfter: time.Hour}
-	e.cache.learn(&q, e.now, e.now, seen{}, true)
+	e.cache.learn(&q, e.now, e.now, evidence{}, true)
 	e.note("evicted")
 }
 
@@ -156,10 +156,10 @@ func (e *episode) evict() {
 func (e *episode) decide(q *engine.Question, sent, there time.Duration) {
 	e.put("now", q, e.now)
 	e.decided = append(e.decided, step{*q, e.now})
-	index, told := len(e.decided), seen{}
+	index, told := len(e.decided), evidence{}
 	e.note("decided %d: op %d reset %v cost %d of %d/%v, sent at %v: %+v", index, q.Op, q.Reset, q.Cost, q.Limit.Limit(), q.Limit.Period(), sent, q.Decision)
 	if !forgives(q) {
-		told = seen{e.holds(q), e.used(q)}
+		told = evidence{e.holds(q), e.used(q)}
 	}
 	answered := there + micros(e.r, wayMax/time.Duration(1+e.r.IntN(8)))
 	e.on(answered, func() {

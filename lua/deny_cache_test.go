@@ -54,7 +54,7 @@ func TestDenyCacheAnswersRight(t *testing.T) {
 			way = micros(r, q.Decision.RetryAfter/4)
 		}
 		there := micros(r, way)
-		cache.learn(&q, sent, sent+way, seen{holds: limit.Period() - time.Duration(now-oldest)*time.Microsecond}, true)
+		cache.learn(&q, sent, sent+way, evidence{holds: limit.Period() - time.Duration(now-oldest)*time.Microsecond}, true)
 		age := way + micros(r, q.Decision.RetryAfter*3/2)
 		same := engine.Question{Key: "k", Algorithm: a, Limit: limit, Cost: q.Cost}
 		if r.IntN(3) == 0 && rows[a].byDebt {
@@ -110,20 +110,20 @@ func TestDenyCacheForgets(t *testing.T) {
 		return c.answer(&again, now, time.Hour)
 	}
 	c := newDenyCache(100)
-	if c.learn(&q, 10, 10, seen{}, true); !answers(c, 20) {
+	if c.learn(&q, 10, 10, evidence{}, true); !answers(c, 20) {
 		t.Error("a denial was not learned")
 	}
 	if c.begin("k"); answers(c, 20) {
 		t.Error("a denial was not dropped")
 	}
-	if c.learn(&q, 22, 22, seen{}, true); answers(c, 22) {
+	if c.learn(&q, 22, 22, evidence{}, true); answers(c, 22) {
 		t.Error("a denial was learned while the key was being reset")
 	}
 	c.end("k", 30)
-	if c.learn(&q, 25, 25, seen{}, true); answers(c, 40) {
+	if c.learn(&q, 25, 25, evidence{}, true); answers(c, 40) {
 		t.Error("a denial was learned that was sent before the key was reset")
 	}
-	if c.learn(&q, 35, 35, seen{}, true); !answers(c, 40) {
+	if c.learn(&q, 35, 35, evidence{}, true); !answers(c, 40) {
 		t.Error("a denial after the reset was not learned")
 	}
 	if c.answer(&q, time.Hour+100, time.Minute) {
@@ -139,7 +139,7 @@ func TestDenyCacheAges(t *testing.T) {
 	learn := func(c *denyCache, debt, sent, answered time.Duration) {
 		q.Decision = engine.Decision{Allowed: debt <= 5*time.Hour, ResetAfter: debt, RetryAfter: max(debt-5*time.Hour, 0)}
 		q.Op = engine.OpPeek
-		c.learn(&q, sent, answered, seen{}, true)
+		c.learn(&q, sent, answered, evidence{}, true)
 		q.Op = engine.OpCheck
 	}
 	const ms = time.Millisecond
@@ -186,7 +186,7 @@ func TestDenyCacheOfAnotherAlgorithm(t *testing.T) {
 		for _, b := range engine.Algorithms() {
 			c := newDenyCache(100)
 			q.Algorithm, q.Decision = a, denial
-			c.learn(&q, 10, 20, seen{holds: time.Hour}, true)
+			c.learn(&q, 10, 20, evidence{holds: time.Hour}, true)
 			if q.Algorithm = b; a == b {
 				c.refused(&q, 30)
 				if answers(c, a) {
@@ -197,12 +197,12 @@ func TestDenyCacheOfAnotherAlgorithm(t *testing.T) {
 			if c.refused(&q, 30); !answers(c, a) || answers(c, b) {
 				t.Errorf("%v is not known, or %v is, after a question of %v was refused", a, b, b)
 			}
-			c.learn(&q, 40, 50, seen{holds: time.Hour}, true)
+			c.learn(&q, 40, 50, evidence{holds: time.Hour}, true)
 			if answers(c, a) || !answers(c, b) {
 				t.Errorf("%v is known, or %v is not, after a denial of %v", a, b, b)
 			}
 			q.Algorithm, q.Op, q.Decision = a, engine.OpPeek, engine.Decision{Allowed: true, Remaining: 1}
-			if c.learn(&q, 60, 70, seen{}, true); answers(c, b) {
+			if c.learn(&q, 60, 70, evidence{}, true); answers(c, b) {
 				t.Errorf("%v is known although %v has found no key", b, a)
 			}
 			q.Op = engine.OpCheck
@@ -218,7 +218,7 @@ func TestKnownKeepsTheOrderOfAConnection(t *testing.T) {
 	l.Tune(Tuning{DenyCacheMax: time.Hour})
 	check := engine.Question{Key: "k", Algorithm: engine.TokenBucket, Limit: limit, Cost: 1}
 	check.Decision = engine.Decision{RetryAfter: time.Hour, ResetAfter: time.Hour}
-	l.denials.learn(&check, 0, 0, seen{}, true)
+	l.denials.learn(&check, 0, 0, evidence{}, true)
 	other := check
 	other.Key = "other"
 	if !l.Known([]engine.Question{check}) || !l.Known([]engine.Question{other, check}) {
@@ -245,7 +245,7 @@ func TestDenyCacheLearnsNothingUncertain(t *testing.T) {
 		return &engine.Question{Key: key, Algorithm: engine.SlidingWindowLog, Limit: l, Cost: 1, Decision: denial}
 	}
 	learn := func(c *denyCache, q *engine.Question, sent, answered time.Duration, used int64) {
-		c.learn(q, sent, answered, seen{time.Hour, used}, true)
+		c.learn(q, sent, answered, evidence{time.Hour, used}, true)
 	}
 	knows := func(c *denyCache, q *engine.Question) bool {
 		again := *q
@@ -276,7 +276,7 @@ func TestDenyCacheIsBounded(t *testing.T) {
 		fillDenyCache(t, most)
 	}
 	c := newDenyCache(0)
-	c.learn(&engine.Question{Algorithm: engine.TokenBucket, Decision: engine.Decision{RetryAfter: 1, ResetAfter: 1}}, 0, 0, seen{}, true)
+	c.learn(&engine.Question{Algorithm: engine.TokenBucket, Decision: engine.Decision{RetryAfter: 1, ResetAfter: 1}}, 0, 0, evidence{}, true)
 	if len(c.shards[0].entries) != 0 {
 		t.Error("a cache for nothing has an entry")
 	}
@@ -288,7 +288,7 @@ func fillDenyCache(t *testing.T, most int) {
 	for i := range 10 * most {
 		q := engine.Question{Key: fmt.Sprint("k", i), Algorithm: engine.LeakyBucket, Limit: limit, Cost: 1}
 		q.Decision = engine.Decision{RetryAfter: time.Hour, ResetAfter: time.Hour}
-		c.learn(&q, time.Duration(i), time.Duration(i), seen{}, true)
+		c.learn(&q, time.Duration(i), time.Duration(i), evidence{}, true)
 	}
 	kept := 0
 	for i := range c.shards {

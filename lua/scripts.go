@@ -72,14 +72,14 @@ type row struct {
 	// arguments appends the script's ARGV[3] and following.
 	arguments func(to []any, q *engine.Question, o *Options) []any
 	// explain computes the answer from the script's reply.
-	explain func(q *engine.Question, reply any) (seen, error)
+	explain func(q *engine.Question, reply any) (evidence, error)
 	// byDebt says that the ResetAfter of a denial is a debt, which is all that any answer about
 	// the key depends on. Else a denial tells of the same question only. See denyCache.
 	byDebt bool
 }
 
-// seen is what a reply tells of the key besides the answer, where nothing was taken.
-type seen struct {
+// evidence is what a reply tells of the key besides the answer, where nothing was taken.
+type evidence struct {
 	// holds is how long a denial has the same Remaining if there is no other question about the key.
 	holds time.Duration
 	used  int64 // units that count for the question; not of a meter
@@ -132,11 +132,11 @@ func command(q *engine.Question, o *Options, clock int64) []any {
 }
 
 // explain reads a script's reply into the question.
-func explain(q *engine.Question, reply any) (seen, error) {
+func explain(q *engine.Question, reply any) (evidence, error) {
 	if q.Reset {
 		n, ok := reply.(int64)
 		q.Existed = n == 1
-		return seen{}, unless(ok && n >= 0 && n <= 1, reply)
+		return evidence{}, unless(ok && n >= 0 && n <= 1, reply)
 	}
 	return rows[q.Algorithm].explain(q, reply)
 }
@@ -171,16 +171,16 @@ func meterArguments(to []any, q *engine.Question, _ *Options) []any {
 	}
 }
 
-func explainMeter(q *engine.Question, reply any) (seen, error) {
+func explainMeter(q *engine.Question, reply any) (evidence, error) {
 	debt, ok := reply.(int64)
 	if pair, isPair := integers(reply, 2); isPair {
 		debt, ok = spanOf(pair[0], pair[1])
 	}
 	if !ok || debt < 0 {
-		return seen{}, unless(false, reply)
+		return evidence{}, unless(false, reply)
 	}
 	explainDebt(q, q.Op, debt)
-	return seen{}, nil
+	return evidence{}, nil
 }
 
 // explainDebt computes the answer from what a meter owed before the step (ns), which is its
@@ -195,11 +195,11 @@ func logArguments(to []any, q *engine.Question, o *Options) []any {
 
 // explainLog reads the reply of the log's script, whose instants are counted from now. A denial
 // holds until the oldest unit that counts has left.
-func explainLog(q *engine.Question, reply any) (s seen, err error) {
+func explainLog(q *engine.Question, reply any) (e evidence, err error) {
 	if used, logged := reply.(int64); logged && used > 0 {
-		log := engine.LogSeen{Used: used, Period: int64(q.Limit.Period())}
-		log.Explain(&q.Limit, true, &q.Decision)
-		return seen{}, nil
+		seen := engine.LogSeen{Used: used, Period: int64(q.Limit.Period())}
+		seen.Explain(&q.Limit, true, &q.Decision)
+		return evidence{}, nil
 	}
 	for _, n := range []int{2, 5, 7} {
 		v, fits := integers(reply, n)
@@ -207,41 +207,42 @@ func explainLog(q *engine.Question, reply any) (s seen, err error) {
 			continue
 		}
 		allowed := v[0] == 1
-		log := engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
-		if s.used = v[1]; n >= 5 {
+		seen := engine.LogSeen{Used: v[1], Never: q.Cost > q.Limit.Limit()}
+		e.used = v[1]
+		if n >= 5 {
 			period, isSpan := spanOf(v[3], v[4])
 			if !isSpan {
 				break
 			}
-			log.Newest, log.Period = -v[2], min(int64(q.Limit.Period()), period)
+			seen.Newest, seen.Period = -v[2], min(int64(q.Limit.Period()), period)
 		}
 		if n == 7 {
-			log.Blocking, s.holds = -v[5], time.Duration(log.Period/1000-v[6])*time.Microsecond
+			seen.Blocking, e.holds = -v[5], time.Duration(seen.Period/1000-v[6])*time.Microsecond
 		}
-		if allowed || log.Never || n == 7 {
-			log.Explain(&q.Limit, allowed, &q.Decision)
-			return s, nil
+		if allowed || seen.Never || n == 7 {
+			seen.Explain(&q.Limit, allowed, &q.Decision)
+			return e, nil
 		}
 	}
-	return seen{}, unless(false, reply)
+	return evidence{}, unless(false, reply)
 }
 
 func windowArguments(to []any, q *engine.Question, _ *Options) []any {
 	return append(to, q.Limit.Limit(), q.Cost, engine.WindowMillis(int64(q.Limit.Period()))*1000)
 }
 
-func explainWindow(q *engine.Question, reply any) (seen, error) {
+func explainWindow(q *engine.Question, reply any) (evidence, error) {
 	v, ok := integers(reply, 3)
 	left, count, now := v[0], v[1], v[2]
 	if !ok || left < 0 || count < 0 || count > engine.UnitsMax {
-		return seen{}, unless(false, reply)
+		return evidence{}, unless(false, reply)
 	}
 	word := int64(0)
 	if count > 0 {
 		word = engine.WindowWord((now+left+999)/1000, count)
 	}
 	q.Algorithm.ExplainWord(q.Op, &q.Limit, word, now*1000, q.Cost, &q.Decision)
-	return seen{always, count}, nil
+	return evidence{always, count}, nil
 }
 
 // integers is a reply of n integers.

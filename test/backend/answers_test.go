@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -125,6 +126,42 @@ func TestDenyCacheOfTwoServers(t *testing.T) {
 
 func startCaching(t *testing.T, r *faultyRedis) *redis.Client {
 	return harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "1h").Client()
+}
+
+// Many callers of one server take from one key, and ask for more than there is. Whether Redis
+// answers or the cache, nobody is told that more is left than anybody had been told before.
+func TestDenyCacheNeverGoesBack(t *testing.T) {
+	const callers, limit, seed = 8, 400, 1
+	r := startFaultyRedis(t)
+	p := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "1h")
+	for _, a := range harness.Algorithms() {
+		var least atomic.Int64
+		least.Store(limit)
+		var asking sync.WaitGroup
+		for n := range callers {
+			c, random := p.Client(), rand.New(rand.NewPCG(seed, uint64(n)))
+			asking.Go(func() {
+				for before := least.Load(); before > 0 && !t.Failed(); before = least.Load() {
+					cost := 1
+					if random.IntN(4) > 0 {
+						cost = limit - random.IntN(limit/4) // of few values for a log
+						cost -= cost % 20
+					}
+					got, err := c.Do(t.Context(), "RL.CHECK", "key:"+a, a, limit, "366d", "COST", cost).Int64Slice()
+					if err != nil || got[2] > before {
+						t.Errorf("%s: %v %v for %d, after an answer with %d left", a, got, err, cost, before)
+						return
+					}
+					for last := least.Load(); got[2] < last && !least.CompareAndSwap(last, got[2]); last = least.Load() {
+					}
+				}
+			})
+		}
+		asking.Wait()
+	}
+	if hits := harness.InfoNumbers(t, p.Client())["deny_cache_hits"]; hits == 0 {
+		t.Error("no answer is from the cache")
+	}
 }
 
 // A caller that waits as long as a denial says is admitted, and not denied by what is remembered.
