@@ -36,7 +36,7 @@ if after_us then
   if clock then
     redis.call('SET', key, value)
   else
-    redis.call('SET', key, value, 'PX', math.floor(after_us / 1000) + 1)
+    redis.call('SET', key, value, 'PX', math.ceil((after_us + (after_ns > 0 and 1 or 0)) / 1000))
   end
 end
 

@@ -83,7 +83,7 @@ end
 local function write(to, units, last, more, oldest)
   left_us = last + longer_us - time
   local start = string.format('w%016d+%016d%03d', now, left_us, longer_ns) .. struct.pack('>I7', time)
-  local left = math.floor(left_us / 1000) + 1
+  local left = math.ceil((left_us + (longer_ns > 0 and 1 or 0)) / 1000)
   if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
     redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, kept))
