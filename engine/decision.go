@@ -19,7 +19,8 @@ type Decision struct {
 	// RetryAfter is 0 when allowed; on a denial the span after which this very request
 	// would pass if nothing else is asked meanwhile, or Never.
 	RetryAfter time.Duration
-	// ResetAfter is the span until the key is idle: bucket full, log empty.
+	// ResetAfter is the span until the key is idle: bucket full, log empty; or for a log to which
+	// limits of several periods write, until none of its units counts for this one.
 	ResetAfter time.Duration
 	// Delay is, for leaky_bucket, how long to hold an admitted request so that output
 	// leaves at the drain rate; 0 for every other algorithm and on a denial.

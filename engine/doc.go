@@ -21,13 +21,13 @@
 // # Numbers
 //
 // No floating point. A caller hands in now as whole microseconds since the Unix epoch;
-// instants and spans inside are nanoseconds in int64. One unit of a limit takes
+// instants and spans inside are nanoseconds in int64. A request costs
 //
-//	E = ceil(period / limit) ns
+//	price(cost) = ceil(cost·period / limit) ns
 //
-// rounded up, so that a rate is never exceeded. The bounds in limit.go keep every sum
-// within int64; the steps compare by subtraction and never form a product that has not
-// been bounded first.
+// computed in 128 bits and rounded up once a request, so that a rate is never exceeded and
+// falls short by less than 1 ns a request, whatever the limit. The bounds in limit.go keep
+// every sum within int64, and the steps compare by subtraction.
 //
 // # Where things are
 //

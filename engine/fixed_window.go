@@ -11,8 +11,11 @@ import "time"
 //
 // The period may change from call to call. A key that is not idle is in a window still; a
 // request that is admitted makes the window end at the later of its end and the end of the
-// window that was asked for, and the count stays. So a change is never more lenient. By a clock
-// that reads less than the window's start, the key is in that window all the same.
+// window that was asked for, and the count stays. So from a period's first request in one of its
+// windows on, all that is admitted counts until that window is over, and its own requests never
+// exceed its limit. What others admitted in that window before is forgotten if their window was
+// over by then: a word has no room to remember the longest period. By a clock that reads less
+// than the window's start, the key is in that window all the same.
 var fixedWindow = algorithm{
 	name:     "fixed_window",
 	summary:  "at most the limit in each window of the clock, and twice that around a boundary",

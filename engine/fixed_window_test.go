@@ -138,3 +138,42 @@ func TestFixedWindowNeverExceedsItsLimitInAWindow(t *testing.T) {
 		}
 	})
 }
+
+// Where several periods ask for one key, all that is admitted from a period's first request in one
+// of its windows on counts until that window is over.
+func TestFixedWindowUnderMixedPeriods(t *testing.T) {
+	mixed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s, now := mustStore(), noon
+		var limits []Limit
+		for range 3 {
+			period := time.Duration(rapid.Int64Range(1, 12).Draw(t, "period")) * 100 * time.Millisecond
+			limits = append(limits, mustLimit(rapid.Int64Range(1, 9).Draw(t, "limit"), period, 0))
+		}
+		type window struct{ limit, number int64 }
+		since := map[window]int64{} // the units admitted since the limit's first request in its window
+		for range rapid.IntRange(1, 60).Draw(t, "questions") {
+			now += rapid.Int64Range(0, 150*ms).Draw(t, "step")
+			which := rapid.Int64Range(0, 2).Draw(t, "which")
+			l := limits[which]
+			cost := rapid.Int64Range(1, l.limit).Draw(t, "cost")
+			if !mustCheck(s, "key", FixedWindow, l, cost, now).Allowed {
+				continue
+			}
+			own := window{which, now / l.Period().Microseconds()}
+			since[own] += 0
+			for w := range since {
+				since[w] += cost
+			}
+			if since[own] > l.limit {
+				t.Fatalf("%d units since the first request of %d in %v in its window", since[own], l.limit, l.Period())
+			}
+			if len(since) > 1 {
+				mixed++
+			}
+		}
+	})
+	if mixed == 0 {
+		t.Fatal("no two limits met: this run proves nothing")
+	}
+}

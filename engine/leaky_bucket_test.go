@@ -35,7 +35,7 @@ func TestLeakyBucketTimelines(t *testing.T) {
 			{noon, OpCheck, 1, holding(10, 6, 400*time.Millisecond, 300*time.Millisecond)}, // the queue is shorter
 			{noon, OpRefund, 5, holding(10, 10, 0, 0)},
 		}}}},
-		{"E is rounded up", []phase{{mustLimit(7, time.Second, 0), []row{ // E = 142,857,143 ns
+		{"the price is rounded up", []phase{{mustLimit(7, time.Second, 0), []row{ // price(1) = 142,857,143 ns, price(5) = 714,285,715 ns
 			{noon, OpCheck, 1, holding(7, 6, 142_857_143, 0)},
 			{noon, OpCheck, 1, holding(7, 5, 285_714_286, 142_857_143)},
 			{noon + 1, OpCheck, 5, holding(7, 0, time.Second+1-1000, 285_713_286)},

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"time"
 )
 
@@ -13,8 +14,8 @@ const (
 	// PeriodMin and PeriodMax bound a limit's period.
 	PeriodMin = time.Millisecond
 	PeriodMax = 366 * 24 * time.Hour
-	// FillMax bounds burst·E, the time that an empty bucket takes to fill: 100 years of
-	// 365.25 days. With NowMicrosMax it keeps every stored instant within int64.
+	// FillMax bounds the time that an empty bucket takes to fill: 100 years of 365.25 days.
+	// With NowMicrosMax it keeps every stored instant within int64.
 	FillMax = 36525 * 24 * time.Hour
 	// NowMicrosMax is the last instant at which a decision can be made, in microseconds
 	// since the Unix epoch: int64 nanoseconds less FillMax, in the year 2162.
@@ -64,11 +65,14 @@ type Limit struct {
 	limit  int64 // units per period, 1 … UnitsMax
 	period int64 // ns, PeriodMin … PeriodMax
 	burst  int64 // units, 1 … UnitsMax
-	// unit is E = ceil(period / limit) in ns.
+	// unit is the price of one unit, E = ceil(period/limit) in ns.
 	// Invariant: unit ≥ 1, because period in ns ≥ limit.
 	unit int64
-	// capacity is burst · E in ns.
-	// Invariant: 1 ≤ capacity ≤ FillMax.
+	// over is by how much limit units, each paid for by itself, cost more than a period:
+	// limit·E − period ns. Invariant: 0 ≤ over < limit.
+	over int64
+	// capacity is the highest debt of a meter in ns: see Slack.
+	// Invariant: price of burst ≤ capacity ≤ FillMax.
 	capacity int64
 }
 
@@ -76,7 +80,7 @@ type Limit struct {
 // once. A burst of 0 means the default, the limit itself.
 //
 // limit and burst are 1 … UnitsMax units, period is PeriodMin … PeriodMax and in
-// nanoseconds at least limit, and burst·ceil(period/limit) is at most FillMax. Anything
+// nanoseconds at least limit, and the price of burst is at most FillMax. Anything
 // else is an *ArgumentError that names the argument and what is accepted.
 func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 	if err := CheckUnits("limit", limit); err != nil {
@@ -89,17 +93,59 @@ func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 		return Limit{}, &ArgumentError{"limit", fmt.Sprintf(
 			"%d is more than one unit a nanosecond: accepted is 1 to %d for this period", limit, int64(period))}
 	}
+	l := Limit{limit: limit, period: int64(period), burst: burst, unit: (int64(period) + limit - 1) / limit}
+	l.over = limit*l.unit - l.period
 	if burst == 0 {
-		burst = limit
+		l.burst = limit // whose price is the period
 	} else if err := CheckUnits("burst", burst); err != nil {
 		return Limit{}, err
-	}
-	unit := (int64(period) + limit - 1) / limit
-	if burst > int64(FillMax)/unit {
+	} else if l.Price(burst) > int64(FillMax) {
 		return Limit{}, &ArgumentError{"burst", fmt.Sprintf(
-			"%d takes more than 100 years to fill at this rate: accepted is 1 to %d for this limit and period", burst, int64(FillMax)/unit)}
+			"%d takes more than 100 years to fill at this rate: accepted is 1 to %d for this limit and period", burst, l.units(int64(FillMax)))}
 	}
-	return Limit{limit: limit, period: int64(period), burst: burst, unit: unit, capacity: burst * unit}, nil
+	l.capacity = min(l.burst*l.unit, l.price(l.burst+1)-1, int64(FillMax))
+	return l, nil
+}
+
+// Price is what a meter's debt grows by for so many units, ceil(cost·period/limit) ns, and at
+// most the highest int64. It is rounded once a request: so a rate is never exceeded, and falls
+// short by less than 1 ns a request. It is what a refund takes off as well, so that a check and
+// its refund leave nothing behind.
+func (l *Limit) Price(cost int64) int64 {
+	if cost > math.MaxInt64/l.unit {
+		return math.MaxInt64
+	}
+	return l.price(cost)
+}
+
+// price is Price where cost·E is known to be within int64. Of it, what is rounded up cost times is
+// taken back, but for less than 1 ns.
+func (l *Limit) price(cost int64) int64 {
+	if l.over == 0 {
+		return cost * l.unit
+	}
+	return cost*l.unit - cost*l.over/l.limit
+}
+
+// Slack is the highest debt with which a meter admits so many units, in ns, or −1 for more than
+// the burst. The debt after it is at most the capacity: the burst, asked for in requests of one
+// unit, whose prices are rounded, but always less than one unit more than the burst.
+func (l *Limit) Slack(cost int64) int64 {
+	if cost > l.burst {
+		return -1
+	}
+	return l.capacity - l.price(cost)
+}
+
+// units is how many units a span of ns, 0 … FillMax, is worth, rounded down: at most as many as
+// the longest burst.
+func (l *Limit) units(span int64) (units int64) {
+	if l.over == 0 {
+		return span / l.unit
+	}
+	high, low := bits.Mul64(uint64(span), uint64(l.limit))
+	whole, _ := bits.Div64(high, low, uint64(l.period))
+	return int64(whole)
 }
 
 // Limit is the number of units per period.

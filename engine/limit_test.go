@@ -235,3 +235,45 @@ func TestWrongType(t *testing.T) {
 		}
 	}
 }
+
+// TestChangedLimit is the example of the reference: of 10 an hour all are used up, and then the
+// limit is 20 an hour.
+func TestChangedLimit(t *testing.T) {
+	left := map[Algorithm]int64{TokenBucket: 0, LeakyBucket: 0, SlidingWindowLog: 10, FixedWindow: 10}
+	for _, a := range Algorithms() {
+		s := mustStore()
+		mustCheck(s, "key", a, mustLimit(10, time.Hour, 0), 10, noon)
+		d, err := s.Peek("key", a, mustLimit(20, time.Hour, 0), 1, noon)
+		if want, known := left[a]; err != nil || d.Remaining != want || !known {
+			t.Errorf("%v: %d of 20 are left, want %d; %v", a, d.Remaining, want, err)
+		}
+	}
+}
+
+// TestPrice: both sides of every rounding and bound, worked out by hand.
+func TestPrice(t *testing.T) {
+	for _, c := range []struct {
+		limit, burst int64
+		period       time.Duration
+		cost, price  int64 // ns
+		slack        int64
+	}{
+		{10, 0, time.Second, 1, 100_000_000, 900_000_000},
+		{3, 0, time.Second, 1, 333_333_334, 666_666_668}, // three of them take 1 s + 2 ns
+		{3, 0, time.Second, 2, 666_666_667, 333_333_335},
+		{3, 0, time.Second, 3, 1_000_000_000, 2},
+		{3, 0, time.Second, 4, 1_333_333_334, -1},
+		{300_000_000, 0, time.Second, 1, 4, 999_999_999}, // less than a unit more than 1 s: 3 ns
+		{300_000_000, 0, time.Second, 3, 10, 999_999_993},
+		{300_000_000, 0, time.Second, 300_000_000, 1_000_000_000, 3},
+		{134_217_728, 0, time.Second, 134_217_728, 1_000_000_000, 7},
+		{UnitsMax, 0, time.Second, UnitsMax, 1_000_000_000, 0},
+		{1, 0, PeriodMax, 1, int64(PeriodMax), 0},
+		{1, 0, PeriodMax, UnitsMax, math.MaxInt64, -1}, // it does not fit
+	} {
+		l := mustLimit(c.limit, c.period, c.burst)
+		if price, slack := l.Price(c.cost), l.Slack(c.cost); price != c.price || slack != c.slack {
+			t.Errorf("%d of %d/%v burst %d: price %d, slack %d; want %d and %d", c.cost, c.limit, c.period, c.burst, price, slack, c.price, c.slack)
+		}
+	}
+}

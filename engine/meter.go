@@ -12,13 +12,13 @@ func meterIdleAt(t int64) int64 { return t }
 
 // meterStep takes one step on the state T at instant now (ns):
 //
-//	base = max(T, now), next = base + cost·E
-//	admitted iff next − now ≤ burst·E, and then T = next
+//	base = max(T, now), next = base + price(cost)
+//	admitted iff next − now ≤ capacity, and then T = next
 //
 // The outcome's extra is the debt before the step; of a refund, 0.
 //
-// It is written with differences: cost·E is formed only when cost ≤ burst, so it is at
-// most FillMax, and next is formed only when admitted, so it is at most now + FillMax.
+// It is written with differences: the price is formed only when cost ≤ burst, so it is at
+// most the capacity, and next is formed only when admitted, so it is at most now + FillMax.
 func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	before := max(t-now, 0)
 	switch {
@@ -27,7 +27,7 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	case cost > l.burst:
 		return outcome{t, before, before, int64(Never)}
 	}
-	price := cost * l.unit
+	price := l.price(cost)
 	if wait := before - (l.capacity - price); wait > 0 {
 		return outcome{t, before, before, wait}
 	}
@@ -41,13 +41,12 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	return outcome{now + after, before, after, 0}
 }
 
-// meterRefund lowers the debt by cost·E, never below none. The product could overflow, so
-// the comparison is by division. Without a debt the key is idle.
+// meterRefund lowers the debt, never below none. Without a debt the key is idle.
 func meterRefund(before int64, l *Limit, now, cost int64) outcome {
-	if before == 0 || cost > before/l.unit || cost*l.unit == before {
+	after := before - l.Price(cost)
+	if after <= 0 {
 		return outcome{0, 0, 0, 0}
 	}
-	after := before - cost*l.unit
 	return outcome{now + after, 0, after, 0}
 }
 
@@ -55,7 +54,7 @@ func meterRefund(before int64, l *Limit, now, cost int64) outcome {
 func meterExplain(l *Limit, x outcome, d *Decision) {
 	d.Allowed = x.wait == 0
 	d.Limit = l.burst
-	d.Remaining = max(l.capacity-x.after, 0) / l.unit
+	d.Remaining = l.units(max(l.capacity-x.after, 0))
 	d.RetryAfter = time.Duration(x.wait)
 	d.ResetAfter = time.Duration(x.after)
 	d.Delay = 0

@@ -12,7 +12,8 @@ import (
 
 // What users rely on, each as one sentence, over random lives of a key.
 
-// Over any interval a meter admits at most burst + elapsed·rate units.
+// Over any interval a meter admits at most burst + elapsed·rate units, and what rounding adds to a
+// burst of single units: less than one unit, and 1 ns for each.
 func TestMeterNeverExceedsItsRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := rapid.SampledFrom([]Algorithm{TokenBucket, LeakyBucket}).Draw(t, "algorithm")
@@ -22,10 +23,11 @@ func TestMeterNeverExceedsItsRate(t *testing.T) {
 			units := int64(0)
 			for _, last := range admitted[i:] {
 				units += last.units
-				// units ≤ burst + elapsed·limit/period, without the division
-				elapsed := product(last.at-admitted[i].at, 1000)
-				most := sum(product(l.Burst(), int64(l.Period())), elapsed.Mul(elapsed, big.NewInt(l.Limit())))
-				if product(units, int64(l.Period())).Cmp(most) > 0 {
+				// units − burst ≤ (elapsed + rounding)·limit/period, without the division
+				elapsed := (last.at - admitted[i].at) * 1000
+				most := sum(product(l.Burst(), int64(l.Period())), product(elapsed+l.Burst()-1, l.Limit()))
+				whole := sum(product(l.Burst()+1, int64(l.Period())), product(elapsed, l.Limit()))
+				if took := product(units, int64(l.Period())); took.Cmp(most) > 0 || took.Cmp(whole) >= 0 {
 					t.Fatalf("%+v admitted %d units from %d to %d µs", l, units, admitted[i].at, last.at)
 				}
 			}
@@ -112,7 +114,9 @@ func TestPeekChangesNothingAndPredictsCheck(t *testing.T) {
 		}
 		check := f.ask(s, question{OpCheck, cost, f.now})
 		if peek.Allowed {
-			if check.Remaining != peek.Remaining-cost {
+			// Rounding can make a request 1 ns dearer, for which a unit is missing that was just there.
+			rounded := f.algorithm.row().hasBurst && f.limit.over > 0
+			if left := peek.Remaining - cost; check.Remaining != left && !(rounded && check.Remaining == left-1) {
 				t.Fatalf("%d taken of %+v left %+v", cost, peek, check)
 			}
 			check.Remaining, check.ResetAfter = peek.Remaining, peek.ResetAfter

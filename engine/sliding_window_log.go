@@ -38,7 +38,7 @@ import (
 var slidingWindowLog = algorithm{
 	name:     "sliding_window_log",
 	summary:  "exact over every window, for audits and hard quotas",
-	state:    "8 bytes for each admitted request, plus room to grow",
+	state:    "8 bytes for each admitted request that its longest period counts, plus room to grow",
 	shape:    ShapeLog,
 	idleAt:   func(int64) int64 { return math.MaxInt64 }, // the ring tells
 	limitMax: func(_, logLimitMax int64) int64 { return logLimitMax },

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The wanted values are worked out by hand from the contract: E = ceil(period/limit), a
-// debt of T − now, capacity B·E.
+// The wanted values are worked out by hand from the contract: price(c) = ceil(c·period/limit), of
+// which E is price(1) and capacity is at least price(B); a debt of T − now.
 
 func TestTokenBucketTimelines(t *testing.T) {
 	runTimelines(t, TokenBucket, tokenBucketTimelines())
@@ -25,12 +25,27 @@ func tokenBucketTimelines() []timeline {
 			{noon + 600_000, OpCheck, 5, allowed(10, 0, time.Second)}, // the peeks took nothing
 			{noon + 1_600_000, OpPeek, 10, allowed(10, 10, 0)},        // full again
 		}}}},
-		{"E is rounded up", []phase{{mustLimit(7, time.Second, 0), []row{ // E = 142,857,143 ns; 7·E = 1 s + 1 ns
-			{noon, OpCheck, 7, allowed(7, 0, time.Second+1)},
-			{noon + 142_857, OpCheck, 1, denied(7, 0, 143, 857_143_001)}, // 143 ns short of a unit
-			{noon + 142_858, OpPeek, 1, allowed(7, 1, 857_142_001)},
-			{noon + sec, OpPeek, 7, denied(7, 6, 1, 1)}, // one second is 1 ns too short for 7 units
-			{noon + sec + 1, OpCheck, 7, allowed(7, 0, time.Second+1)},
+		{"the price is rounded up once a request", []phase{{mustLimit(7, time.Second, 0), []row{ // E = 142,857,143 ns, price(7) = 1 s
+			{noon, OpCheck, 7, allowed(7, 0, time.Second)},
+			{noon + 142_857, OpCheck, 1, denied(7, 0, 142, 857_143_000)}, // 142 ns short of a unit
+			{noon + 142_858, OpPeek, 1, allowed(7, 1, 857_142_000)},
+			{noon + sec, OpCheck, 1, allowed(7, 6, 142_857_143)},
+			{noon + sec, OpCheck, 2, allowed(7, 4, 428_571_429)}, // price(2) = 285,714,286 ns
+			{noon + sec, OpRefund, 2, allowed(7, 6, 142_857_143)},
+			{noon + sec, OpCheck, 6, allowed(7, 0, time.Second+1)}, // price(6) = 857,142,858 ns
+			{noon + sec, OpRefund, 7, allowed(7, 7, 1)},            // what was taken in two requests was 1 ns dearer
+		}}}},
+		{"a burst in single units", []phase{{mustLimit(3, time.Second, 0), []row{ // 3·E = 1 s + 2 ns
+			{noon, OpCheck, 1, allowed(3, 2, 333_333_334)},
+			{noon, OpCheck, 1, allowed(3, 1, 666_666_668)},
+			{noon, OpCheck, 1, allowed(3, 0, time.Second+2)},
+			{noon, OpCheck, 1, denied(3, 0, 333_333_334, time.Second+2)},
+		}}}},
+		{"less than one unit more than the burst", []phase{{mustLimit(300_000_000, time.Second, 0), []row{ // E = 4 ns, capacity = 1 s + 3 ns
+			{noon, OpCheck, 299_999_999, allowed(300_000_000, 1, 999_999_997)},
+			{noon, OpCheck, 1, allowed(300_000_000, 0, time.Second+1)},
+			{noon, OpCheck, 1, denied(300_000_000, 0, 2, time.Second+1)},
+			{noon + 1000, OpCheck, 300_000, allowed(300_000_000, 0, time.Second+1)}, // a ms is worth 300,000 units
 		}}}},
 		{"more than the burst never passes", []phase{{mustLimit(10, time.Second, 3), []row{ // E = 100 ms, B·E = 300 ms
 			{noon, OpCheck, 4, denied(3, 3, Never, 0)},

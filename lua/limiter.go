@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -50,9 +51,7 @@ func New(o Options) (*Limiter, error) {
 	if o.Pipelines == 0 {
 		o.Pipelines = PipelinesDefault
 	}
-	if o.LogLimitMax == 0 {
-		o.LogLimitMax = engine.LogLimitDefault
-	}
+	o.LogLimitMax = cmp.Or(o.LogLimitMax, engine.LogLimitDefault)
 	redis.SetLogger(libraryLog{o.Logger})
 	l := &Limiter{options: o, denials: newDenyCache(o.DenyCacheSize), started: time.Now()}
 	l.life, l.end = context.WithCancel(context.Background())

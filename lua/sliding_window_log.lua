@@ -45,14 +45,6 @@ local function entry(i)
   end
   return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
 end
--- The units of entries i .. size - 1.
-local function units_from(i)
-  if i == size then
-    return 0
-  end
-  local _, before = entry(i)
-  return (total - before) % wrap
-end
 -- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
 local function lowest(from, to, holds)
   while from < to do
@@ -65,17 +57,22 @@ local function lowest(from, to, holds)
   end
   return from
 end
--- The first entry from .. size - 1 that is not as old as a period.
-local function first_within(from, us, ns)
+-- The first entry from .. size - 1 that is younger than a period, and how many units there are
+-- from there on; else size and 0.
+local function younger(from, us, ns)
+  local at, before = entry(from)
   local instant = time - us
   if ns > 0 then
     instant = instant - 1
   end
-  return lowest(from, size, function(i) return entry(i) > instant end)
-end
--- The first entry from .. size - 1 behind which there are at most so many units.
-local function behind(from, units)
-  return lowest(from, size - 1, function(i) return units_from(i + 1) <= units end)
+  if at <= instant then
+    from = lowest(from + 1, size, function(i) return entry(i) > instant end)
+    if from == size then
+      return size, 0
+    end
+    at, before = entry(from)
+  end
+  return from, (total - before) % wrap
 end
 
 -- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
@@ -114,21 +111,35 @@ end
 
 if live then
   size = ((whole and #head or redis.call('STRLEN', key)) - prefix) / width
-  if size < 1 or size ~= math.floor(size) then
+  if size >= 1 then
+    time, total, kept = struct.unpack('>I7I4I4', head, 38)
+  end
+  if size ~= math.floor(size) or kept >= size then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  time, total, kept = struct.unpack('>I7I4I4', head, 38)
-  time = time + passed
-  newest = entry(size - 1)
+  time, newest = time + passed, entry(size - 1)
   period_us, period_ns = time + left_us - newest, left_ns
-  kept = first_within(kept, period_us, period_ns)
-  held = units_from(kept)
+  kept, held = younger(kept, period_us, period_ns)
   first, used = kept, held
   if longer_us < period_us or longer_us == period_us and longer_ns < period_ns then
-    first = first_within(kept, longer_us, longer_ns)
+    first, used = younger(kept, longer_us, longer_ns)
     longer_us, longer_ns = period_us, period_ns
-    used = units_from(first)
   end
+end
+
+-- The first entry from .. size - 1 behind which there are at most so many units.
+local function behind(from, units)
+  return lowest(from, size - 1, function(i)
+    local _, before = entry(i + 1)
+    return (total - before) % wrap <= units
+  end)
+end
+if op == 'c' and used + cost <= limit then
+  if held + cost > most + 1 then
+    kept = behind(kept, most - cost)
+  end
+  write(size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
+  return used + cost
 end
 
 local function answer(allowed, blocking)
@@ -174,11 +185,4 @@ end
 if used + cost > limit then
   return answer(0, behind(first, limit - cost))
 end
-if op == 'p' then
-  return answer(1)
-end
-if held + cost > most + 1 then
-  kept = behind(kept, most - cost)
-end
-write(size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
-return used + cost
+return answer(1)

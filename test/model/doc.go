@@ -9,25 +9,28 @@
 //
 // # The contract
 //
-// The algorithms are those of DESIGN.md. Instants and spans are whole nanoseconds,
-// now is whole microseconds, and one unit of a limit takes
+// Instants and spans are whole nanoseconds, now is whole microseconds, and a request costs
 //
-//	E = ceil(period / limit) ns
+//	price(cost) = ceil(cost·period / limit) ns
 //
 // token_bucket and leaky_bucket keep one instant T, from which on the bucket is full:
 //
-//	base = max(T, now), next = base + cost·E
-//	admitted iff next − now ≤ burst·E, and then T = next
+//	base = max(T, now), next = base + price(cost)
+//	admitted iff next − now ≤ capacity, and then T = next
+//	capacity = min(burst·price(1), price(burst + 1) − 1 ns, 100 years)
+//
+// The capacity is the burst's price and what rounding adds to it when it is asked for unit by
+// unit, but less than the price of one unit more. A refund takes price(cost) off.
 //
 // sliding_window_log keeps every admitted unit. One admitted at s counts while
 // now − s < period, and a request is admitted iff the units that count and its cost are at
 // most limit. These rules make that an answer to every question:
 //
-//   - A log has a period: the longest that has written to it since it was empty last. A unit that is
-//     as old as that has left, for questions with a longer period too. So a log is empty, and its
-//     key idle, when its newest unit has left.
-//   - A check that is admitted and a refund that takes units back, but not all, write. A refund takes
-//     the newest of those that count for it.
+//   - A log has a period: the longest that has written to it since it was empty last. A unit
+//     that is as old as that has left, for questions with a longer period too. So a log is
+//     empty, and its key idle, when its newest unit has left.
+//   - A check that is admitted and a refund that takes units back, but not all, write. A refund
+//     takes the newest of those that count for it.
 //   - A log of more units than the highest limit knows of so many and one more. A refund leaves it
 //     that many (see refunded).
 //   - A reading of the clock older than the newest unit counts as that unit's.

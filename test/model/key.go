@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"time"
@@ -69,28 +70,25 @@ var rules = map[engine.Algorithm]func(Key, Question) (Key, engine.Decision){
 // askMeter asks a token_bucket or a leaky_bucket, as the contract is written, with numbers of any
 // size:
 //
-//	base = max(T, now), next = base + cost·E, admitted iff next − now ≤ burst·E
+//	base = max(T, now), next = base + price(cost), admitted iff next − now ≤ capacity
 func (k Key) askMeter(q Question) (Key, engine.Decision) {
-	now := product(q.Now, 1000)
-	unit := big.NewInt(ceil(int64(q.Limit.Period()), q.Limit.Limit())) // E
-	capacity := product(q.Limit.Burst(), unit.Int64())                 // burst·E
-	price := product(q.Cost, unit.Int64())                             // cost·E
-	owed := minus(big.NewInt(k.Full), now)                             // base − now
+	now, l, most := product(q.Now, 1000), &q.Limit, capacity(&q.Limit)
+	owed := minus(big.NewInt(k.Full), now) // base − now
 	if owed.Sign() < 0 {
 		owed.SetInt64(0)
 	}
-	over := minus(new(big.Int).Add(owed, price), capacity) // next − now − burst·E
-	next, d := k, engine.Decision{Allowed: true, Limit: q.Limit.Burst()}
+	over := minus(new(big.Int).Add(owed, price(l, q.Cost)), most) // next − now − capacity
+	next, d := k, engine.Decision{Allowed: true, Limit: l.Burst()}
 	switch {
 	case q.Op == Refund:
-		if owed, next = minus(owed, price), (Key{}); owed.Sign() > 0 {
+		if owed, next = minus(owed, price(l, q.Cost)), (Key{}); owed.Sign() > 0 {
 			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
 		} else {
 			owed.SetInt64(0) // never beyond full
 		}
 	case over.Sign() > 0:
 		d.Allowed, d.RetryAfter = false, time.Duration(over.Int64())
-		if q.Cost > q.Limit.Burst() {
+		if q.Cost > l.Burst() {
 			d.RetryAfter = engine.Never
 		}
 	default:
@@ -98,27 +96,54 @@ func (k Key) askMeter(q Question) (Key, engine.Decision) {
 			d.Delay = time.Duration(owed.Int64())
 		}
 		if q.Op == Check {
-			owed.Add(owed, price)
+			owed.Add(owed, price(l, q.Cost))
 			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
 		}
 	}
 	d.ResetAfter = time.Duration(owed.Int64())
-	if left := minus(capacity, owed); left.Sign() > 0 {
-		d.Remaining = left.Div(left, unit).Int64()
+	if left := minus(most, owed); left.Sign() > 0 {
+		d.Remaining = worth(left.Int64(), l.Limit(), int64(l.Period())).Int64()
 	}
 	return next, d
+}
+
+// price is ceil(units·period/limit) ns.
+func price(l *engine.Limit, units int64) *big.Int {
+	floor := worth(units, int64(l.Period()), l.Limit())
+	if back := new(big.Int).Mul(floor, big.NewInt(l.Limit())); back.Cmp(product(units, int64(l.Period()))) < 0 {
+		floor.Add(floor, big.NewInt(1))
+	}
+	return floor
+}
+
+// capacity is what the burst costs in requests of one unit, but less than one unit more than the
+// burst costs at once, and at most 100 years.
+func capacity(l *engine.Limit) *big.Int {
+	most := big.NewInt(int64(engine.FillMax))
+	for _, c := range []*big.Int{
+		new(big.Int).Mul(big.NewInt(l.Burst()), price(l, 1)),
+		minus(price(l, l.Burst()+1), big.NewInt(1)),
+	} {
+		if c.Cmp(most) < 0 {
+			most = c
+		}
+	}
+	return most
 }
 
 func product(a, b int64) *big.Int  { return new(big.Int).Mul(big.NewInt(a), big.NewInt(b)) }
 func minus(a, b *big.Int) *big.Int { return new(big.Int).Sub(a, b) }
 
+// worth is a·b/c rounded down, of numbers that are not negative.
+func worth(a, b, c int64) *big.Int {
+	p := product(a, b)
+	return p.Div(p, big.NewInt(c))
+}
+
 // askLog asks a sliding_window_log. The log has every unit that has not left, and of those that
 // left before the last write none.
 func (k Key) askLog(q Question) (Key, engine.Decision) {
-	limit, period, most := q.Limit.Limit(), q.Limit.Period(), q.LogLimitMax
-	if most == 0 {
-		most = engine.LogLimitDefault
-	}
+	limit, period, most := q.Limit.Limit(), q.Limit.Period(), cmp.Or(q.LogLimitMax, engine.LogLimitDefault)
 	now, log, before := q.Now, []Entry(nil), period
 	if k.Live(now) {
 		now, before = max(now, k.Log[len(k.Log)-1].At), k.Period

@@ -10,11 +10,11 @@ import (
 	"github.com/rlserver/rlserver/test/model"
 )
 
-var mixedSteps = flag.Int("mixed", 60_000, "how many `steps` TestNoLimitIsExceededUnderMixedPeriods takes at least")
+var mixedSteps = flag.Int("mixed", 60_000, "how many `steps` the test of mixed periods takes at least")
 
 // A ledger is what was admitted on a key of a log and not given back, every unit since the key was
-// idle last, however many there are. It knows no rule of the log but when a unit is forgotten: when it
-// is as old as every period that has written by then.
+// idle last, however many there are. It knows no rule of the log but when a unit is forgotten: when
+// it is as old as every period that has written by then.
 type ledger struct {
 	period  time.Duration // the longest that has written
 	entries []entry
@@ -59,10 +59,10 @@ func (l *ledger) take(q model.Question, a model.Answer) (used int64) {
 	return used
 }
 
-// TestNoLimitIsExceededUnderMixedPeriods: when a request is admitted, the units of its window are at
-// most its limit, of all that was admitted on the key and not given back. What it need not count is what
-// was as old as all periods that had written by then. Where no unit is more than that, neither by the
-// highest limit of a log nor by refunds, nobody is denied without need.
+// TestNoLimitIsExceededUnderMixedPeriods: when a request is admitted, the units of its window, of
+// all that was admitted on the key and not given back, are at most its limit. It need not count
+// what was as old, at some time, as all periods that had written by then. So where a period as long
+// has written before, it counts everything.
 func TestNoLimitIsExceededUnderMixedPeriods(t *testing.T) {
 	steps, over, admitted, mixed, cut := 0, 0, 0, 0, 0
 	for n := uint64(0); steps < *mixedSteps; n++ {

@@ -37,7 +37,7 @@ func TestModel(t *testing.T) {
 			{0, model.Check, 4, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: engine.Never, ResetAfter: 2 * sec}, "more than the burst"},
 			{sec, model.Peek, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "it would pass now"},
 			{sec, model.Refund, 9, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "never beyond full"},
-			{sec, model.Check, 3, odd, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 10_000_002}, "E is rounded up"},
+			{sec, model.Check, 3, odd, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 10_000_000}, "the price is rounded once"},
 		},
 		engine.LeakyBucket: {
 			{0, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: sec}, "the first goes at once"},

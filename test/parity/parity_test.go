@@ -1,6 +1,7 @@
 package parity_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -58,6 +59,7 @@ func TestParity(t *testing.T) {
 			sequence[i] = s.Next()
 		}
 		p.compare(t, sequence, s.StepsBack(), answered)
+		p.bounded(t, sequence)
 		if t.Failed() {
 			return
 		}
@@ -118,11 +120,31 @@ func (p *pair) flush(t *testing.T) {
 	}
 }
 
+// bounded makes sure that keys have no more entries of a log than the highest limit and one, or
+// where a log is too long to be written whole, twice as many.
+func (p *pair) bounded(t *testing.T, sequence []model.Step) {
+	t.Helper()
+	const before, entry, whole = 52, 11, 2048
+	most := sequence[0].LogLimitMax + 1
+	if before+entry*most >= whole {
+		most *= 2
+	}
+	keys := map[string]bool{}
+	for _, s := range sequence {
+		keys[s.Key] = true
+	}
+	for key := range keys {
+		if n, err := p.redis.StrLen(t.Context(), "rl:"+key).Result(); err != nil || n > before+entry*most {
+			t.Errorf("%s takes %d bytes, %v; want at most %d entries", key, n, err, most)
+		}
+	}
+}
+
 // compare puts a sequence to Redis, to a store and to the model. A store takes a clock that steps
 // back for a caller that is late, and Redis does not: there only the model is compared.
 func (p *pair) compare(t *testing.T, sequence []model.Step, stepsBack bool, answered map[string]int) {
 	t.Helper()
-	logLimitMax := sequence[0].LogLimitMax
+	logLimitMax := cmp.Or(sequence[0].LogLimitMax, engine.LogLimitDefault)
 	store, err := engine.NewStore(engine.Options{LogLimitMax: logLimitMax})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"math/bits"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -82,28 +83,33 @@ func storeCheck(s *engine.Store, a engine.Algorithm, l engine.Limit) checkFunc {
 // t = 0 is as good as new.
 func gcra(t int64, l *gcraLimit, now, cost int64, d *engine.Decision) (next int64) {
 	debt := max(t-now, 0)
-	after := debt + cost*l.unit
-	*d = engine.Decision{Allowed: true, Limit: l.burst}
+	slack := l.Slack(cost)
+	after := debt + l.Price(cost)
+	*d = engine.Decision{Allowed: true, Limit: l.Burst()}
 	next = now + after
-	if wait := after - l.capacity; cost > l.burst || wait > 0 {
+	if wait := debt - slack; slack < 0 || wait > 0 {
 		d.Allowed, d.RetryAfter = false, time.Duration(wait)
-		if cost > l.burst {
+		if slack < 0 {
 			d.RetryAfter = engine.Never
 		}
 		next, after = t, debt
 	}
-	d.Remaining = max(l.capacity-after, 0) / l.unit
+	high, low := bits.Mul64(uint64(max(l.capacity-after, 0)), uint64(l.Limit.Limit()))
+	remaining, _ := bits.Div64(high, low, uint64(l.period))
+	d.Remaining = int64(remaining)
 	d.ResetAfter = time.Duration(after)
 	return next
 }
 
 // gcraLimit is a limit as gcra needs it, in ns. The fields are read from memory, so that
 // the division is one: by a constant it would be a multiplication.
-type gcraLimit struct{ burst, unit, capacity int64 }
+type gcraLimit struct {
+	engine.Limit
+	period, capacity int64
+}
 
 func newGcraLimit(l engine.Limit) *gcraLimit {
-	unit := (int64(l.Period()) + l.Limit() - 1) / l.Limit()
-	return &gcraLimit{burst: l.Burst(), unit: unit, capacity: l.Burst() * unit}
+	return &gcraLimit{Limit: l, period: int64(l.Period()), capacity: l.Slack(1) + l.Price(1)}
 }
 
 // takeFrom takes one unit from a state that others may be taking from too.
