@@ -53,7 +53,7 @@ if exists then
   elseif stepped_back and (op == 'c' or op == 'r') then
     redis.call('SETRANGE', key, 1, string.format('%016d', now))
     if not clock then
-      redis.call('PEXPIRE', key, math.floor((left_us + (left_ns > 0 and 1000 or 999)) / 1000))
+      redis.call('PEXPIRE', key, math.ceil((left_us + (left_ns > 0 and 1 or 0)) / 1000))
     end
   end
   if owner ~= letter and letter ~= '' then

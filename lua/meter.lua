@@ -36,7 +36,7 @@ if after_us then
   if clock then
     redis.call('SET', key, value)
   else
-    redis.call('SET', key, value, 'PX', math.floor((after_us + (after_ns > 0 and 1000 or 999)) / 1000))
+    redis.call('SET', key, value, 'PX', math.ceil((after_us + (after_ns > 0 and 1 or 0)) / 1000))
   end
 end
 

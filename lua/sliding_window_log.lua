@@ -57,14 +57,14 @@ local function lowest(from, to, holds)
   end
   return from
 end
--- The first entry from .. size - 1 that is not as old as a period, and how many units there are
+-- The first entry from .. size - 1 that is younger than a period, and how many units there are
 -- from there on; else size and 0.
 local function younger(from, us, ns)
+  local at, before = entry(from)
   local instant = time - us
   if ns > 0 then
     instant = instant - 1
   end
-  local at, before = entry(from)
   if at <= instant then
     from = lowest(from + 1, size, function(i) return entry(i) > instant end)
     if from == size then
@@ -80,7 +80,7 @@ end
 local function write(to, units, last, more, oldest)
   left_us = last + longer_us - time
   local start = string.format('w%016d+%016d%03d', now, left_us, longer_ns) .. struct.pack('>I7', time)
-  local left = math.floor((left_us + (longer_ns > 0 and 1000 or 999)) / 1000)
+  local left = math.ceil((left_us + (longer_ns > 0 and 1 or 0)) / 1000)
   if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
     redis.call('SETRANGE', key, 0, start .. struct.pack('>I4I4', units, kept))
@@ -117,8 +117,7 @@ if live then
   if size ~= math.floor(size) or kept >= size then
     return redis.error_reply('WRONGTYPE foreign')
   end
-  time = time + passed
-  newest = entry(size - 1)
+  time, newest = time + passed, entry(size - 1)
   period_us, period_ns = time + left_us - newest, left_ns
   kept, held = younger(kept, period_us, period_ns)
   first, used = kept, held
