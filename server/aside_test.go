@@ -44,6 +44,34 @@ func TestLargeLogsStepAside(t *testing.T) {
 	}
 }
 
+// So is a check of a large log whose limit is not the one before, which may lengthen its period.
+func TestNewLimitsOfLargeLogsStepAside(t *testing.T) {
+	s := newTestServer(newStore(t))
+	check := s.table.byName["rl.check"]
+	c := newTestSession(s)
+	for _, test := range []struct {
+		say  string
+		want bool // that the next one fits a loop
+	}{
+		{"RL.CHECK log sliding_window_log 9000 1d COST 4000", true},
+		{"RL.CHECK log sliding_window_log 9000 86401", true},
+		{"RL.CHECK log sliding_window_log 9000 86401 COST 1000", false},
+		{"RL.CHECK log sliding_window_log 9000 86401 COST 1000", true}, // the same again
+		{"RL.CHECK log sliding_window_log 9000 86402", false},
+		{"RL.PEEK log sliding_window_log 9000 86403", true},
+		{"RL.CHECK log sliding_window_log 6000 86404", true}, // denied
+		{"RL.CHECK bucket token_bucket 9000 1d COST 8000", true},
+	} {
+		c.heavy = false
+		c.BeginBatch()
+		say(c, test.say)
+		if got := check.fitsLoop(c, 6); got != test.want {
+			t.Errorf("after %q a check fits a loop: %v", test.say, got)
+		}
+	}
+	c.Closed()
+}
+
 // A gatedStore waits at each step of a scan.
 type gatedStore struct {
 	*engine.Store

@@ -13,6 +13,7 @@ type question struct {
 	algorithm engine.Algorithm
 	limit     engine.Limit
 	cost      int64
+	isNew     bool // other words than those of the question before
 }
 
 func cmdCheck(r *request)  { r.ask(engine.OpCheck) }
@@ -29,8 +30,8 @@ func (r *request) ask(o engine.Op) {
 		r.fail(errDecision(err))
 	} else {
 		r.writeDecision(&r.decision)
-		if o == engine.OpRefund {
-			r.heavy = r.heavy || r.refundWasHeavy()
+		if o == engine.OpRefund || q.isNew {
+			r.heavy = r.heavy || r.wasHeavy(o)
 		}
 		if r.holds && r.decision.Allowed && o != engine.OpPeek {
 			r.mustWait = true
@@ -39,15 +40,26 @@ func (r *request) ask(o engine.Op) {
 	q.key = "" // or it would hold the buffer it stands in
 }
 
-// heavyUnitsMin is how many units a log has at least to which a refund may take long: the entries that
-// stay are written anew, which takes a microsecond for as many.
-const heavyUnitsMin = 256
+// A refund and a check that makes the period of a log longer write all of its entries anew, which
+// takes a microsecond for some hundred units. These are how many a log has at least for that to be
+// long. Only some checks with a new limit make the period longer, so these are more.
+const (
+	heavyRefundUnits = 256
+	heavyCheckUnits  = 4096
+)
 
-// refundWasHeavy says whether the refund that was just decided may have taken long. Where nothing
-// remains, the log may hold more units than the question's limit shows.
-func (r *request) refundWasHeavy() bool {
+// wasHeavy says whether the question that was just decided, a refund or a new one, may have taken
+// long. Where nothing remains, the log may hold more units than the question's limit shows.
+func (r *request) wasHeavy(o engine.Op) bool {
 	d := &r.decision
-	return r.question.algorithm.Shape() == engine.ShapeLog && (d.Remaining == 0 || d.Limit-d.Remaining >= heavyUnitsMin)
+	used := d.Limit - d.Remaining
+	switch {
+	case r.question.algorithm.Shape() != engine.ShapeLog:
+		return false
+	case o == engine.OpRefund:
+		return d.Remaining == 0 || used >= heavyRefundUnits
+	}
+	return o == engine.OpCheck && d.Allowed && used >= heavyCheckUnits
 }
 
 // cmdReset is RL.RESET, DEL and UNLINK.
@@ -96,10 +108,11 @@ func (r *request) parseQuestion() (problem string) {
 		return errDecision(err)
 	}
 	if r.parsed.is(r.args[2:]) {
+		q.isNew = false
 		return ""
 	}
 	r.parsed.clear()
-	*q = question{key: q.key}
+	*q = question{key: q.key, isNew: true}
 	var err error
 	if q.algorithm, err = engine.ParseAlgorithm(resp.View(r.args[2])); err != nil {
 		return errDecision(err)
