@@ -42,9 +42,9 @@ const (
 	// spareShare is the share of the bound that is left to tables under replacement, which exist
 	// twice, and to the growth of tables while the round makes the room for it.
 	spareShare = 8
-	// A new key pays for keyStepsOver steps when the bound itself is exceeded, and for one when only
-	// the spare is in use.
-	keyStepsOver = 4
+	// A new key pays for one step when the spare is in use, and for more the more of it is, so that
+	// the bound itself is not exceeded: keyStepsMax and one where all of it is.
+	keyStepsMax = 8
 	// A log pays for two steps, and for one more for each logStepBytes that it needs, which is what
 	// a step frees at least where keys have no rings. logStepsMax bounds that: a quarter of a millisecond.
 	logStepBytes = evictShareMin * int64(slotBytes)
@@ -70,15 +70,15 @@ func (s *Store) claim(sp *space, p *probe, t *table, slot *slot, q *query) {
 // roomForKey makes some room if a new key may need more than is left. Keys are never refused: each
 // that comes frees more than it takes.
 func (s *Store) roomForKey(sp *space, now int64) {
-	most, steps := s.maxMemory.Load(), 1
+	most := s.maxMemory.Load()
 	if most == unbounded {
 		return
 	}
-	if sp.bytes() > most {
-		steps = keyStepsOver
-	}
-	for ; steps > 0 && sp.bytes() > most-most/spareShare; steps-- {
+	spare := most / spareShare
+	used := sp.bytes() - (most - spare) // of the spare
+	for steps := min(used*keyStepsMax/(spare+1), keyStepsMax); used > 0 && steps >= 0; steps-- {
 		s.makeRoom(sp, 0, now)
+		used = sp.bytes() - (most - spare)
 	}
 }
 

@@ -73,7 +73,26 @@ func TestBoundHolds(t *testing.T) {
 	}
 }
 
-// At the bound every shard keeps its share of the keys, for as long as new ones come.
+// Where the tables of all shards are a small part of the bound, new keys never exceed it, also while
+// tables are replaced.
+func TestKeysNeverExceedTheBound(t *testing.T) {
+	if checkInvariants {
+		t.Skip("ten seconds with the checks of invariants; make test runs it")
+	}
+	const bound = 16 << 20
+	s, l, peak := bounded(bound), mustLimit(2000, time.Hour, 0), int64(0)
+	for i := range 1_200_000 {
+		key, a := kinds["token buckets"](i)
+		if d, err := s.Check(key, a, l, 1, noon+int64(i)); err != nil || !d.Allowed {
+			t.Fatalf("%d: %+v, %v", i, d, err)
+		}
+		peak = max(peak, bytesOf(s))
+	}
+	if peak > bound || peak < bound*7/8 {
+		t.Errorf("up to %d of %d bytes were in use", peak, bound)
+	}
+}
+
 func TestShardsKeepTheirShares(t *testing.T) {
 	const bound = 1 << 20
 	s, l := bounded(bound), mustLimit(10, time.Hour, 0)
