@@ -123,13 +123,13 @@ func TestRedisLogIsCompact(t *testing.T) {
 	for deadline := time.Now().Add(harness.Patience); cuts < cutsWanted && time.Now().Before(deadline); {
 		harness.Integers(t, c, "RL.CHECK", "k", "sliding_window_log", limit, "1s")
 		length := r.c.StrLen(t.Context(), "rl:k").Val()
-		if last >= 28+11*long && length < last {
+		if last >= 52+11*long && length < last {
 			cuts++
 		}
 		longest, last = max(longest, length), length
 	}
 	t.Logf("the log was up to %d bytes long, and cut %d times", longest, cuts)
-	if most := int64(28 + 11*2*limit); longest > most {
+	if most := int64(52 + 11*2*limit); longest > most {
 		t.Errorf("a log of at most %d requests took %d bytes; want at most %d", limit, longest, most)
 	}
 	if cuts < cutsWanted {
