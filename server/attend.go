@@ -11,7 +11,7 @@ type silence struct {
 	off  bool    // CLIENT REPLY OFF
 	skip forNext // CLIENT REPLY SKIP
 	// pushed is up to where the connection's buffer has pushes among the present reply.
-	pushed int
+	pushed uint32
 }
 
 // A forNext is said by one command of the one behind it.
@@ -56,11 +56,11 @@ func (c *session) attend() {
 
 // dropReply drops the reply that begins at a place in the connection's buffer, but no pushes.
 func (c *session) dropReply(from int) {
-	c.reply.Buf = c.reply.Buf[:min(max(from, c.silence.pushed), len(c.reply.Buf))]
+	c.reply.Buf = c.reply.Buf[:min(max(from, int(c.silence.pushed)), len(c.reply.Buf))]
 }
 
 // keepPushes has what is in the connection's buffer kept when the present reply is dropped.
-func (c *session) keepPushes() { c.silence.pushed = len(c.reply.Buf) }
+func (c *session) keepPushes() { c.silence.pushed = uint32(len(c.reply.Buf)) }
 
 // flushPushes puts the pushes that wait in front of the present reply.
 func (c *session) flushPushes() {

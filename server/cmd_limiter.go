@@ -11,9 +11,9 @@ import (
 type question struct {
 	key       string // stands in the connection's buffer: good until the command ends
 	algorithm engine.Algorithm
+	isNew     bool // other words than those of the question before
 	limit     engine.Limit
 	cost      int64
-	isNew     bool // other words than those of the question before
 }
 
 func cmdCheck(r *request)  { r.ask(engine.OpCheck) }

@@ -21,15 +21,15 @@ type session struct {
 	server *Server
 
 	authenticated bool
-	transaction   *transaction // since MULTI
-	executing     bool         // EXEC
+	executing     bool // EXEC
 	// restricted: commands do not go straight to their handlers, but through restrict, because there
 	// is a transaction, a subscription in RESP2, or tracking.
 	restricted bool
 	// attended: something follows each command, in attend.
-	attended bool
-	silence  silence
-	tracking *tracking // nil: off
+	attended    bool
+	silence     silence
+	transaction *transaction // since MULTI
+	tracking    *tracking    // nil: off
 	// topics are the session's subscriptions. It changes them under the lock of pubsub.
 	topics [topicKinds]map[string]struct{}
 	// announced is the address that a replica has announced to listen on.
@@ -44,12 +44,12 @@ type batch struct {
 	// mustWait is whether the present command's reply must wait.
 	holds, mustWait bool
 	// heavy is whether a question has just taken long: the next ones step aside from the event loop.
-	heavy bool
+	heavy   bool
+	untimed uint16 // commands with the flag "fast" since the last one that was timed
 	// lastCommand and runs count commands until they are added to the server's statistics: a counter that
 	// every connection shares must not be touched for every command.
 	lastCommand *command
 	runs        uint64
-	untimed     uint // commands with the flag "fast" since the last one that was timed
 	deferred    deferred
 	questions   *questions // nil without a backend
 }
@@ -78,7 +78,7 @@ func (o owner) Open(conn *wire.Conn) (wire.Session, string) {
 	if cfg.ProtectedMode && cfg.RequirePass == "" && !conn.IsLocal() {
 		refusal = errProtected
 	} else if c := newSession(o.Server, conn, conn.RemoteAddr(), conn.LocalAddr()); o.sessions.add(c, cfg.MaxClients) {
-		c.untimed = uint(c.id) % timedEvery // or the first command of a connection would be timed too often
+		c.untimed = uint16(c.id % timedEvery) // or the first command of a connection would be timed too often
 		return c, ""
 	}
 	o.stats.rejected.Add(1)

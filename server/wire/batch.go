@@ -34,7 +34,7 @@ serving:
 			break
 		}
 		c.FlushIfLong()
-		if !c.turnEnd.IsZero() && c.wait == NoWait && time.Now().After(c.turnEnd) {
+		if c.turnEnd != nil && c.wait == NoWait && time.Now().After(*c.turnEnd) {
 			c.slow = true
 			break
 		}

@@ -26,20 +26,20 @@ type Conn struct {
 
 	// replyStart is where in Buf the reply to the present command begins.
 	replyStart int
-	// wait says what the replies in Buf wait for, and early has them meanwhile.
-	wait  Wait
+	// early has the replies in Buf while they wait for something; wait says for what.
 	early []byte
 
+	wait   Wait
 	closed bool // no further command is to be read
 	slow   bool // the next command may take long
 	inLoop bool // an event loop serves the present batch
-	// turnEnd is when a batch that has stepped aside lets others go first; zero for all others.
-	turnEnd time.Time
 	// detaching: the connection is to leave its event loop, if it is in one, and then to get pushes
 	// or to be handed over.
 	detaching bool
-	pushes    atomic.Pointer[pushes]
-	handOver  *handOver
+	// turnEnd is when a batch that has stepped aside lets others go first; nil for all others.
+	turnEnd  *time.Time
+	pushes   atomic.Pointer[pushes]
+	handOver *handOver
 
 	killed, handedOver atomic.Bool
 	gauges             gauges

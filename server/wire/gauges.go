@@ -1,6 +1,9 @@
 package wire
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // What other goroutines can see of connections: the traffic of all, and the buffers of each.
 
@@ -39,7 +42,7 @@ type Buffers struct {
 
 // gauges are sizes of buffers that belong to the connection's goroutine, as they were at the end of
 // its last batch.
-type gauges struct{ query, queryFree, reply, early atomic.Int64 }
+type gauges struct{ query, queryFree, reply, early atomic.Uint32 }
 
 // note sets the gauges. Most batches leave them as they are, and a store costs more than a load.
 func (c *Conn) note() {
@@ -49,9 +52,10 @@ func (c *Conn) note() {
 	set(&c.gauges.early, len(c.early))
 }
 
-func set(gauge *atomic.Int64, value int) {
-	if gauge.Load() != int64(value) {
-		gauge.Store(int64(value))
+// set sets a gauge, which has room for 4 GB less a byte.
+func set(gauge *atomic.Uint32, value int) {
+	if bytes := uint32(min(value, math.MaxUint32)); gauge.Load() != bytes {
+		gauge.Store(bytes)
 	}
 }
 
@@ -62,11 +66,12 @@ func (c *Conn) Buffers(own bool) Buffers {
 	if c.handle != nil { // it is in a test without a peer
 		b = c.handle.buffers()
 	}
-	b.Held += c.gauges.early.Load()
+	b.Held += int64(c.gauges.early.Load())
 	if own {
 		b.Query, b.QueryFree, b.Reply = int64(c.framer.Pending()), int64(c.framer.Free()), int64(cap(c.Buf))
 	} else {
-		b.Query, b.QueryFree, b.Reply = c.gauges.query.Load(), c.gauges.queryFree.Load(), c.gauges.reply.Load()
+		b.Query, b.QueryFree = int64(c.gauges.query.Load()), int64(c.gauges.queryFree.Load())
+		b.Reply = int64(c.gauges.reply.Load())
 	}
 	if p := c.pushes.Load(); p != nil {
 		p.mu.Lock()

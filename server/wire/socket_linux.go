@@ -197,11 +197,12 @@ func (so *socket) stepAside() {
 		more := true
 		for more && c.slow {
 			turns <- struct{}{}
-			c.slow, c.turnEnd = false, time.Now().Add(asideTurn)
+			end := time.Now().Add(asideTurn)
+			c.slow, c.turnEnd = false, &end
 			more = so.serve()
 			<-turns
 		}
-		c.slow, c.turnEnd = false, time.Time{}
+		c.slow, c.turnEnd = false, nil
 		so.loop.post(func() { so.back(more) })
 	}()
 }
