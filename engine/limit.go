@@ -139,13 +139,10 @@ func (l *Limit) Slack(cost int64) int64 {
 
 // units is how many units a span of ns, 0 … FillMax, is worth, rounded down: at most as many as
 // the longest burst.
-func (l *Limit) units(span int64) (units int64) {
-	if l.over == 0 {
-		return span / l.unit
-	}
+func (l *Limit) units(span int64) int64 {
 	high, low := bits.Mul64(uint64(span), uint64(l.limit))
-	whole, _ := bits.Div64(high, low, uint64(l.period))
-	return int64(whole)
+	units, _ := bits.Div64(high, low, uint64(l.period))
+	return int64(units)
 }
 
 // Limit is the number of units per period.

@@ -27,7 +27,10 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	case cost > l.burst:
 		return outcome{t, before, before, int64(Never)}
 	}
-	price := l.price(cost)
+	price := l.unit // most often
+	if cost != 1 {
+		price = l.price(cost)
+	}
 	if wait := before - (l.capacity - price); wait > 0 {
 		return outcome{t, before, before, wait}
 	}
