@@ -9,11 +9,18 @@ const client =
   mode === "cluster"
     ? new Cluster([{ host, port }], { redisOptions: options })
     : new Redis({ host, port, maxRetriesPerRequest: 0, ...options });
-client.on("error", () => {}); // each command tells its own
+// Each command tells its own error. But one that comes when a connection has just been refused is
+// told no more than that there is none: then the connection tells.
+let refusal;
+client.on("error", (error) => (refusal = error));
+const call = (words) =>
+  client.call(...words).catch((error) => {
+    throw error.name === "MaxRetriesPerRequestError" ? (refusal ?? error) : error;
+  });
 
 await carry("ioredis", async (commands) => {
   if (commands[0][0] === "parses") return [await parses(commands[0][1])];
-  if (commands.length === 1) return [await client.call(...commands[0])];
+  if (commands.length === 1) return [await call(commands[0])];
   const results = await client.pipeline(commands.map((words) => ["call", ...words])).exec();
   return results.map(([error, reply]) => error ?? reply);
 });
