@@ -29,6 +29,7 @@ type clusterNode struct {
 	myself    bool
 	primary   bool
 	connected bool // to this server
+	loading   bool // it has never had its primary's keys
 	offset    int64
 }
 
@@ -64,7 +65,7 @@ func (c *session) clusterNodes() []clusterNode {
 		host, _, _ = net.SplitHostPort(c.laddr) // a Unix socket has none
 	}
 	self := clusterNode{host: host, port: port, tls: c.conn.IsTLS(), id: nodeID(host, knownPort), myself: true,
-		primary: !role.Replica, connected: true, offset: role.Offset}
+		primary: !role.Replica, connected: true, loading: role.State == stateSync, offset: role.Offset}
 	nodes := []clusterNode{self}
 	if role.Replica {
 		primary := clusterNode{host: role.Host, port: role.Port, tls: tls, id: nodeID(role.Host, role.Port),
@@ -97,7 +98,7 @@ func cmdClusterSlots(r *request) {
 	r.reply.Value([]any{shard})
 }
 
-// cmdClusterShards replies one shard. A replica that has never had its primary's keys is loading.
+// cmdClusterShards replies one shard.
 func cmdClusterShards(r *request) {
 	var nodes []any
 	for _, n := range r.clusterNodes() {
@@ -111,7 +112,7 @@ func cmdClusterShards(r *request) {
 			if !n.connected {
 				health = "fail"
 			}
-		case n.myself && r.server.role().State == stateSync:
+		case n.loading:
 			health = "loading"
 		}
 		nodes = append(nodes, resp.Map{"id", n.id, portName, n.port, "ip", n.host, "endpoint", n.host,

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rlserver/rlserver/server/process"
@@ -27,8 +28,16 @@ func newRunID() string {
 type infoSection struct {
 	name   string
 	extra  bool // only on request, or with "all" and "everything"
-	fields func(s *Server, add addField)
+	fields func(s info, add addField)
 }
+
+// An info is a server as one INFO tells of it.
+type info struct {
+	*Server
+	clients func() sums // of all sessions, looked at once
+}
+
+func newInfo(s *Server) info { return info{s, sync.OnceValue(s.sessions.sums)} }
 
 // An addField adds a field to a section.
 type addField = func(name string, value any)
@@ -52,6 +61,7 @@ var infoSections = []infoSection{
 
 func cmdInfo(r *request) {
 	var text strings.Builder
+	all := newInfo(r.server)
 	for _, section := range infoSections {
 		if !section.wanted(r.args[1:]) || section.name == "Backend" && r.server.backend == nil {
 			continue
@@ -60,7 +70,7 @@ func cmdInfo(r *request) {
 			text.WriteString("\r\n")
 		}
 		text.WriteString("# " + section.name + "\r\n")
-		section.fields(r.server, func(name string, value any) { fmt.Fprintf(&text, "%s:%v\r\n", name, value) })
+		section.fields(all, func(name string, value any) { fmt.Fprintf(&text, "%s:%v\r\n", name, value) })
 	}
 	r.reply.Text(text.String())
 }
@@ -82,7 +92,7 @@ func (section infoSection) wanted(names [][]byte) bool {
 	})
 }
 
-func infoServer(s *Server, add addField) {
+func infoServer(s info, add addField) {
 	uptime := int64(time.Since(s.started) / time.Second)
 	executable, _ := os.Executable() // empty if unknown
 	add("redis_version", redisVersion)
@@ -107,8 +117,8 @@ func infoServer(s *Server, add addField) {
 // multiplexing is how connections are served, with event loops or without.
 var multiplexing = map[bool]string{true: "epoll", false: "goroutines"}
 
-func infoClients(s *Server, add addField) {
-	all := s.sessions.sums()
+func infoClients(s info, add addField) {
+	all := s.clients()
 	add("connected_clients", all.connected)
 	add("maxclients", s.config().MaxClients)
 	add("client_recent_max_input_buffer", all.inputMax)
@@ -123,11 +133,11 @@ func infoClients(s *Server, add addField) {
 
 // infoMemory gives the memory that maxmemory bounds as used_memory, so that one divided by the other
 // is how full the server is. The memory of the process is used_memory_rss.
-func infoMemory(s *Server, add addField) {
+func infoMemory(s info, add addField) {
 	counted, most := s.limiter.Stats(), s.config().MaxMemory
 	used, gc := uint64(counted.Bytes()), process.ReadCollector()
 	resident, peak, system := process.ResidentBytes(), process.Used().PeakBytes, process.SystemBytes()
-	clients := s.sessions.sums()
+	clients := s.clients()
 	add("used_memory", used)
 	add("used_memory_human", human(used))
 	add("used_memory_dataset", used)
@@ -152,7 +162,7 @@ func infoMemory(s *Server, add addField) {
 	add("gc_cpu_percent", fmt.Sprintf("%.2f", 100*gc.CPUShare))
 }
 
-func infoCPU(_ *Server, add addField) {
+func infoCPU(_ info, add addField) {
 	usage := process.Used()
 	add("used_cpu_sys", fmt.Sprintf("%.6f", float64(usage.SystemMicros)/1e6))
 	add("used_cpu_user", fmt.Sprintf("%.6f", float64(usage.UserMicros)/1e6))
@@ -171,7 +181,7 @@ func human(n uint64) string {
 	return fmt.Sprintf("%.2f%c", value, units[i])
 }
 
-func infoPersistence(s *Server, add addField) {
+func infoPersistence(s info, add addField) {
 	if s.replicator != nil {
 		s.replicator.Info("persistence", add)
 		return
@@ -182,7 +192,7 @@ func infoPersistence(s *Server, add addField) {
 	add("aof_rewrite_in_progress", 0)
 }
 
-func infoStats(s *Server, add addField) {
+func infoStats(s info, add addField) {
 	counted := s.limiter.Stats()
 	evicted := counted.Evicted - s.stats.evictedBefore.Load()
 	traffic, rates := &s.wire.Traffic, &s.stats.rates
@@ -217,7 +227,7 @@ func infoStats(s *Server, add addField) {
 	add("slowlog_entries", len(s.slowlog.newest(-1)))
 }
 
-func infoReplication(s *Server, add addField) {
+func infoReplication(s info, add addField) {
 	if s.replicator != nil {
 		s.replicator.Info("replication", add)
 		return
@@ -226,7 +236,7 @@ func infoReplication(s *Server, add addField) {
 	add("connected_slaves", 0)
 }
 
-func infoLimiter(s *Server, add addField) {
+func infoLimiter(s info, add addField) {
 	counted := s.limiter.Stats()
 	add("backend", s.config().Backend)
 	add("keys", counted.Keys)
@@ -243,7 +253,7 @@ func (s *Server) mode() string {
 	return "standalone"
 }
 
-func infoCluster(s *Server, add addField) {
+func infoCluster(s info, add addField) {
 	enabled := 0
 	if s.config().ClusterEmulated {
 		enabled = 1
@@ -251,9 +261,9 @@ func infoCluster(s *Server, add addField) {
 	add("cluster_enabled", enabled)
 }
 
-func infoBackend(s *Server, add addField) { s.backend.Info(add) }
+func infoBackend(s info, add addField) { s.backend.Info(add) }
 
-func infoCommandStats(s *Server, add addField) {
+func infoCommandStats(s info, add addField) {
 	s.table.each(func(c *command) {
 		n := c.stats.Load()
 		calls, rejected, failed := n.calls.Load(), n.rejected.Load(), n.failed.Load()
@@ -264,14 +274,14 @@ func infoCommandStats(s *Server, add addField) {
 	})
 }
 
-func infoErrorStats(s *Server, add addField) {
+func infoErrorStats(s info, add addField) {
 	counts := s.stats.errors.all()
 	for _, code := range slices.Sorted(maps.Keys(counts)) {
 		add("errorstat_"+code, fmt.Sprintf("count=%d", counts[code].Load()))
 	}
 }
 
-func infoLatencyStats(s *Server, add addField) {
+func infoLatencyStats(s info, add addField) {
 	s.table.each(func(c *command) {
 		if h := c.stats.Load().latencies.Load(); h != nil {
 			p := h.micros(50, 99, 99.9)
@@ -280,7 +290,7 @@ func infoLatencyStats(s *Server, add addField) {
 	})
 }
 
-func infoKeyspace(s *Server, add addField) {
+func infoKeyspace(s info, add addField) {
 	if keys := s.limiter.Len(); keys > 0 {
 		add("db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", keys, keys))
 	}

@@ -14,7 +14,7 @@ func TestMemoryReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := []string{"expired_keys", "evicted_keys", "evicted_live_keys", "keys", "tables_rebuilt"}
-	infoMemory(newTestServer(newStore(t)), func(name string, _ any) { names = append(names, name) })
+	infoMemory(newInfo(newTestServer(newStore(t))), func(name string, _ any) { names = append(names, name) })
 	for _, name := range names {
 		if !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("docs/TUNING.md leaves out %s", name)

@@ -245,15 +245,15 @@ func (t *tracking) mayBecome(next *tracking) (problem string) {
 	}
 	if t != nil {
 		for _, prefix := range next.prefixes {
-			for _, other := range t.prefixes {
-				if strings.HasPrefix(prefix, other) || strings.HasPrefix(other, prefix) {
-					return errPrefixes(prefix, "an existing prefix", other)
-				}
+			if other, found := overlapping(prefix, t.prefixes); found {
+				return errPrefixes(prefix, "an existing prefix", other)
 			}
 		}
 	}
-	if problem = next.overlap(); problem != "" {
-		return problem
+	for i, prefix := range next.prefixes {
+		if other, found := overlapping(prefix, next.prefixes[i+1:]); found {
+			return errPrefixes(prefix, "another provided prefix", other)
+		}
 	}
 	if next.broadcast && len(next.prefixes) == 0 {
 		next.prefixes = []string{""} // every key
@@ -264,16 +264,15 @@ func (t *tracking) mayBecome(next *tracking) (problem string) {
 	return ""
 }
 
-// overlap finds two prefixes of which one begins with the other.
-func (t *tracking) overlap() (problem string) {
-	for i, prefix := range t.prefixes {
-		for _, other := range t.prefixes[i+1:] {
-			if strings.HasPrefix(prefix, other) || strings.HasPrefix(other, prefix) {
-				return errPrefixes(prefix, "another provided prefix", other)
-			}
-		}
+// overlapping finds the first of others that begins with a prefix, or that it begins with.
+func overlapping(prefix string, others []string) (other string, found bool) {
+	i := slices.IndexFunc(others, func(other string) bool {
+		return strings.HasPrefix(prefix, other) || strings.HasPrefix(other, prefix)
+	})
+	if i < 0 {
+		return "", false
 	}
-	return ""
+	return others[i], true
 }
 
 func cmdClientCaching(r *request) {

@@ -8,8 +8,7 @@ import (
 	"github.com/rlserver/rlserver/server/config"
 )
 
-// banner is what somebody who has started a server in a terminal needs to know. address is where it
-// listens first.
+// banner is what somebody who has started a server in a terminal needs to know.
 func banner(cfg *config.Config, port, tlsPort int, addrs []net.Addr) string {
 	var listens []string
 	for _, a := range addrs {

@@ -73,11 +73,16 @@ func isOutOfDescriptors(err error) bool {
 func (r *reserve) tells() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return isDue(&r.told, reserveTold)
+}
+
+// isDue says whether a period has gone by since the last time that it was so, and notes that it was.
+func isDue(last *time.Time, period time.Duration) bool {
 	now := time.Now()
-	if now.Sub(r.told) < reserveTold {
+	if now.Sub(*last) < period {
 		return false
 	}
-	r.told = now
+	*last = now
 	return true
 }
 

@@ -124,12 +124,7 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Config, error) {
 func (c *certificates) haveChanged() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Sub(c.checked) < certificateCheck {
-		return false
-	}
-	c.checked = now
-	return c.modifiedNow() != c.modified
+	return isDue(&c.checked, certificateCheck) && c.modifiedNow() != c.modified
 }
 
 // ReloadTLS reads the certificates of tls-port again, if that is listened on. After an error those
