@@ -61,7 +61,10 @@ func (b Bars) Draw() SVG {
 				d.text(left-8, y+13, "key end", s.Name)
 			}
 			d.bar(left, y, room, s.Values[g], longest, s.Color, b.Text)
-			d.summary += fmt.Sprintf("%s %s, ", s.Name, barText(b.Text, s.Values[g]))
+			if d.summary != "" {
+				d.summary += ", "
+			}
+			d.summary += s.Name + " " + barText(b.Text, s.Values[g])
 			y += barHeight + barGap
 		}
 		y += groupGap

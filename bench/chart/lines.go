@@ -16,8 +16,8 @@ type Lines struct {
 // A Series is one line.
 type Series struct {
 	Name   string
-	Color  int  // one of 8; the same number is the same colour in every chart
-	Dashed bool // a second line of that colour, which the legend leaves out; the name of an axis says what it is
+	Color  int     // one of 8; the same number is the same colour in every chart
+	Dashed bool    // a second line of that colour, which the legend leaves out; the name of an axis says what it is
 	Points []Point // from left to right; the line is broken at a point that its axes cannot show
 }
 

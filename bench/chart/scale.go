@@ -26,9 +26,9 @@ func (s Scale) place(x float64) float64 {
 		return math.Log10(x)
 	case Nines:
 		return -math.Log10(1 - x)
-	default:
-		return x
+	case Linear:
 	}
+	return x
 }
 
 // shows says whether a number has a place on the scale.
@@ -38,9 +38,9 @@ func (s Scale) shows(x float64) bool {
 		return x > 0 && !math.IsInf(x, 0)
 	case Nines:
 		return x >= 0 && x < 1
-	default:
-		return !math.IsNaN(x) && !math.IsInf(x, 0)
+	case Linear:
 	}
+	return !math.IsNaN(x) && !math.IsInf(x, 0)
 }
 
 // ticks are the numbers that are marked between the least and the greatest number that is drawn. The
@@ -55,9 +55,9 @@ func (s Scale) ticks(least, greatest float64) []float64 {
 			ticks = append(ticks, 1-nines)
 		}
 		return ticks
-	default:
-		return linearTicks(greatest)
+	case Linear:
 	}
+	return linearTicks(greatest)
 }
 
 // linearTicks are about five round numbers from 0 to the first that is not below greatest.

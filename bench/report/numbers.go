@@ -76,8 +76,8 @@ func significant(x float64) string {
 	return text
 }
 
-// bytes writes a size of memory.
-func bytes(n float64) string {
+// Size writes a size of memory.
+func Size(n float64) string {
 	switch {
 	case math.IsNaN(n):
 		return unknown

@@ -27,7 +27,7 @@ func tables(r *bench.Report) []table {
 			Span(Median(t, P50)), Span(Median(t, P90)), Span(Median(t, P99)), Span(Median(t, P999)), Span(Median(t, Max))})
 		allowed, denied := decided(t)
 		use.Rows = append(use.Rows, []string{t.Name, allowed, denied, Span(Median(t, ServerCPU)), Times(Ratio(t, first, ServerCPU)),
-			cores(Median(t, ServerBusy)), bytes(Median(t, ServerMemory)), cores(Median(t, ClientBusy))})
+			cores(Median(t, ServerBusy)), Size(Median(t, ServerMemory)), cores(Median(t, ClientBusy))})
 	}
 	return []table{speed, use}
 }
@@ -121,7 +121,7 @@ func limits(r *bench.Report) string {
 // machine says in one line where it ran.
 func machine(r *bench.Report) string {
 	m := r.Machine
-	return fmt.Sprintf("%s, %s, %s of memory, %s", m.Processor, plural(m.Cores, "core"), bytes(float64(m.MemoryBytes)), m.System)
+	return fmt.Sprintf("%s, %s, %s of memory, %s", m.Processor, plural(m.Cores, "core"), Size(float64(m.MemoryBytes)), m.System)
 }
 
 // commandLine is what gives the report again, as a shell takes it.
