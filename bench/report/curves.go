@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/rlserver/rlserver/bench"
 	"github.com/rlserver/rlserver/bench/chart"
@@ -80,6 +81,30 @@ func decidedPerSecond(count func(bench.Point) int64) func(bench.Point) float64 {
 	}
 }
 
+// pointsMax is how many points of a target a chart over time shows.
+const pointsMax = 150
+
+// joined is a series in which so many neighbours are joined to one point: counts are added, p50 is
+// averaged, and of p99 and the maximum the worst stays.
+func joined(series []bench.Point, neighbours int) []bench.Point {
+	if neighbours <= 1 {
+		return series
+	}
+	var all []bench.Point
+	for group := range slices.Chunk(series, neighbours) {
+		one := bench.Point{At: group[0].At}
+		var weighted float64
+		for _, p := range group {
+			one.Span, one.Requests, one.Allowed, one.Denied = one.Span+p.Span, one.Requests+p.Requests, one.Allowed+p.Allowed, one.Denied+p.Denied
+			one.P99, one.Max = max(one.P99, p.P99), max(one.Max, p.Max)
+			weighted += float64(p.P50) * float64(p.Requests)
+		}
+		one.P50 = time.Duration(weighted / float64(max(1, one.Requests)))
+		all = append(all, one)
+	}
+	return all
+}
+
 // overTime draws lines over the time that each target was measured, round after round. Between two
 // rounds, when other targets had their turn, the line is broken. A target has a line of each value;
 // all but the first are dashed.
@@ -89,11 +114,15 @@ func overTime(title string, r *bench.Report, y chart.Axis, values ...func(bench.
 		X: chart.Axis{Name: "time of its rounds, one after the other", Text: func(s float64) string { return Span(s * 1e9) }},
 	}
 	for i, t := range r.Targets {
+		points := 0
+		for _, round := range t.Rounds {
+			points += len(round.Series)
+		}
 		for place, value := range values {
 			s := chart.Series{Name: t.Name, Color: i, Dashed: place > 0}
 			some, start := false, 0.0
 			for _, round := range t.Rounds {
-				for _, p := range round.Series {
+				for _, p := range joined(round.Series, (points+pointsMax-1)/pointsMax) {
 					at := chart.Point{X: start + (p.At + p.Span/2).Seconds(), Y: value(p)}
 					some = some || !math.IsNaN(at.Y)
 					s.Points = append(s.Points, at)

@@ -160,3 +160,15 @@ func TestProgress(t *testing.T) {
 		t.Errorf("the lines are %q, want %q", lines.String(), want)
 	}
 }
+
+func TestJoined(t *testing.T) {
+	const ms = time.Millisecond
+	got := joined([]bench.Point{
+		{At: 0, Span: ms, Requests: 1, Allowed: 1, P50: 10, P99: 20, Max: 30}, {At: ms, Span: ms, Requests: 3, Denied: 3, P50: 30, P99: 15, Max: 40},
+		{At: 2 * ms, Span: ms, Requests: 5, P50: 7},
+	}, 2)
+	want := []bench.Point{{At: 0, Span: 2 * ms, Requests: 4, Allowed: 1, Denied: 3, P50: 25, P99: 20, Max: 40}, {At: 2 * ms, Span: ms, Requests: 5, P50: 7}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
