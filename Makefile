@@ -16,7 +16,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-engine: setup ## measure the engine beside its peers: time, memory, ten mi
 
 bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
+
+bench-local: ## measure 5,000 concurrent callers in process, beside published figures (1 minute)
+	$(GOBENCH) ./test/bench/engine -bench Local
 
 bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	$(GOBENCH) ./test/bench/backend -bench .
