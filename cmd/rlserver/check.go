@@ -46,11 +46,16 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
 func completeCheck(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var names []cobra.Completion
 	if len(args) == 1 {
-		for _, a := range engine.Algorithms() {
-			names = append(names, cobra.CompletionWithDesc(a.String(), a.Summary()))
-		}
+		names = algorithmCompletions()
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+func algorithmCompletions() (names []cobra.Completion) {
+	for _, a := range engine.Algorithms() {
+		names = append(names, cobra.CompletionWithDesc(a.String(), a.Summary()))
+	}
+	return names
 }
 
 // An answer is the reply to RL.CHECK and RL.PEEK, in the order and with the names of the

@@ -1,0 +1,72 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rlserver/rlserver/bench"
+)
+
+// A remark is a sentence that a reader must not overlook. Wrong says that a target is at fault.
+type remark struct {
+	Wrong bool
+	Text  string
+}
+
+// violationsMax is how many violations of a target are told one by one.
+const violationsMax = 5
+
+// remarks are the violations and failures of a report, and what its figures do not say.
+func remarks(r *bench.Report) (all []remark) {
+	var kept []string
+	for i := range r.Targets {
+		t := &r.Targets[i]
+		found, judged := violations(t)
+		all = append(all, found...)
+		if judged && len(found) == 0 {
+			kept = append(kept, t.Name)
+		}
+	}
+	for _, t := range r.Targets {
+		if t.Failure != "" {
+			all = append(all, remark{true, fmt.Sprintf("FAILED: %s in round %d: %s", t.Name, max(1, len(t.Rounds)), t.Failure)})
+		}
+	}
+	if len(kept) > 0 {
+		all = append(all, remark{false, "Kept the limit on every key: " + strings.Join(kept, ", ") + "."})
+	}
+	for i := range r.Targets {
+		t := &r.Targets[i]
+		if r.Load.Rate > 0 {
+			if got := Median(t, Rate); got < 0.99*r.Load.Rate {
+				all = append(all, remark{false, fmt.Sprintf("%s did not keep up: %s requests/s of %s that were intended.", t.Name, Count(got), Count(r.Load.Rate))})
+			}
+		}
+		// Threads that are never idle are what limits the rate, if there are cores for them.
+		if threads := min(r.Load.Threads, r.Machine.Cores); threads > 0 {
+			if busy := Median(t, ClientBusy); busy >= 0.9*float64(threads) {
+				all = append(all, remark{false, fmt.Sprintf("The client was the bottleneck with %s: it kept %.2f of %s busy. "+
+					"The server can do more; its CPU per request says how much.", t.Name, busy, plural(threads, "core"))})
+			}
+		}
+	}
+	return all
+}
+
+// violations tells those of a target, and whether they were looked for.
+func violations(t *bench.Target) (all []remark, judged bool) {
+	count := 0
+	for _, r := range t.Rounds {
+		judged = judged || r.Judged
+		for _, v := range r.Violations {
+			if count++; count <= violationsMax {
+				all = append(all, remark{true, fmt.Sprintf("VIOLATION: %s admitted %s on key %q within %s; the limit allows %s.",
+					t.Name, plural(int(v.Admitted), "unit"), v.Key, Span(float64(v.Span)), Count(float64(v.Allowed)))})
+			}
+		}
+	}
+	if count > violationsMax {
+		all = append(all, remark{true, fmt.Sprintf("VIOLATION: %s on %s more.", t.Name, plural(count-violationsMax, "key"))})
+	}
+	return all, judged
+}

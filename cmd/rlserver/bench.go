@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rlserver/rlserver/bench"
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/server/config"
+)
+
+const benchName = "bench"
+
+// benchFlags are the flags of bench as they are typed.
+type benchFlags struct {
+	targets            []string
+	duration, keySpace string
+	jsonTo, htmlTo     string
+	options            bench.Options
+}
+
+func newBench(env environment) *cobra.Command {
+	f := &benchFlags{}
+	cmd := &cobra.Command{
+		Use:   benchName + " [ALGORITHM LIMIT PERIOD [BURST n] [COST n]]",
+		Short: "Measure how fast servers decide, and whether they are right",
+		Long: `bench puts load on a server and measures throughput, latency, and the processor time and memory of
+a server on this machine. It counts what was admitted on each key, and says so if that is more than the
+limit allows.
+
+The limit is given as to RL.CHECK (default: token_bucket 100 60). --target names what is asked, and
+several targets take turns. One that has no address is asked where the flags of redis-cli say.
+
+Without --rate each connection sends its next requests when the replies to those before are there.
+With it requests are sent at that rate, and each latency counts from when its request was to be sent,
+so that a stall shows in the latencies of all requests that it held up.
+
+It exits with 1 when more was admitted than a limit allows, and with 2 when a target failed.
+
+` + clientHelp + "\n\nTargets:\n" + targetHelp() + "\nKey spaces:\n" + keySpaceHelp(),
+		Example: `  rlserver bench
+  rlserver bench token_bucket 100 60 -c 500 -P 16 -d 30s
+  rlserver bench --target rlserver,incr=127.0.0.1:6379,script=127.0.0.1:6379 --rounds 5 --html report.html
+  rlserver bench leaky_bucket 1000 1s BURST 50 --rate 20000 --key-space zipf --json -`,
+		ValidArgsFunction: completeBench,
+		Args:              cobra.MaximumNArgs(7),
+	}
+	flags, o := cmd.Flags(), &f.options
+	flags.IntVarP(&o.Connections, "connections", "c", 50, "`CONNECTIONS` to each target")
+	flags.IntVarP(&o.Pipeline, "pipeline", "P", 1, "`REQUESTS` that a connection sends before it waits for replies")
+	flags.StringVarP(&f.duration, "duration", "d", "10s", "the `TIME` that each round takes, in whole seconds or with ms, s, m or h")
+	flags.Int64VarP(&o.Requests, "requests", "n", 0, "`REQUESTS` of a round, in place of --duration")
+	flags.IntVar(&o.Threads, "threads", benchThreads(), "`THREADS` of this client")
+	flags.Int64Var(&o.Keys, "keys", 100_000, "`KEYS` that are asked for")
+	flags.StringVar(&f.keySpace, "key-space", string(bench.Uniform), "how keys are drawn: `NAME`, one of those below")
+	flags.Float64Var(&o.Rate, "rate", 0, "requests `PER-SECOND` to send, whether or not there are replies; 0: as many as there are replies")
+	flags.IntVar(&o.Rounds, "rounds", 1, "`ROUNDS` of each target, in turns")
+	flags.StringSliceVar(&f.targets, "target", []string{"rlserver"}, "what is asked: `NAME[=HOST:PORT]`, several with commas or by repeating it")
+	flags.StringVar(&f.jsonTo, "json", "", "write the report as JSON to `FILE`; - is stdout, in place of the table")
+	flags.StringVar(&f.htmlTo, "html", "", "write the report as a page with charts to `FILE`")
+	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn, and their names (default: another one each time)")
+	addClientFlags(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets) // the only error is that the flag does not exist
+	_ = cmd.RegisterFlagCompletionFunc("key-space", completeKeySpaces)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args) }
+	return cmd
+}
+
+// benchThreads leaves most cores to a server on the same machine.
+func benchThreads() int { return max(1, min(runtime.NumCPU()/2, 8)) }
+
+func targetHelp() string {
+	var text strings.Builder
+	bench.TargetKinds(func(name, summary string) { fmt.Fprintf(&text, "  %-12s %s\n", name, summary) })
+	return text.String()
+}
+
+func keySpaceHelp() string {
+	var text strings.Builder
+	for _, s := range bench.KeySpaces {
+		fmt.Fprintf(&text, "  %-12s %s\n", s.Name, s.Summary)
+	}
+	return strings.TrimSuffix(text.String(), "\n")
+}
+
+func completeBench(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var words []cobra.Completion
+	switch len(args) {
+	case 0:
+		return algorithmCompletions(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	case 3, 5:
+		words = []cobra.Completion{"BURST", "COST"}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+func completeTargets(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	bench.TargetKinds(func(name, summary string) { names = append(names, cobra.CompletionWithDesc(name, summary)) })
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveKeepOrder
+}
+
+func completeKeySpaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	for _, s := range bench.KeySpaces {
+		names = append(names, cobra.CompletionWithDesc(string(s.Name), s.Summary))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// read makes the options of flags, arguments and the environment.
+func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) error {
+	o := &f.options
+	var err error
+	if o.Question, err = benchQuestion(args); err != nil {
+		return usageError(cmd, "%w", err)
+	}
+	where, err := clientOptions(cmd, env)
+	if err != nil {
+		return err
+	}
+	o.Username, o.Password, o.TLS, o.Timeout = where.Username, where.Password, where.TLSConfig, where.DialTimeout
+	if o.TLS != nil && !cmd.Flags().Changed("sni") {
+		o.TLS.ServerName = "" // each target has its own
+	}
+	for _, text := range f.targets {
+		t, err := bench.ParseAddress(text, bench.Address{Network: where.Network, Address: where.Addr})
+		if err != nil {
+			return usageError(cmd, "--target: %w", err)
+		}
+		o.Targets = append(o.Targets, t)
+	}
+	isKnown := false
+	for _, s := range bench.KeySpaces {
+		isKnown = isKnown || string(s.Name) == f.keySpace
+	}
+	if o.KeySpace = bench.KeySpace(f.keySpace); !isKnown {
+		return usageError(cmd, "--key-space: %q is not accepted: expected uniform, zipf, hot or new", f.keySpace)
+	}
+	given := cmd.Flags().Changed
+	switch span := config.Span(&o.Duration, bench.DurationMax); {
+	case given("requests") && given("duration"):
+		return usageError(cmd, "--requests goes without --duration")
+	case given("requests") && o.Requests < 1:
+		return usageError(cmd, "--requests: %d is not accepted: expected 1 to %d", o.Requests, int64(bench.RequestsMax))
+	case !given("requests") && !span.Set(f.duration):
+		return usageError(cmd, "--duration: %q is not accepted: expected %s", f.duration, span.Accepts)
+	}
+	if !given("seed") {
+		o.Seed = rand.Uint64() >> 11 // which every reader of JSON knows exactly
+	}
+	if !given("threads") {
+		o.Threads = min(o.Threads, max(o.Connections, 1))
+	}
+	o.Version = programVersion()
+	o.Command = []string{"rlserver"}
+	o.Command = append(o.Command, os.Args[1:]...)
+	if err := o.Check(); err != nil {
+		return usageError(cmd, "%w", err)
+	}
+	return nil
+}
+
+// benchQuestion reads the words of a limit as RL.CHECK takes them.
+func benchQuestion(words []string) (q bench.Question, err error) {
+	if len(words) == 0 {
+		words = []string{engine.TokenBucket.String(), "100", "60"}
+	}
+	if len(words) < 3 || len(words)%2 == 0 {
+		return q, errors.New("expected ALGORITHM LIMIT PERIOD [BURST n] [COST n]")
+	}
+	if q.Algorithm, err = engine.ParseAlgorithm(strings.ToLower(words[0])); err != nil {
+		return q, err
+	}
+	var limit, burst int64
+	var period time.Duration
+	q.Cost = 1
+	set := func(name, word string, to *int64) {
+		if field := config.Int(to, 1, engine.UnitsMax); err == nil && !field.Set(word) {
+			err = fmt.Errorf("%s %q is not accepted: expected %s", name, word, field.Accepts)
+		}
+	}
+	set("limit", words[1], &limit)
+	if err == nil && !config.Span(&period, engine.PeriodMax).Set(words[2]) {
+		err = fmt.Errorf("period %q is not accepted: expected 1ms to 366d, in whole seconds or with ms, s, m, h or d", words[2])
+	}
+	for ; len(words) > 3; words = append(words[:3:3], words[5:]...) {
+		switch name := strings.ToUpper(words[3]); name {
+		case "BURST":
+			set("burst", words[4], &burst)
+		case "COST":
+			set("cost", words[4], &q.Cost)
+		default:
+			return q, fmt.Errorf("unknown option %q: expected BURST n and COST n", words[3])
+		}
+	}
+	if err != nil {
+		return q, err
+	}
+	if burst != 0 && !q.Algorithm.HasBurst() {
+		return q, fmt.Errorf("BURST is not accepted by %v: its limit is the most that it admits at once", q.Algorithm)
+	}
+	if q.Limit, err = engine.NewLimit(limit, period, burst); err != nil {
+		return q, err
+	}
+	return q, q.Algorithm.CheckLimit(&q.Limit, engine.LogLimitDefault)
+}
+
+// run measures, and writes what came of it.
+func (f *benchFlags) run(cmd *cobra.Command, env environment, args []string) error {
+	if err := f.read(cmd, env, args); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r, err := bench.Run(ctx, &f.options)
+	if err != nil {
+		return err
+	}
+	if err := f.write(cmd.OutOrStdout(), r); err != nil {
+		return err
+	}
+	return verdict(r)
+}
+
+func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
+	if f.jsonTo == "-" {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	for _, t := range r.Targets {
+		for _, round := range t.Rounds {
+			fmt.Fprintf(stdout, "%-12s %12.0f/s p50 %v p99 %v max %v allowed %d denied %d undecided %d client %v server %+v\n", t.Name, float64(round.Requests)/round.Took.Seconds(),
+				round.Latency.P50, round.Latency.P99, round.Latency.Max, round.Allowed, round.Denied, round.Undecided, round.Client.CPU, round.Server)
+		}
+	}
+	return nil
+}
+
+// verdict is an error if a target failed, or a limit was exceeded.
+func verdict(r *bench.Report) error {
+	var failures []string
+	violated := false
+	for _, t := range r.Targets {
+		if t.Failure != "" {
+			failures = append(failures, t.Failure)
+		}
+		for _, round := range t.Rounds {
+			violated = violated || len(round.Violations) > 0
+		}
+	}
+	switch {
+	case failures != nil:
+		return errors.New(strings.Join(failures, "\nrlserver: "))
+	case violated:
+		return errNo
+	}
+	return nil
+}
