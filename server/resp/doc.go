@@ -2,6 +2,7 @@
 // command and no limiter.
 //
 //	framer.go  bytes in, commands out; every bound on input stands here
+//	pattern.go the command that a connection sends again and again
 //	inline.go  commands as people type them into telnet
 //	writer.go  replies, in RESP2 and RESP3
 //
@@ -10,6 +11,6 @@
 //  1. Bytes that a peer has not sent take no memory. Every length has a bound, and the bounds are
 //     tighter before the client has authenticated.
 //  2. No byte is parsed twice, in whatever pieces a command arrives, and nothing recurses.
-//  3. Arguments point into the framer's buffer. They are good until Next or Fill is called again.
+//  3. Arguments point into the framer's buffer or its pattern. They are good until Next or Fill is called again.
 //  4. The usual command is framed without an allocation.
 package resp

@@ -31,6 +31,11 @@ type Framer struct {
 	spans   []span   // arguments so far, counted from r
 	args    [][]byte // handed out; good, with the bytes under them, until the next call
 
+	// pattern is that of the command that was handed out last, if it has one; repeats, that this
+	// command has the one of the command before.
+	pattern pattern
+	repeats bool
+
 	broken error // the protocol error that was found; nothing is read after it
 }
 
@@ -139,6 +144,9 @@ func (f *Framer) Next() (args [][]byte, found bool, err error) {
 		return nil, false, f.broken
 	}
 	f.last = f.r
+	if f.repeats = f.parsed == 0 && f.repeat(); f.repeats {
+		return f.args, true, nil
+	}
 	args, found, f.broken = f.read()
 	return args, found, f.broken
 }
@@ -173,6 +181,18 @@ func (f *Framer) read() (args [][]byte, found bool, err error) {
 	}
 }
 
+// repeat hands out a command that differs from the one before it in nothing but its second word. For
+// any other it changes nothing and returns false.
+func (f *Framer) repeat() bool {
+	b := f.buf[f.r:f.w]
+	start, end, next, ok := f.pattern.match(b)
+	if ok {
+		f.args[1] = b[start:end:end]
+		f.r += next
+	}
+	return ok
+}
+
 // usual hands out a command of the usual form: complete, within every bound, at most nine arguments
 // of less than 1,000 bytes. For any other it changes nothing and returns false.
 func (f *Framer) usual() bool {
@@ -181,56 +201,43 @@ func (f *Framer) usual() bool {
 		return false
 	}
 	f.dropBig(0)
-	args, at := f.args[:0], 4
-	for range b[1] - '0' {
-		length, start := usualLength(b, at)
+	f.pattern.forget()
+	args, at, second, tail := f.args[:0], 4, 0, 0
+	for i := range b[1] - '0' {
+		if at == len(b) || b[at] != '$' {
+			return false
+		}
+		length, start := usualLength(b, at+1)
 		end := start + length
 		if start == 0 || end+2 > len(b) {
 			return false
+		}
+		if i == 1 {
+			second, tail = at, end
 		}
 		args = append(args, b[start:end:end])
 		at = end + 2
 	}
 	f.args = args
 	f.r += at
+	if len(args) > 1 {
+		f.pattern.remember(b[:at], second, tail, args)
+	}
 	return true
 }
 
+// Repeats says whether the command that was handed out last differs from the one before it in nothing
+// but its second word.
+func (f *Framer) Repeats() bool { return f.repeats }
+
 // Ahead is the second word, most likely a key, of the command behind the one that was handed out
-// last. It is nil if that command is not of the usual form or has fewer than five words.
+// last. It is nil if that command does not begin as that one does.
 func (f *Framer) Ahead() []byte {
 	b := f.buf[f.r:f.w]
-	if len(b) < 4 || b[0] != '*' || b[1] < '5' || b[1] > '9' {
-		return nil
+	if start, end := f.pattern.second(b); end > 0 {
+		return b[start:end]
 	}
-	length, start := usualLength(b, 4)
-	if start == 0 {
-		return nil
-	}
-	length, start = usualLength(b, start+length+2)
-	if start == 0 || start+length > len(b) {
-		return nil
-	}
-	return b[start : start+length]
-}
-
-// usualLength reads the header of an argument of less than 1,000 bytes at b[at:], and returns
-// where the argument starts; 0 if the header is not of that form.
-func usualLength(b []byte, at int) (length, start int) {
-	if at+4 > len(b) || b[at] != '$' {
-		return 0, 0
-	}
-	for i, c := range b[at+1 : min(at+5, len(b)-1)] {
-		switch {
-		case '0' <= c && c <= '9' && i < 3 && (i == 0 || length > 0):
-			length = length*10 + int(c-'0')
-		case c == '\r' && i > 0 && b[at+2+i] == '\n':
-			return length, at + 3 + i
-		default:
-			return 0, 0
-		}
-	}
-	return 0, 0
+	return nil
 }
 
 // tooLong is err, or an error of its own when the command that is being read exceeds its bound.
@@ -289,6 +296,7 @@ func (f *Framer) argument() (bool, error) {
 // finish hands out the arguments that have been read, and prepares for the next command.
 func (f *Framer) finish() [][]byte {
 	f.dropBig(len(f.spans))
+	f.pattern.forget()
 	f.args = f.args[:0]
 	for _, s := range f.spans {
 		f.args = append(f.args, f.buf[f.r+s.start:f.r+s.end:f.r+s.end])
