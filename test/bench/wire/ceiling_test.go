@@ -19,7 +19,7 @@ func ceilingCPU(c ceiling) float64  { return c.cpu }
 // on the same Redis: neither should measure itself.
 func printCeiling(t testing.TB, out io.Writer) {
 	t.Helper()
-	rounds, length := bench.Plan()
+	rounds, length := plan()
 	rows := bench.NewTable("the load generator beside redis-benchmark: Redis `INCR`, 50 connections", "pipeline", "", "requests/s", "×", "its CPU/request", "×")
 	for _, pipeline := range pipelines {
 		redis := harness.StartRedis(t)

@@ -22,6 +22,12 @@ const usualServer, usualRedis = "127.0.0.1:6380", "127.0.0.1:6379"
 // runTimeMax is longer than any run takes.
 const runTimeMax = 3 * time.Minute
 
+// plan is how many rounds there are, and how long each is: shorter than elsewhere, for there are many.
+func plan() (rounds int, length time.Duration) {
+	rounds, length = bench.Plan()
+	return rounds, min(length, time.Second)
+}
+
 // A run is a setting and what was measured in it.
 type run struct {
 	setting
@@ -31,7 +37,7 @@ type run struct {
 // measure runs the command against servers of its own.
 func (s setting) measure(t testing.TB) run {
 	t.Helper()
-	rounds, length := bench.Plan()
+	rounds, length := plan()
 	rlserver, redis := harness.StartServer(t), harness.StartRedis(t)
 	r := s.measureOn(t, rounds, length, rlserver.Addr(), redis.Addr())
 	for _, p := range []*harness.Process{rlserver, redis} {
