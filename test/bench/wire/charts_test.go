@@ -59,7 +59,7 @@ func (m *matrix) overKeys() chart.SVG {
 	for i, t := range m.keys[0].targets {
 		s := chart.Series{Name: plain(t.name), Color: i}
 		for _, r := range m.keys {
-			s.Points = append(s.Points, chart.Point{X: float64(r.setting.keys), Y: report.Median(r.of(t), report.ServerCPU)})
+			s.Points = append(s.Points, chart.Point{X: float64(r.keys), Y: report.Median(r.of(t), report.ServerCPU)})
 		}
 		l.Series = append(l.Series, s)
 	}

@@ -65,7 +65,7 @@ func (m *matrix) print(out io.Writer) {
 	})
 	block(out, "connections", func() {
 		printRuns(out, "few and many connections", "connections × pipeline", m.connections,
-			func(r run) string { return fmt.Sprintf("%d × %d", r.setting.connections, r.pipeline) })
+			func(r run) string { return fmt.Sprintf("%d × %d", r.connections, r.pipeline) })
 	})
 	block(out, "denied", func() {
 		printRuns(out, "all denied", "pipeline", m.denied, func(r run) string { return fmt.Sprint(r.pipeline) })
@@ -74,7 +74,7 @@ func (m *matrix) print(out io.Writer) {
 		printRuns(out, "keys that are drawn in other ways", "keys", m.keySpaces, func(r run) string { return r.keySpace })
 	})
 	block(out, "keys", func() {
-		printRuns(out, "few and many keys", "keys", m.keys, func(r run) string { return report.Count(float64(r.setting.keys)) })
+		printRuns(out, "few and many keys", "keys", m.keys, func(r run) string { return report.Count(float64(r.keys)) })
 	})
 	block(out, "algorithms", func() {
 		printRuns(out, "other algorithms", "algorithm", m.algorithms, func(r run) string { return "`" + r.limit[0] + "`" })
