@@ -11,6 +11,9 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/rlserver/rlserver/bench/judge"
+	"github.com/rlserver/rlserver/engine"
 )
 
 // A target is a server with its connections, which stay for the whole run.
@@ -21,15 +24,17 @@ type target struct {
 	where   Address
 	request request
 	prefix  string
-	pid     int32 // 0: it is not known, or not on this machine
+	started time.Time    // the run
+	pid     int32        // 0: it is not known, or not on this machine
+	judge   *judge.Judge // nil: there is nothing to judge
 	workers []*worker
 }
 
 // open connects to a server and tries one request, so that what it cannot do is known before
 // anything is measured.
-func open(ctx context.Context, o *Options, index int) (*target, error) {
+func open(ctx context.Context, o *Options, index int, started time.Time) (*target, error) {
 	where := o.Targets[index]
-	t := &target{kind: findKind(where.Kind), options: o, where: where}
+	t := &target{kind: findKind(where.Kind), options: o, where: where, started: started}
 	t.prefix = keyPrefix(rand.New(rand.NewPCG(o.Seed, 0)), index)
 	t.Name, t.Address = where.Kind, where.Address
 	words, script, err := t.kind.words(&o.Question)
@@ -67,7 +72,7 @@ func (t *target) connect(ctx context.Context, w *worker, isFirst bool, script st
 	if err != nil {
 		return err
 	}
-	c := newConn(w, t.request, o.Pipeline)
+	c := newConn(w, t.request, max(o.Pipeline, fillDepth))
 	if o.TLS != nil && t.where.Network != "unix" {
 		config := o.TLS.Clone()
 		if config.ServerName == "" {
@@ -107,6 +112,9 @@ func (t *target) greet(nc net.Conn, c *conn, isFirst bool, script string) error 
 			return unlessError(r, err)
 		}
 	}
+	if err := t.appoint(nc, c); err != nil {
+		return err
+	}
 	r, err := c.ask(nc, t.request.bytes)
 	if err != nil {
 		return err
@@ -120,6 +128,41 @@ func (t *target) greet(nc net.Conn, c *conn, isFirst bool, script string) error 
 	t.Server, t.pid = serverName(r), listenerOf(nc)
 	return nil
 }
+
+// appoint appoints a judge, if there is something to judge.
+func (t *target) appoint(nc net.Conn, c *conn) error {
+	o := t.options
+	far, isTCP := nc.RemoteAddr().(*net.TCPAddr)
+	if t.kind.rule == nil || o.KeySpace == New {
+		return nil
+	}
+	rule := t.kind.rule(&o.Question)
+	rule.Cost, rule.Remote = o.Cost, isTCP && !isLocal(far.IP)
+	var err error
+	if t.judge, err = judge.New(rule, o.Keys); err != nil {
+		return err
+	}
+	for _, w := range t.workers {
+		w.judge = t.judge.Witness()
+	}
+	if rule.Algorithm != engine.FixedWindow {
+		return nil
+	}
+	for range timesAsked { // without an answer, which is not a failure, the judge knows less
+		sent := time.Since(t.started)
+		r, err := c.ask(nc, encode([]string{"TIME"}))
+		if err != nil {
+			return err
+		}
+		if micros, ok := r.time(); ok {
+			t.judge.SawTime(sent, time.Since(t.started), micros)
+		}
+	}
+	return nil
+}
+
+// timesAsked is how often the server is asked for its time. The quickest answer tells most.
+const timesAsked = 5
 
 func unlessError(r *reply, err error) error {
 	if err != nil {

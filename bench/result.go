@@ -64,7 +64,8 @@ type Round struct {
 	Client     Usage         `json:"client"`
 	Server     *Usage        `json:"server,omitempty"` // where it runs on this machine
 	Violations []Violation   `json:"violations,omitempty"`
-	Judged     bool          `json:"judged"` // whether admissions were counted against the limit
+	Judged     bool          `json:"judged"`             // whether admissions were counted against the limit
+	Unjudged   int64         `json:"unjudged,omitempty"` // keys for which the judge has no memory
 }
 
 // A Latency is a distribution of times from when a request was to be sent, which in a closed loop is
