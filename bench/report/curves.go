@@ -81,8 +81,24 @@ func decidedPerSecond(count func(bench.Point) int64) func(bench.Point) float64 {
 	}
 }
 
-// pointsMax is how many points of a target a chart over time shows.
-const pointsMax = 150
+// A chart over time shows at most pointsMax points of a target, of pointMin each if a round has several
+// of them: in less, few of the batches of a deep pipeline come back, and the line would show only that.
+const (
+	pointsMax = 80
+	pointMin  = 100 * time.Millisecond
+)
+
+// neighbours is how many points of the series of a target are joined to one.
+func neighbours(t *bench.Target) int {
+	points, span := 0, pointMin
+	for _, round := range t.Rounds {
+		points += len(round.Series)
+		if len(round.Series) > 0 {
+			span = max(time.Nanosecond, round.Series[0].Span)
+		}
+	}
+	return max((points+pointsMax-1)/pointsMax, int(pointMin/span))
+}
 
 // joined is a series in which so many neighbours are joined to one point: counts are added, p50 is
 // averaged, and of p99 and the maximum the worst stays.
@@ -114,15 +130,11 @@ func overTime(title string, r *bench.Report, y chart.Axis, values ...func(bench.
 		X: chart.Axis{Name: "time of its rounds, one after the other", Text: func(s float64) string { return Span(s * 1e9) }},
 	}
 	for i, t := range r.Targets {
-		points := 0
-		for _, round := range t.Rounds {
-			points += len(round.Series)
-		}
 		for place, value := range values {
 			s := chart.Series{Name: t.Name, Color: i, Dashed: place > 0}
 			some, start := false, 0.0
 			for _, round := range t.Rounds {
-				for _, p := range joined(round.Series, (points+pointsMax-1)/pointsMax) {
+				for _, p := range joined(round.Series, neighbours(&t)) {
 					at := chart.Point{X: start + (p.At + p.Span/2).Seconds(), Y: value(p)}
 					some = some || !math.IsNaN(at.Y)
 					s.Points = append(s.Points, at)

@@ -155,9 +155,9 @@ func TestProgress(t *testing.T) {
 	p.Show(at) // just after
 	at.Done = true
 	p.Show(at)
-	p.Show(bench.Progress{Target: "incr", Turn: 3, Turns: 4, Done: true})
+	p.Show(bench.Progress{Target: "incr", Turn: 3, Turns: 4, Done: true}) // it is ready
 	p.Close()
-	if want := moment + "\n" + moment + "\nincr: getting ready\n"; lines.String() != want {
+	if want := moment + "\n" + moment + "\n"; lines.String() != want {
 		t.Errorf("the lines are %q, want %q", lines.String(), want)
 	}
 }
