@@ -54,7 +54,7 @@ func (m *matrix) overKeys() chart.SVG {
 	l := chart.Lines{
 		Title: "Server CPU for a request, pipeline 64",
 		X:     chart.Axis{Name: "keys", Scale: chart.Log, Text: report.Count},
-		Y:     chart.Axis{Name: "CPU/request", Text: report.Span},
+		Y:     chart.Axis{Name: "CPU/request", Text: report.Tick(report.Span)},
 	}
 	for i, t := range m.keys[0].targets {
 		s := chart.Series{Name: plain(t.name), Color: i}
