@@ -48,8 +48,8 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 	for keys := bench.Keys; keys <= keysMax; keys *= 10 {
 		m.keys = append(m.keys, withKeys(keys).measure(t))
 	}
-	for _, a := range [][2]string{{"leaky_bucket", "1000000"}, {"fixed_window", "1000000"}, {"sliding_window_log", "1000"}} {
-		m.algorithms = append(m.algorithms, by(a[0], a[1]).measure(t))
+	for _, limit := range algorithms {
+		m.algorithms = append(m.algorithms, by(limit).measure(t))
 	}
 	return m
 }
