@@ -19,7 +19,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-docs bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,7 +80,7 @@ docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
 	$(GOBENCH) ./test/bench/engine -bench .
 
-bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
+bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (9 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
 
 bench-local: ## measure 5,000 concurrent callers in process, beside published figures (1 minute)
@@ -95,6 +95,17 @@ bench-peers: setup ## compare with other limiters: libraries of Go programs in p
 
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
+
+# What these printed last is kept in build/bench, from which the document is filled. To measure one
+# anew, remove its file.
+FIGURES ?= bench bench-local bench-redis bench-peers bench-durability bench-engine
+build/bench/%.md:
+	@mkdir -p $(@D)
+	$(MAKE) -s $* >$@.part
+	mv $@.part $@
+
+bench-docs: $(FIGURES:%=build/bench/%.md) ## measure what build/bench has no figures of (FIGURES), and write all into docs/BENCHMARKS.md (35 minutes)
+	$(GO) run ./test/bench/publish
 
 bench-smoke: setup ## run each benchmark for seconds: only wrong counts and crashes fail (2 minutes)
 	$(GOBENCH) -short ./test/bench/... ./test/backend -bench .

@@ -54,12 +54,12 @@ func (m *matrix) overKeys() chart.SVG {
 	l := chart.Lines{
 		Title: "Server CPU for a request, pipeline 64",
 		X:     chart.Axis{Name: "keys", Scale: chart.Log, Text: report.Count},
-		Y:     chart.Axis{Name: "CPU/request", Text: report.Span},
+		Y:     chart.Axis{Name: "CPU/request", Text: report.Tick(report.Span)},
 	}
 	for i, t := range m.keys[0].targets {
 		s := chart.Series{Name: plain(t.name), Color: i}
 		for _, r := range m.keys {
-			s.Points = append(s.Points, chart.Point{X: float64(r.setting.keys), Y: report.Median(r.of(t), report.ServerCPU)})
+			s.Points = append(s.Points, chart.Point{X: float64(r.keys), Y: report.Median(r.of(t), report.ServerCPU)})
 		}
 		l.Series = append(l.Series, s)
 	}

@@ -33,11 +33,19 @@ type setting struct {
 	rate                  int      // requests a second; 0: a closed loop
 }
 
-// Limits. The generous one admits all that a run asks for; the tight one denies all but the first.
+// Limits. The generous one admits all that a run asks for, and a key that has been asked for stays in
+// use for seconds, so that no server forgets it. The tight one denies all but the first.
 var (
-	generous = []string{"token_bucket", "1000000", "60"}
+	generous = []string{"token_bucket", "1000", "1h", "BURST", "100000000"}
 	tight    = []string{"token_bucket", "1", "1h"}
 )
+
+// algorithms are limits by the others that admit all as well.
+var algorithms = [][]string{
+	{"leaky_bucket", "1000", "1h", "BURST", "100000000"},
+	{"fixed_window", "100000000", "1h"},
+	{"sliding_window_log", "10000", "1h"},
+}
 
 // manyConnections is for what costs something for each connection.
 const manyConnections = 5000
@@ -80,10 +88,9 @@ func denied(pipeline int) setting {
 	return s
 }
 
-// by asks for another algorithm. A log has room for what is left of its requests to count.
-func by(algorithm, limit string) setting {
+func by(limit []string) setting {
 	s := usual(bench.Deep, redisIncr, rlCheck, redisScript)
-	s.limit = []string{algorithm, limit, "60"}
+	s.limit = limit
 	return s
 }
 

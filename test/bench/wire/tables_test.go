@@ -88,13 +88,13 @@ func (m *matrix) goals() []goal {
 		{"p99 at pipeline 64, to that of `INCR`", ratio(deep, rlCheck, redisIncr, report.P99), 1, false},
 	}
 	for _, r := range m.connections {
-		if r.setting.connections == 500 && r.pipeline == bench.Single {
+		if r.connections == 500 && r.pipeline == bench.Single {
 			goals = append(goals, goal{"p99 of 500 connections at pipeline 1, to that of `INCR`", ratio(r, rlCheck, redisIncr, report.P99), 1, false})
 		}
 	}
 	few, many := m.keys[0].of(rlCheck), m.keys[len(m.keys)-1].of(rlCheck)
 	return append(goals, goal{
-		fmt.Sprintf("CPU with %s keys, to that with %s", report.Count(float64(m.keys[len(m.keys)-1].setting.keys)), report.Count(float64(m.keys[0].setting.keys))),
+		fmt.Sprintf("CPU with %s keys, to that with %s", report.Count(float64(m.keys[len(m.keys)-1].keys)), report.Count(float64(m.keys[0].keys))),
 		report.Median(many, report.ServerCPU) / report.Median(few, report.ServerCPU), 1.15, false,
 	})
 }

@@ -48,8 +48,8 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 	for keys := bench.Keys; keys <= keysMax; keys *= 10 {
 		m.keys = append(m.keys, withKeys(keys).measure(t))
 	}
-	for _, a := range [][2]string{{"leaky_bucket", "1000000"}, {"fixed_window", "1000000"}, {"sliding_window_log", "1000"}} {
-		m.algorithms = append(m.algorithms, by(a[0], a[1]).measure(t))
+	for _, limit := range algorithms {
+		m.algorithms = append(m.algorithms, by(limit).measure(t))
 	}
 	return m
 }
@@ -65,7 +65,7 @@ func (m *matrix) print(out io.Writer) {
 	})
 	block(out, "connections", func() {
 		printRuns(out, "few and many connections", "connections × pipeline", m.connections,
-			func(r run) string { return fmt.Sprintf("%d × %d", r.setting.connections, r.pipeline) })
+			func(r run) string { return fmt.Sprintf("%d × %d", r.connections, r.pipeline) })
 	})
 	block(out, "denied", func() {
 		printRuns(out, "all denied", "pipeline", m.denied, func(r run) string { return fmt.Sprint(r.pipeline) })
@@ -74,7 +74,7 @@ func (m *matrix) print(out io.Writer) {
 		printRuns(out, "keys that are drawn in other ways", "keys", m.keySpaces, func(r run) string { return r.keySpace })
 	})
 	block(out, "keys", func() {
-		printRuns(out, "few and many keys", "keys", m.keys, func(r run) string { return report.Count(float64(r.setting.keys)) })
+		printRuns(out, "few and many keys", "keys", m.keys, func(r run) string { return report.Count(float64(r.keys)) })
 	})
 	block(out, "algorithms", func() {
 		printRuns(out, "other algorithms", "algorithm", m.algorithms, func(r run) string { return "`" + r.limit[0] + "`" })
