@@ -21,9 +21,14 @@ func remarks(r *bench.Report) (all []remark) {
 	var kept []string
 	for i := range r.Targets {
 		t := &r.Targets[i]
-		found, judged := violations(t)
+		found, judged, unjudged := violations(t)
 		all = append(all, found...)
-		if judged && len(found) == 0 {
+		switch {
+		case !judged || len(found) > 0:
+		case unjudged > 0:
+			all = append(all, remark{false, fmt.Sprintf("%s kept the limit on every key that was judged. %s of %s were not, for lack of memory.",
+				t.Name, Count(float64(unjudged)), plural(int(r.Load.Keys), "key"))})
+		default:
 			kept = append(kept, t.Name)
 		}
 	}
@@ -53,11 +58,11 @@ func remarks(r *bench.Report) (all []remark) {
 	return all
 }
 
-// violations tells those of a target, and whether they were looked for.
-func violations(t *bench.Target) (all []remark, judged bool) {
+// violations tells those of a target, whether they were looked for, and on how many keys they were not.
+func violations(t *bench.Target) (all []remark, judged bool, unjudged int64) {
 	count := 0
 	for _, r := range t.Rounds {
-		judged = judged || r.Judged
+		judged, unjudged = judged || r.Judged, max(unjudged, r.Unjudged)
 		for _, v := range r.Violations {
 			if count++; count <= violationsMax {
 				all = append(all, remark{true, fmt.Sprintf("VIOLATION: %s admitted %s on key %q within %s; the limit allows %s.",
@@ -68,5 +73,5 @@ func violations(t *bench.Target) (all []remark, judged bool) {
 	if count > violationsMax {
 		all = append(all, remark{true, fmt.Sprintf("VIOLATION: %s on %s more.", t.Name, plural(count-violationsMax, "key"))})
 	}
-	return all, judged
+	return all, judged, unjudged
 }
