@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/tls"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -29,11 +28,11 @@ type target struct {
 
 // open connects to a server and tries one request, so that what it cannot do is known before
 // anything is measured.
-func open(ctx context.Context, o *Options, index int, started time.Time) (*target, error) {
+func open(ctx context.Context, o *Options, index int, run string, started time.Time) (*target, error) {
 	where := o.Targets[index]
 	t := &target{kind: findKind(where.Kind), options: o, where: where, started: started}
 	t.Name, t.Address = where.Kind, where.Address
-	t.prefix = keyPrefix(rand.New(rand.NewPCG(o.Seed, 0)), index)
+	t.prefix = keyPrefix(run, index)
 	words, script, err := t.kind.words(&o.Question)
 	if err != nil {
 		return t, err

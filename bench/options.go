@@ -15,7 +15,7 @@ const (
 	PipelineMax    = 10_000
 	ThreadsMax     = 256
 	RoundsMax      = 1000
-	TargetsMax     = 26 // each has a letter in its keys
+	TargetsMax     = len(prefixLetters) // each has a letter in its keys
 	DurationMax    = time.Hour
 	RequestsMax    = 10_000_000_000 // of a round
 	RateMax        = 100_000_000    // requests a second
@@ -78,7 +78,7 @@ func (o *Options) Check() error {
 		name       string
 		value, max int64
 	}{
-		{"targets", int64(len(o.Targets)), TargetsMax}, {"threads", int64(o.Threads), ThreadsMax},
+		{"targets", int64(len(o.Targets)), int64(TargetsMax)}, {"threads", int64(o.Threads), ThreadsMax},
 		{"connections", int64(o.Connections), ConnectionsMax}, {"pipeline", int64(o.Pipeline), PipelineMax},
 		{"rounds", int64(o.Rounds), RoundsMax}, {"keys", o.Keys, KeysMax},
 	} {

@@ -70,7 +70,7 @@ It exits with 1 when more was admitted than a limit allows, and with 2 when a ta
 	flags.StringSliceVar(&f.targets, "target", []string{"rlserver"}, "what is asked: `NAME[=HOST:PORT]`, several with commas or by repeating it")
 	flags.StringVar(&f.jsonTo, "json", "", "write the report as JSON to `FILE`; - is stdout, in place of the table")
 	flags.StringVar(&f.htmlTo, "html", "", "write the report as a page with charts to `FILE`")
-	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn, and their names (default: another one each time)")
+	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn (default: another one each time, which the report says)")
 	addClientFlags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets) // the only error is that the flag does not exist
 	_ = cmd.RegisterFlagCompletionFunc("key-space", completeKeySpaces)
