@@ -89,8 +89,9 @@ bench-local: ## measure 5,000 concurrent callers in process, beside published fi
 bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	$(GOBENCH) ./test/bench/backend ./test/backend -bench .
 
-bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (10 minutes, builds some at first)
+bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (5 minutes; builds some of them at first)
 	test/setup peers
+	$(GOBENCH) ./test/bench/servers -bench .
 	$(GO) test -C $(PEERS) $(BENCH) -bench .
 
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)

@@ -76,8 +76,11 @@ const fillRequests = 200_000
 func (c *contestant) with(t testing.TB, use func(p *harness.Process, words []string)) {
 	t.Helper()
 	p := c.launch(t)
-	asked := c.words(t, p)
-	bench.Load{Words: asked, Keys: bench.Keys, Connections: bench.Connections, Pipeline: bench.Deep, Requests: fillRequests}.Put(t, p)
+	asked, requests := c.words(t, p), fillRequests
+	if testing.Short() {
+		requests /= 100
+	}
+	bench.Load{Words: asked, Keys: bench.Keys, Connections: bench.Connections, Pipeline: bench.Deep, Requests: requests}.Put(t, p)
 	use(p, asked)
 	if err := p.Stop(syscall.SIGTERM); err != nil {
 		t.Errorf("the server of %s ended with %v\n%s", c.name, err, p.Log)
