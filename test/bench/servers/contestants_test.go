@@ -28,14 +28,13 @@ var contestants = []contestant{
 	{"Redis `INCR`, which decides nothing", "incr", "", startRedis, false},
 }
 
-// absent are the limiters that a user may look for here, and why they are not.
+// absent are the limiters that a user may look for here, and why they are not. Servers that speak gRPC
+// are compared in test/bench/peers, by a client of their own.
 var absent = []struct{ name, why string }{
 	{"Dragonfly `CL.THROTTLE`", "in no package registry"},
 	{"Redis 8.8 `INCREX`", "in no package registry; Debian has 7.0.15, and what PyPI has bundled is older or needs a newer C library"},
 	{"redis-cell 0.4", "in no package registry; the crate ends with 0.2.2"},
 	{"limitador-server", "in no package registry; its crate is only a library"},
-	{"envoyproxy/ratelimit", "speaks gRPC and no Redis protocol, and keeps its counters in a Redis"},
-	{"gubernator's server", "speaks gRPC and no Redis protocol; its library is compared in process (test/bench/peers)"},
 }
 
 func startThrottlecrab(t testing.TB, file string) *harness.Process {
