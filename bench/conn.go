@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -31,9 +30,9 @@ type conn struct {
 // inBytes is the room for replies that a connection begins with.
 const inBytes = 4 << 10
 
-func newConn(w *worker, r request, pipeline int) *conn {
-	c := &conn{worker: w, in: make([]byte, inBytes), keys: make([]int64, pipeline), intended: make([]time.Duration, pipeline)}
-	for range pipeline {
+func newConn(w *worker, r request, depth int) *conn {
+	c := &conn{worker: w, in: make([]byte, inBytes), keys: make([]int64, depth), intended: make([]time.Duration, depth)}
+	for range depth {
 		c.out = append(c.out, r.bytes...)
 	}
 	return c
@@ -71,7 +70,7 @@ func (c *conn) received(n int, now time.Duration) error {
 		if v == notUnderstood {
 			return answerError{w.reply.kind == '-', w.reply.show()}
 		}
-		w.count(v, now)
+		w.count(v, c.keys[c.answered], c.at, now)
 		if w.turn.every > 0 {
 			w.took(now-c.intended[c.answered], 1)
 		}
@@ -87,22 +86,3 @@ func (c *conn) received(n int, now time.Duration) error {
 	w.last = now
 	return nil
 }
-
-// An answerError is a reply that answers no question.
-type answerError struct {
-	isError bool
-	text    string
-}
-
-func (e answerError) Error() string {
-	if e.isError {
-		return "answers: " + e.text
-	}
-	return "answers what this target does not answer: " + e.text
-}
-
-// The other ways in which a target fails.
-var (
-	errClosed = errors.New("closed the connection")
-	errSilent = errors.New("does not answer")
-)

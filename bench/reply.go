@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // A reply is one reply of RESP2. Its text stands in the buffer that it was read from.
@@ -13,6 +14,7 @@ type reply struct {
 	values [replyValues]int64 // of an integer, or of the integers of an array
 	count  int                // elements of an array
 	isInt  uint               // a bit for each element of an array that is an integer
+	first  []byte             // the first element of an array, if it is a text
 }
 
 // The bounds on replies. No target answers with more.
@@ -28,7 +30,7 @@ var errNotRESP = errors.New("not RESP2")
 // parse reads the reply at the start of b, and returns its length in bytes, or 0 if it is not
 // complete yet.
 func (r *reply) parse(b []byte) (size int, err error) {
-	r.kind, r.text, r.count, r.isInt = 0, nil, 0, 0
+	r.kind, r.text, r.first, r.count, r.isInt = 0, nil, nil, 0, 0
 	if len(b) == 0 {
 		return 0, nil
 	}
@@ -51,7 +53,9 @@ func (r *reply) parse(b []byte) (size int, err error) {
 		if more == 0 || err != nil {
 			return 0, err
 		}
-		size += more
+		if size += more; i == 0 {
+			r.first = r.text
+		}
 	}
 	r.kind, r.count = '*', int(n)
 	return size, nil
@@ -143,6 +147,13 @@ func header(b []byte) (n int64, size int, err error) {
 // integers says whether the reply is an array of n whole numbers.
 func (r *reply) integers(n int) bool {
 	return r.kind == '*' && r.count == n && r.isInt == 1<<n-1
+}
+
+// time is the reply to TIME, in microseconds since the Unix epoch.
+func (r *reply) time() (micros int64, ok bool) {
+	seconds, err := strconv.ParseInt(string(r.first), 10, 64)
+	rest, errRest := strconv.ParseInt(string(r.text), 10, 64)
+	return seconds*1_000_000 + rest, r.kind == '*' && r.count == 2 && err == nil && errRest == nil
 }
 
 // show is the reply for people.

@@ -58,13 +58,15 @@ type Round struct {
 	Requests   int64         `json:"requests"`
 	Allowed    int64         `json:"allowed"`
 	Denied     int64         `json:"denied"`
-	Undecided  int64         `json:"undecided"` // replies that admit or deny nothing: PING, INCR
+	Undecided  int64         `json:"undecided"`        // replies that admit or deny nothing: PING, INCR
+	Unsent     int64         `json:"unsent,omitempty"` // that were due in an open loop, and had found no free connection long after its end
 	Latency    Latency       `json:"latency"`
 	Series     []Point       `json:"series"`
 	Client     Usage         `json:"client"`
 	Server     *Usage        `json:"server,omitempty"` // where it runs on this machine
 	Violations []Violation   `json:"violations,omitempty"`
-	Judged     bool          `json:"judged"` // whether admissions were counted against the limit
+	Judged     bool          `json:"judged"`             // whether admissions were counted against the limit
+	Unjudged   int64         `json:"unjudged,omitempty"` // keys for which the judge has no memory
 }
 
 // A Latency is a distribution of times from when a request was to be sent, which in a closed loop is

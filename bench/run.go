@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -19,7 +20,7 @@ func Run(ctx context.Context, o *Options) (*Report, error) {
 	report := &Report{Started: time.Now(), Version: o.Version, Command: o.Command, Machine: thisMachine(), Load: o.load()}
 	var targets []*target
 	for i := range o.Targets {
-		t, err := open(ctx, o, i)
+		t, err := open(ctx, o, i, report.Started)
 		if err != nil && ctx.Err() == nil {
 			t.Failure = t.explain(err)
 		}
@@ -28,7 +29,7 @@ func Run(ctx context.Context, o *Options) (*Report, error) {
 	for round := range o.Rounds {
 		for i, t := range targets {
 			if t.Failure == "" && ctx.Err() == nil {
-				t.turn(ctx, report.Started, round, i+1+round*len(targets))
+				t.turn(ctx, round, i+1+round*len(targets))
 			}
 		}
 	}
@@ -50,32 +51,43 @@ func (o *Options) load() Load {
 }
 
 // turn measures one round of a target.
-func (t *target) turn(ctx context.Context, started time.Time, round, number int) {
+func (t *target) turn(ctx context.Context, round, number int) {
 	o := t.options
-	shared := &turn{
-		begun: time.Now(), duration: o.Duration, timeout: o.Timeout,
-		workers: o.Threads, request: t.request, series: newSeries(o.Duration),
+	p := Progress{
+		Target: t.Name, Address: t.Address, Turn: number, Turns: o.Rounds * len(o.Targets), Rounds: o.Rounds,
+		Duration: o.Duration, Wanted: o.Requests,
 	}
-	shared.offset = shared.begun.Sub(started)
+	if round == 0 && (o.KeySpace == Uniform || o.KeySpace == Zipf) {
+		if err := t.fill(ctx, p); err != nil {
+			t.Failure = t.explain(err)
+			return
+		}
+	}
+	p.Round = round + 1
+	shared := &turn{workers: len(t.workers), duration: o.Duration, end: o.Duration, depth: o.Pipeline}
 	if o.Rate > 0 {
+		// What is due and was held up is sent late, or else a stall at the end would not be seen.
 		shared.every = time.Duration(float64(o.Threads) * float64(time.Second) / o.Rate)
+		shared.end += o.Timeout
 	}
 	for _, w := range t.workers {
-		w.prepare(shared, o, round)
+		r := rand.New(rand.NewPCG(o.Seed, uint64(number*ThreadsMax+w.index)))
+		w.prepare(shared, o.KeySpace.drawer(r, o.Keys), o.Requests)
 	}
+	t.tellTime()
 	server, client := usageOf(t.pid), ownUsage()
-	shared.begun = time.Now()
-	err := t.work(ctx, shared, Progress{
-		Target: t.Name, Address: t.Address, Turn: number, Turns: o.Rounds * len(o.Targets), Round: round + 1, Rounds: o.Rounds,
-		Duration: o.Duration, Wanted: o.Requests,
-	})
+	err := t.work(ctx, shared, p)
 	r := Round{Started: shared.begun, Client: *ownUsage().since(client), Server: usageOf(t.pid).since(server)}
 	for _, w := range t.workers {
 		r.Took = max(r.Took, w.last)
+		if o.Rate > 0 {
+			r.Unsent += w.quota - w.issued
+		}
 	}
 	total := &shared.series.total
 	r.Requests, r.Allowed, r.Denied, r.Undecided = total.requests, total.allowed, total.denied, total.undecided
 	r.Latency, r.Series = shared.series.latency(), shared.series.points(r.Took)
+	t.pass(&r)
 	if r.Requests > 0 {
 		t.Rounds = append(t.Rounds, r)
 	}
@@ -84,8 +96,42 @@ func (t *target) turn(ctx context.Context, started time.Time, round, number int)
 	}
 }
 
+// A fill asks for each key once before anything is measured, up to fillKeysMax. So no round pays for
+// making them.
+const (
+	fillKeysMax = 10_000_000
+	fillDepth   = 64
+)
+
+func (t *target) fill(ctx context.Context, p Progress) error {
+	p.Duration, p.Wanted = 0, min(t.options.Keys, fillKeysMax)
+	shared := &turn{workers: len(t.workers), depth: fillDepth}
+	for _, w := range t.workers {
+		w.prepare(shared, func(ticket int64) int64 { return ticket }, p.Wanted)
+		w.before = 0
+	}
+	return t.work(ctx, shared, p)
+}
+
+// pass passes judgement on what was admitted so far.
+func (t *target) pass(r *Round) {
+	if t.judge == nil {
+		// A key that is asked for once may have what the burst allows.
+		r.Judged = t.kind.rule != nil && t.options.KeySpace == New
+		return
+	}
+	t.tellTime()
+	for _, v := range t.judge.Violations() {
+		r.Violations = append(r.Violations, Violation{keyName(t.prefix, v.Key), v.Admitted, v.Span, v.Allowed})
+	}
+	r.Judged, r.Unjudged = t.judge.Err() == nil, t.judge.Unjudged()
+}
+
 // work has the workers work, and tells of the progress meanwhile.
 func (t *target) work(ctx context.Context, shared *turn, p Progress) error {
+	shared.timeout, shared.request = t.options.Timeout, t.request
+	shared.series, shared.begun = newSeries(shared.duration), time.Now()
+	shared.offset = shared.begun.Sub(t.started)
 	errs := make([]error, len(t.workers))
 	var running sync.WaitGroup
 	for i, w := range t.workers {
@@ -94,6 +140,9 @@ func (t *target) work(ctx context.Context, shared *turn, p Progress) error {
 				shared.stopped.Store(true)
 			}
 			w.flush(w.last)
+			if w.judge != nil {
+				w.judge.Flush()
+			}
 		})
 	}
 	done := make(chan struct{})
@@ -114,7 +163,8 @@ func (t *target) work(ctx context.Context, shared *turn, p Progress) error {
 		case <-tick.C:
 		}
 		if t.options.Progress != nil {
-			p.Elapsed, p.Requests = shared.now(), shared.series.requests()
+			p.Elapsed = shared.now()
+			p.Requests, p.Last = shared.series.progress()
 			t.options.Progress(p)
 		}
 	}

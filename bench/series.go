@@ -96,28 +96,36 @@ func (s *series) join() {
 	s.spans = s.spans[:(len(s.spans)+1)/2]
 }
 
-// requests is how many replies have been added so far.
-func (s *series) requests() int64 {
+// progress is how many replies there were so far, and the last span that is over, if any.
+func (s *series) progress() (requests int64, last Point) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.total.requests
+	if n := len(s.spans); n > 1 {
+		last = s.point(n - 2)
+	}
+	return s.total.requests, last
 }
 
 // points are the spans for a report.
 func (s *series) points(took time.Duration) (points []Point) {
-	for i, t := range s.spans {
-		p := Point{At: time.Duration(i) * s.span, Span: s.span}
+	for i := range s.spans {
+		p := s.point(i)
 		if took > p.At {
 			p.Span = min(s.span, took-p.At)
-		}
-		if t != nil {
-			at := t.latencies.ValueAtPercentilesSlice([]float64{50, 99, 100})
-			p.Requests, p.Allowed, p.Denied = t.requests, t.allowed, t.denied
-			p.P50, p.P99, p.Max = time.Duration(at[0]), time.Duration(at[1]), time.Duration(at[2])
 		}
 		points = append(points, p)
 	}
 	return points
+}
+
+func (s *series) point(i int) Point {
+	p := Point{At: time.Duration(i) * s.span, Span: s.span}
+	if t := s.spans[i]; t != nil {
+		at := t.latencies.ValueAtPercentilesSlice([]float64{50, 99, 100})
+		p.Requests, p.Allowed, p.Denied = t.requests, t.allowed, t.denied
+		p.P50, p.P99, p.Max = time.Duration(at[0]), time.Duration(at[1]), time.Duration(at[2])
+	}
+	return p
 }
 
 // latency is the distribution for a report.

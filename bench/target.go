@@ -10,6 +10,7 @@ import (
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/rlserver/rlserver/bench/judge"
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/lua"
 )
@@ -44,34 +45,33 @@ type kind struct {
 	words func(q *Question) (words []string, script string, err error)
 	// read makes what reads a reply. One is made for each thread.
 	read func(q *Question) func(*reply) verdict
-	// judge is the limit that admissions are held against, or nil where there is none: a reply then
-	// decides nothing.
-	judge func(q *Question) (engine.Algorithm, engine.Limit)
+	// rule is what admissions are held against, or nil where replies decide nothing.
+	rule func(q *Question) judge.Rule
 }
 
 // kinds is the table of targets, in the order in which they are shown.
 var kinds = []kind{
 	{
 		"rlserver", "this server: RL.CHECK", "any limit", takesAll, plain("RL.CHECK", rlCheckWords),
-		flagged(6, 1), asAsked,
+		flagged(6, 1), exact,
 	},
 	{
 		"script", "this project's script by EVALSHA, on a Redis", "any limit", takesAll,
-		scriptWords, readScript, asAsked,
+		scriptWords, readScript, exact,
 	},
 	{
 		"redis_rate", "the script of go-redis/redis_rate v10 by EVALSHA, on a Redis",
-		"token_bucket, with a period of whole seconds", isMeterOfSeconds, rateWords, readRate, asAsked,
+		"token_bucket, with a period of whole seconds", isMeterOfSeconds, rateWords, readRate, roundedTo(200 * time.Nanosecond),
 	},
 	{
 		"cl.throttle", "CL.THROTTLE of redis-cell and Dragonfly",
 		"token_bucket, with a period of whole seconds", isMeterOfSeconds,
-		plain("CL.THROTTLE", func(q *Question) []string { return throttleWords(q, q.Limit.Burst()-1) }), flagged(5, 0), asAsked,
+		plain("CL.THROTTLE", func(q *Question) []string { return throttleWords(q, q.Limit.Burst()-1) }), flagged(5, 0), roundedTo(1),
 	},
 	{
 		"throttle", "THROTTLE of throttlecrab",
 		"token_bucket, with a period of whole seconds", isMeterOfSeconds,
-		plain("THROTTLE", func(q *Question) []string { return throttleWords(q, q.Limit.Burst()) }), flagged(5, 1), asAsked,
+		plain("THROTTLE", func(q *Question) []string { return throttleWords(q, q.Limit.Burst()) }), flagged(5, 1), roundedTo(1),
 	},
 	{
 		"increx", "INCREX of Redis 8.8, a window that begins with its first request",
@@ -112,16 +112,29 @@ func isMeterOfSeconds(q *Question) bool {
 	return isMeter && q.Limit.Period()%time.Second == 0
 }
 
-func asAsked(q *Question) (engine.Algorithm, engine.Limit) { return q.Algorithm, q.Limit }
+// The rules: how exact a target is that keeps the limit as it was asked. Redis and its like read a clock
+// of microseconds. Where a request's price is rounded down, or computed in floating point, one may be
+// that much too cheap.
+func exact(q *Question) judge.Rule {
+	return judge.Rule{Algorithm: q.Algorithm, Limit: q.Limit, Tick: time.Microsecond}
+}
+
+func roundedTo(price time.Duration) func(*Question) judge.Rule {
+	return func(q *Question) judge.Rule {
+		r := exact(q)
+		r.Rounding = price
+		return r
+	}
+}
 
 // twiceTheLimit is the bound of windows that begin with a request: twice the limit can pass around
 // the end of one, and a limit in each period in the long run.
-func twiceTheLimit(q *Question) (engine.Algorithm, engine.Limit) {
+func twiceTheLimit(q *Question) judge.Rule {
 	limit, err := engine.NewLimit(q.Limit.Limit(), q.Limit.Period(), min(2*q.Limit.Limit(), engine.UnitsMax))
 	if err != nil { // a burst of two periods is in the domain
 		panic(err)
 	}
-	return engine.TokenBucket, limit
+	return judge.Rule{Algorithm: engine.TokenBucket, Limit: limit, Tick: time.Millisecond}
 }
 
 // plain is a command that needs no script.
@@ -239,7 +252,7 @@ func readScript(q *Question) func(*reply) verdict {
 func readRate(q *Question) func(*reply) verdict {
 	return func(r *reply) verdict {
 		switch {
-		case r.kind != '$' && (r.kind != '*' || r.count != 4 || r.isInt != 0b11):
+		case r.kind != '*' || r.count != 4 || r.isInt != 0b11:
 			return notUnderstood
 		case r.values[0] == q.Cost:
 			return allowed

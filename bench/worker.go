@@ -1,20 +1,23 @@
 package bench
 
 import (
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rlserver/rlserver/bench/judge"
 )
 
 // A turn is one round of one target, as its workers share it.
 type turn struct {
 	begun    time.Time     // of the turn
 	offset   time.Duration // of its start, from the start of the run: the judge's clock
-	duration time.Duration // 0: until quotas are used up
+	duration time.Duration // until no more requests are due; 0: until quotas are used up
+	end      time.Duration // when the last one may be sent, where there is a duration
 	every    time.Duration // between requests of a worker in an open loop; 0: closed
 	timeout  time.Duration
 	workers  int
+	depth    int // requests that a connection sends before it waits for replies
 	request  request
 	series   *series
 	stopped  atomic.Bool // no more requests are to be sent
@@ -30,6 +33,7 @@ type worker struct {
 	index int
 	draw  func(ticket int64) int64
 	read  func(*reply) verdict
+	judge *judge.Witness // nil: admissions are not judged
 	reply reply
 	conns []*conn
 	tally tally
@@ -46,11 +50,14 @@ type worker struct {
 func (w *worker) begin(c *conn) bool {
 	t := w.turn
 	now := t.now()
-	n := min(int64(len(c.keys)), w.quota-w.issued)
+	n := min(int64(t.depth), w.quota-w.issued)
 	if t.every > 0 {
+		if now < w.due() {
+			return false
+		}
 		n = min(n, int64((now-w.phase())/t.every)+1-w.issued)
 	}
-	if n <= 0 || t.stopped.Load() || t.duration > 0 && now >= t.duration {
+	if n <= 0 || w.isOver(now) {
 		return false
 	}
 	c.at, c.asked, c.answered, c.sent, c.end = now, int(n), 0, 0, int(n)*len(t.request.bytes)
@@ -69,7 +76,7 @@ func (w *worker) begin(c *conn) bool {
 // isOver says whether no request is to be sent any more.
 func (w *worker) isOver(now time.Duration) bool {
 	t := w.turn
-	return t.stopped.Load() || w.issued >= w.quota || t.duration > 0 && now >= t.duration
+	return t.stopped.Load() || w.issued >= w.quota || t.duration > 0 && now >= t.end
 }
 
 // phase is when the worker's first request of an open loop is to be sent: workers take turns.
@@ -80,8 +87,8 @@ func (w *worker) phase() time.Duration {
 // due is when the next request of an open loop is to be sent.
 func (w *worker) due() time.Duration { return w.phase() + w.turn.every*time.Duration(w.issued) }
 
-// count counts a reply.
-func (w *worker) count(v verdict, now time.Duration) {
+// count counts the reply to a request that asked for a key.
+func (w *worker) count(v verdict, key int64, sent, now time.Duration) {
 	if now >= w.spanEnd {
 		w.flush(now)
 	}
@@ -89,6 +96,9 @@ func (w *worker) count(v verdict, now time.Duration) {
 	switch v {
 	case allowed:
 		w.tally.allowed++
+		if w.judge != nil {
+			w.judge.Admitted(key, w.turn.offset+sent, w.turn.offset+now)
+		}
 	case denied:
 		w.tally.denied++
 	case undecided, notUnderstood:
@@ -113,14 +123,15 @@ func (c *conn) isLate(now time.Duration) bool {
 	return c.isWaiting() && now-c.at > c.worker.turn.timeout
 }
 
-// prepare makes the worker ready for a turn.
-func (w *worker) prepare(t *turn, o *Options, round int) {
-	r := rand.New(rand.NewPCG(o.Seed, uint64(round*ThreadsMax+w.index+1)))
-	w.draw = o.KeySpace.drawer(r, o.Keys)
+// prepare makes the worker ready for a turn in which all workers send so many requests; 0: as many as
+// they can.
+func (w *worker) prepare(t *turn, draw func(ticket int64) int64, requests int64) {
 	w.before += w.issued
-	w.turn, w.issued, w.since, w.spanEnd, w.last = t, 0, 0, 0, 0
-	w.quota = RequestsMax
-	if o.Requests > 0 {
-		w.quota = (o.Requests + int64(t.workers-1-w.index)) / int64(t.workers)
+	w.turn, w.draw, w.issued, w.since, w.spanEnd, w.last = t, draw, 0, 0, 0, 0
+	switch w.quota = RequestsMax; {
+	case requests > 0:
+		w.quota = (requests + int64(t.workers-1-w.index)) / int64(t.workers)
+	case t.every > 0:
+		w.quota = int64((t.duration - w.phase() + t.every - 1) / t.every)
 	}
 }

@@ -69,7 +69,7 @@ func completeDirectory(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 
 func checkAOF(cmd *cobra.Command, args []string) error {
 	out := cmd.OutOrStdout()
-	r, err := report(out, disk.Check, args[0])
+	r, err := reportOn(out, disk.Check, args[0])
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func repairAOF(out io.Writer, dir string, yes bool) error {
 	if yes {
 		work, cut, written = disk.Repair, "was", "has been"
 	}
-	r, err := report(out, work, dir)
+	r, err := reportOn(out, work, dir)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,8 @@ func cutSentence(c disk.Cut, was string) string {
 	return text + ": " + c.Why + "."
 }
 
-// report checks or repairs a directory. It prints a table of the files, and the damage below.
-func report(out io.Writer, work func(dir string) (*disk.Report, error), dir string) (*disk.Report, error) {
+// reportOn checks or repairs a directory. It prints a table of the files, and the damage below.
+func reportOn(out io.Writer, work func(dir string) (*disk.Report, error), dir string) (*disk.Report, error) {
 	if err := checkDir(dir); err != nil {
 		return nil, err
 	}

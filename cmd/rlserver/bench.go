@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +13,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/rlserver/rlserver/bench"
+	"github.com/rlserver/rlserver/bench/report"
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -223,53 +223,74 @@ func (f *benchFlags) run(cmd *cobra.Command, env environment, args []string) err
 	if err := f.read(cmd, env, args); err != nil {
 		return err
 	}
-	ctx := cmd.Context()
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	progress := report.NewProgress(cmd.ErrOrStderr(), columns(cmd.ErrOrStderr()))
+	f.options.Progress = progress.Show
 	r, err := bench.Run(ctx, &f.options)
+	progress.Close()
 	if err != nil {
 		return err
 	}
 	if err := f.write(cmd.OutOrStdout(), r); err != nil {
 		return err
 	}
-	return verdict(r)
+	return benchVerdict(r)
 }
 
+// columns is how wide a terminal is, or 0 for what is none.
+func columns(out io.Writer) int {
+	file, isFile := out.(*os.File)
+	if !isFile {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// write writes the report wherever it is wanted.
 func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
 	if f.jsonTo == "-" {
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		if err := report.JSON(stdout, r); err != nil {
+			return err
+		}
+	} else {
+		report.Table(stdout, r, columns(stdout))
 	}
-	for _, t := range r.Targets {
-		for _, round := range t.Rounds {
-			fmt.Fprintf(stdout, "%-12s %12.0f/s p50 %v p99 %v max %v allowed %d denied %d undecided %d client %v server %+v\n", t.Name, float64(round.Requests)/round.Took.Seconds(),
-				round.Latency.P50, round.Latency.P99, round.Latency.Max, round.Allowed, round.Denied, round.Undecided, round.Client.CPU, round.Server)
+	for path, write := range map[string]func(io.Writer, *bench.Report) error{f.jsonTo: report.JSON, f.htmlTo: report.HTML} {
+		if path == "" || path == "-" {
+			continue
+		}
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(write(file, r), file.Close()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// verdict is an error if a target failed, or a limit was exceeded.
-func verdict(r *bench.Report) error {
-	var failures []string
-	violated := false
+// benchVerdict is an error if a target failed, or a limit was exceeded.
+func benchVerdict(r *bench.Report) error {
+	isWrong := false
+	var failures []error
 	for _, t := range r.Targets {
 		if t.Failure != "" {
-			failures = append(failures, t.Failure)
+			failures = append(failures, errors.New(t.Failure))
 		}
 		for _, round := range t.Rounds {
-			violated = violated || len(round.Violations) > 0
+			isWrong = isWrong || len(round.Violations) > 0
 		}
 	}
 	switch {
 	case failures != nil:
-		return errors.New(strings.Join(failures, "\nrlserver: "))
-	case violated:
+		return failures[0]
+	case isWrong:
 		return errNo
 	}
 	return nil
