@@ -26,8 +26,9 @@ const (
 // A row is a contestant and what was measured of it.
 type row struct {
 	contestant
-	address  string
-	resident float64 // MB with all keys
+	address string
+	// MB of resident memory without a key, and with all keys.
+	empty, full float64
 }
 
 // BenchmarkServers compares servers on the wire: `rlserver bench` asks them in turns. Then it asks
@@ -41,7 +42,10 @@ func BenchmarkServers(t *testing.B) {
 			fmt.Fprintf(os.Stdout, "%s is not installed; test/setup peers installs it\n", c.name)
 			continue
 		}
-		rows = append(rows, &row{contestant: c, resident: c.memory(t), address: c.start(t, c.path()).Addr()})
+		r := &row{contestant: c}
+		r.empty, r.full = c.memory(t)
+		r.address = c.start(t, c.path()).Addr()
+		rows = append(rows, r)
 	}
 	for _, pipeline := range []int{bench.Single, 16, bench.Deep} {
 		load := []string{"-P", strconv.Itoa(pipeline), "-c", strconv.Itoa(bench.Connections), "--keys", strconv.Itoa(bench.Keys)}
@@ -56,14 +60,16 @@ func BenchmarkServers(t *testing.B) {
 	tab.Print(os.Stdout)
 }
 
-// memory is the resident memory of a server of its own with as many keys, in MB.
-func (c contestant) memory(t testing.TB) float64 {
+// memory is the resident memory of a server of its own, in MB: without a key, and with all keys.
+func (c contestant) memory(t testing.TB) (empty, full float64) {
 	t.Helper()
 	p := c.start(t, c.path())
+	resident := func() float64 { return float64(harness.ResidentNow(t, p.Cmd.Process.Pid)) / 1e6 }
+	empty = resident()
 	ask(t, []*row{{contestant: c, address: p.Addr()}}, generous, "--key-space", "new", "-n", strconv.Itoa(bench.Keys), "-P", "16")
-	resident := harness.ResidentNow(t, p.Cmd.Process.Pid)
+	full = resident()
 	_ = p.Stop(syscall.SIGTERM)
-	return float64(resident) / 1e6
+	return empty, full
 }
 
 // ask has `rlserver bench` ask all rows for a limit in each minute. Only a fault of ours fails.
@@ -98,7 +104,7 @@ func printRows(t testing.TB, rows []*row, pipeline, rounds int, speed, hot produ
 	t.Helper()
 	tab := bench.NewTable(fmt.Sprintf("pipeline %d, %d connections, %d keys; medians of %d rounds in turns; × is the median of the rounds' ratios",
 		pipeline, bench.Connections, bench.Keys, rounds),
-		"", "requests/s", "× rlserver", "p50 ms", "p99 ms", "server CPU µs a request", "× rlserver's", fmt.Sprintf("MB with %d keys", bench.Keys),
+		"", "requests/s", "× rlserver", "p50 ms", "p99 ms", "server CPU µs a request", "× rlserver's", "MB without a key", fmt.Sprintf("with %d", bench.Keys),
 		"hot key: admitted", "denied", "allowed", "over")
 	first := bench.Rounds[product.Round](speed.Targets[0].Rounds)
 	for i, r := range rows {
@@ -107,9 +113,9 @@ func printRows(t testing.TB, rows []*row, pipeline, rounds int, speed, hot produ
 			t.Errorf("%s admitted %d too many of the hot key", r.name, over)
 		}
 		own := bench.Rounds[product.Round](speed.Targets[i].Rounds)
-		tab.Add("%s|%.0f|%.2f|%.2f|%.2f|%.2f|%.2f|%.1f|%s", r.name, own.Median(perSecond), own.Ratio(first, perSecond),
+		tab.Add("%s|%.0f|%.2f|%.2f|%.2f|%.2f|%.2f|%.1f|%.1f|%s", r.name, own.Median(perSecond), own.Ratio(first, perSecond),
 			own.Median(func(m product.Round) float64 { return ms(m.Latency.P50) }), own.Median(func(m product.Round) float64 { return ms(m.Latency.P99) }),
-			own.Median(cpu), own.Ratio(first, cpu), r.resident, cells)
+			own.Median(cpu), own.Ratio(first, cpu), r.empty, r.full, cells)
 	}
 	tab.Print(os.Stdout)
 }
