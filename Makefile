@@ -72,7 +72,7 @@ $(LINT):
 style: vet lint ## check format, vet and lint
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
 
-check: style race ## what CI runs besides make test: format, vet, lint, race tests
+check: style race bench-smoke ## what CI runs besides make test: format, vet, lint, race tests, each benchmark for seconds
 
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
