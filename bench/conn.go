@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -87,22 +86,3 @@ func (c *conn) received(n int, now time.Duration) error {
 	w.last = now
 	return nil
 }
-
-// An answerError is a reply that answers no question.
-type answerError struct {
-	isError bool
-	text    string
-}
-
-func (e answerError) Error() string {
-	if e.isError {
-		return "answers: " + e.text
-	}
-	return "answers what this target does not answer: " + e.text
-}
-
-// The other ways in which a target fails.
-var (
-	errClosed = errors.New("closed the connection")
-	errSilent = errors.New("does not answer")
-)

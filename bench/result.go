@@ -58,7 +58,8 @@ type Round struct {
 	Requests   int64         `json:"requests"`
 	Allowed    int64         `json:"allowed"`
 	Denied     int64         `json:"denied"`
-	Undecided  int64         `json:"undecided"` // replies that admit or deny nothing: PING, INCR
+	Undecided  int64         `json:"undecided"`        // replies that admit or deny nothing: PING, INCR
+	Unsent     int64         `json:"unsent,omitempty"` // that were due in an open loop, and had found no free connection long after its end
 	Latency    Latency       `json:"latency"`
 	Series     []Point       `json:"series"`
 	Client     Usage         `json:"client"`

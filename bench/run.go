@@ -64,19 +64,25 @@ func (t *target) turn(ctx context.Context, round, number int) {
 		}
 	}
 	p.Round = round + 1
-	shared := &turn{workers: len(t.workers), duration: o.Duration, depth: o.Pipeline}
+	shared := &turn{workers: len(t.workers), duration: o.Duration, end: o.Duration, depth: o.Pipeline}
 	if o.Rate > 0 {
+		// What is due and was held up is sent late, or else a stall at the end would not be seen.
 		shared.every = time.Duration(float64(o.Threads) * float64(time.Second) / o.Rate)
+		shared.end += o.Timeout
 	}
 	for _, w := range t.workers {
 		r := rand.New(rand.NewPCG(o.Seed, uint64(number*ThreadsMax+w.index)))
 		w.prepare(shared, o.KeySpace.drawer(r, o.Keys), o.Requests)
 	}
+	t.tellTime()
 	server, client := usageOf(t.pid), ownUsage()
 	err := t.work(ctx, shared, p)
 	r := Round{Started: shared.begun, Client: *ownUsage().since(client), Server: usageOf(t.pid).since(server)}
 	for _, w := range t.workers {
 		r.Took = max(r.Took, w.last)
+		if o.Rate > 0 {
+			r.Unsent += w.quota - w.issued
+		}
 	}
 	total := &shared.series.total
 	r.Requests, r.Allowed, r.Denied, r.Undecided = total.requests, total.allowed, total.denied, total.undecided
@@ -114,6 +120,7 @@ func (t *target) pass(r *Round) {
 		r.Judged = t.kind.rule != nil && t.options.KeySpace == New
 		return
 	}
+	t.tellTime()
 	for _, v := range t.judge.Violations() {
 		r.Violations = append(r.Violations, Violation{keyName(t.prefix, v.Key), v.Admitted, v.Span, v.Allowed})
 	}

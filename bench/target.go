@@ -252,7 +252,7 @@ func readScript(q *Question) func(*reply) verdict {
 func readRate(q *Question) func(*reply) verdict {
 	return func(r *reply) verdict {
 		switch {
-		case r.kind != '$' && (r.kind != '*' || r.count != 4 || r.isInt != 0b11):
+		case r.kind != '*' || r.count != 4 || r.isInt != 0b11:
 			return notUnderstood
 		case r.values[0] == q.Cost:
 			return allowed

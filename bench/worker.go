@@ -12,7 +12,8 @@ import (
 type turn struct {
 	begun    time.Time     // of the turn
 	offset   time.Duration // of its start, from the start of the run: the judge's clock
-	duration time.Duration // 0: until quotas are used up
+	duration time.Duration // until no more requests are due; 0: until quotas are used up
+	end      time.Duration // when the last one may be sent, where there is a duration
 	every    time.Duration // between requests of a worker in an open loop; 0: closed
 	timeout  time.Duration
 	workers  int
@@ -51,9 +52,12 @@ func (w *worker) begin(c *conn) bool {
 	now := t.now()
 	n := min(int64(t.depth), w.quota-w.issued)
 	if t.every > 0 {
+		if now < w.due() {
+			return false
+		}
 		n = min(n, int64((now-w.phase())/t.every)+1-w.issued)
 	}
-	if n <= 0 || t.stopped.Load() || t.duration > 0 && now >= t.duration {
+	if n <= 0 || w.isOver(now) {
 		return false
 	}
 	c.at, c.asked, c.answered, c.sent, c.end = now, int(n), 0, 0, int(n)*len(t.request.bytes)
@@ -72,7 +76,7 @@ func (w *worker) begin(c *conn) bool {
 // isOver says whether no request is to be sent any more.
 func (w *worker) isOver(now time.Duration) bool {
 	t := w.turn
-	return t.stopped.Load() || w.issued >= w.quota || t.duration > 0 && now >= t.duration
+	return t.stopped.Load() || w.issued >= w.quota || t.duration > 0 && now >= t.end
 }
 
 // phase is when the worker's first request of an open loop is to be sent: workers take turns.
@@ -124,8 +128,10 @@ func (c *conn) isLate(now time.Duration) bool {
 func (w *worker) prepare(t *turn, draw func(ticket int64) int64, requests int64) {
 	w.before += w.issued
 	w.turn, w.draw, w.issued, w.since, w.spanEnd, w.last = t, draw, 0, 0, 0, 0
-	w.quota = RequestsMax
-	if requests > 0 {
+	switch w.quota = RequestsMax; {
+	case requests > 0:
 		w.quota = (requests + int64(t.workers-1-w.index)) / int64(t.workers)
+	case t.every > 0:
+		w.quota = int64((t.duration - w.phase() + t.every - 1) / t.every)
 	}
 }
