@@ -121,7 +121,7 @@ func TestTargetsThatFail(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			addr := startScript(t, c.script)
-			runBench(t, "--target", "rlserver="+addr, "-n", "10000", "-c", "5", "-P", "4", "-t", "1s").mustFail(addr, c.midway, c.want)
+			runBench(t, "--target", "rlserver="+addr, "-n", "10000", "--keys", "10", "-c", "5", "-P", "4", "-t", "1s").mustFail(addr, c.midway, c.want)
 		})
 	}
 }
@@ -189,7 +189,7 @@ func TestTargetIsKilled(t *testing.T) {
 		}
 		doomed.Kill()
 	}()
-	r := runBench(t, "--target", "rlserver="+doomed.Addr()+",rlserver="+other.Addr(), "-n", "3000000", "--rounds", "2")
+	r := runBench(t, "--target", "rlserver="+doomed.Addr()+",rlserver="+other.Addr(), "--keys", "10", "-n", "300000", "--rounds", "2")
 	<-killed
 	r.mustExit(exitFailed, doomed.Addr())
 	if r.report == nil || len(r.report.Targets) != 2 {
