@@ -245,8 +245,8 @@ func columns(out io.Writer) int {
 		return 0
 	}
 	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil {
-		return 0
+	if err == nil && width == 0 {
+		return 80 // a terminal that does not say
 	}
 	return width
 }
