@@ -72,13 +72,13 @@ $(LINT):
 style: vet lint ## check format, vet and lint
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
 
-check: style race ## what CI runs besides make test: format, vet, lint, race tests
+check: style race bench-smoke ## what CI runs besides make test: format, vet, lint, race tests, each benchmark for seconds
 
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
 bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
-	$(GOBENCH) ./test/bench/engine -bench .
+	$(GOBENCH) ./test/bench/engine -bench . -skip Local
 
 bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (9 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
@@ -89,8 +89,9 @@ bench-local: ## measure 5,000 concurrent callers in process, beside published fi
 bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	$(GOBENCH) ./test/bench/backend ./test/backend -bench .
 
-bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (10 minutes, builds some at first)
+bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (5 minutes; builds some of them at first)
 	test/setup peers
+	$(GOBENCH) ./test/bench/servers -bench .
 	$(GO) test -C $(PEERS) $(BENCH) -bench .
 
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)

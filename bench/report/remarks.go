@@ -41,18 +41,29 @@ func remarks(r *bench.Report) (all []remark) {
 		all = append(all, remark{false, "Kept the limit on every key: " + strings.Join(kept, ", ") + "."})
 	}
 	for i := range r.Targets {
-		t := &r.Targets[i]
-		if r.Load.Rate > 0 {
-			if got := Median(t, Rate); got < 0.99*r.Load.Rate {
-				all = append(all, remark{false, fmt.Sprintf("%s did not keep up: %s requests/s of %s that were intended.", t.Name, Count(got), Count(r.Load.Rate))})
-			}
+		all = append(all, bottlenecks(r, &r.Targets[i])...)
+	}
+	return all
+}
+
+// bottlenecks say what held a target's figures back besides the target itself, and whether it kept up.
+func bottlenecks(r *bench.Report, t *bench.Target) (all []remark) {
+	if got := Median(t, Rate); r.Load.Rate > 0 && got < 0.99*r.Load.Rate {
+		text := fmt.Sprintf("%s did not keep up: %s of %s requests/s that were intended.", t.Name, Count(got), Count(r.Load.Rate))
+		unsent := int64(0)
+		for _, round := range t.Rounds {
+			unsent += round.Unsent
 		}
-		// Threads that are never idle are what limits the rate, if there are cores for them.
-		if threads := min(r.Load.Threads, r.Machine.Cores); threads > 0 {
-			if busy := Median(t, ClientBusy); busy >= 0.9*float64(threads) {
-				all = append(all, remark{false, fmt.Sprintf("The client was the bottleneck with %s: it kept %.2f of %s busy. "+
-					"The server can do more; its CPU per request says how much.", t.Name, busy, plural(threads, "core"))})
-			}
+		if unsent > 0 {
+			text += fmt.Sprintf(" %s found no free connection, and no latency has them.", plural(int(unsent), "request"))
+		}
+		all = append(all, remark{false, text})
+	}
+	// Threads that are never idle are what limits the rate, if there are cores for them.
+	if threads := min(r.Load.Threads, r.Machine.Cores); threads > 0 {
+		if busy := Median(t, ClientBusy); busy >= 0.9*float64(threads) {
+			all = append(all, remark{false, fmt.Sprintf("The client was the bottleneck with %s: it kept %.2f of %s busy. "+
+				"The server can do more; its CPU per request says how much.", t.Name, busy, plural(threads, "core"))})
 		}
 	}
 	return all

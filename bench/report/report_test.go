@@ -63,12 +63,15 @@ func TestRemarks(t *testing.T) {
 	r.Targets[1].Rounds = nil
 	r.Targets[0].Rounds[0].Client.CPU = 4 * time.Second
 	r.Targets[0].Rounds[1].Client.CPU = 4 * time.Second
+	r.Load.Rate = 1_000_000
+	r.Targets[2].Rounds[0].Unsent = 1234
 	text := strings.Join(strings.Fields(table80(r, 80)), " ")
 	for _, want := range []string{
 		`VIOLATION: script admitted 104 units on key "a" within 1.50 s; the limit allows 103.`,
 		"VIOLATION: script on 2 keys more.",
 		`FAILED: incr in round 1: it answered "ERR no"`,
 		"Kept the limit on every key: rlserver.",
+		"script did not keep up: 561,254 of 1,000,000 requests/s that were intended. 1,234 requests found no free connection, and no latency has them.",
 		"The client was the bottleneck with rlserver: it kept 2.00 of 2 cores busy.",
 	} {
 		if !strings.Contains(text, want) {

@@ -67,9 +67,9 @@ func BenchmarkLocal(t *testing.B) {
 		callers, len(keys), localLimit, localPeriod, runtime.NumCPU(), rounds, length),
 		"", "p50 µs", "p99 µs", "p99.9 µs", "max ms", "calls/s", "MB of the process with 100,000 keys", "of which for the keys")
 	for i, row := range rows {
-		figures := fmt.Sprintf("%s|%.2f|%.2f|%.2f|%.1f|%.0f", row.name, row.µs(func(s span) time.Duration { return s.P50 }),
-			row.µs(func(s span) time.Duration { return s.P99 }), row.µs(func(s span) time.Duration { return s.P999 }),
-			row.µs(func(s span) time.Duration { return s.Max })/1000, row.rounds.Median(func(s span) float64 { return s.PerSec }))
+		figures := fmt.Sprintf("%s|%.2f|%.2f|%.2f|%.1f|%.0f", row.name, row.microseconds(func(s span) time.Duration { return s.P50 }),
+			row.microseconds(func(s span) time.Duration { return s.P99 }), row.microseconds(func(s span) time.Duration { return s.P999 }),
+			row.microseconds(func(s span) time.Duration { return s.Max })/1000, row.rounds.Median(func(s span) float64 { return s.PerSec }))
 		if i == len(algorithms) {
 			tab.Add("%s||", figures)
 			continue
@@ -84,7 +84,7 @@ func BenchmarkLocal(t *testing.B) {
 	tab.Print(os.Stdout)
 }
 
-func (row *localRow) µs(figure func(span) time.Duration) float64 {
+func (row *localRow) microseconds(figure func(span) time.Duration) float64 {
 	return row.rounds.Median(func(s span) float64 { return float64(figure(s)) / float64(time.Microsecond) })
 }
 

@@ -98,14 +98,21 @@ func newRate(limit int, _ string) (ask, error) {
 	}, nil
 }
 
-// newGubernator makes one node that owns all keys, so that nothing is sent over a network. By default
-// it would keep 50,000 keys.
+// gubernatorKeys is how many keys gubernator keeps; by default these are 50,000.
+const gubernatorKeys = 2_000_000
+
+// quiet is a logger for gubernator.
+func quiet() *logrus.Logger {
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	return l
+}
+
+// newGubernator makes one node that owns all keys, so that nothing is sent over a network.
 func newGubernator(limit int, _ string) (ask, error) {
-	const self, cacheSize = "127.0.0.1:1", 2_000_000
-	quiet := logrus.New()
-	quiet.SetOutput(io.Discard)
+	const self = "127.0.0.1:1" // where nothing listens
 	node, err := gubernator.NewV1Instance(gubernator.Config{GRPCServers: []*grpc.Server{grpc.NewServer()},
-		CacheSize: cacheSize, Logger: quiet})
+		CacheSize: gubernatorKeys, Logger: quiet()})
 	if err != nil {
 		return nil, err
 	}

@@ -9,4 +9,8 @@
 // by its own clock. Where a limiter has no token bucket its nearest algorithm is taken. Beside time
 // and memory stands how many of 64 goroutines' calls were admitted on one key at a time. A peer
 // that admits too many is printed; rlserver would fail.
+//
+// Servers that speak gRPC and no Redis protocol are compared here too: gubernator, and
+// envoyproxy/ratelimit with its Redis. A Go program asks them, and rlserver, each by the client that
+// belongs to it.
 package peers

@@ -10,20 +10,25 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// A fillJob fills a contestant with keys, in a process of its own.
-type fillJob struct {
-	Name string
-	Keys int
+// A childJob is what a process of its own does: it fills a contestant with keys, or serves
+// gubernator at an address.
+type childJob struct {
+	Name  string
+	Keys  int
+	Serve string
 }
 
 func TestMain(m *testing.M) { bench.Main(m, work) }
 
-// work does a job in the child: it returns by how many bytes resident memory grew, garbage
-// given back.
+// work does a job in the child. If it fills, it returns by how many bytes resident memory grew,
+// garbage given back.
 func work(text []byte) (any, error) {
-	var j fillJob
+	var j childJob
 	if err := json.Unmarshal(text, &j); err != nil {
 		return nil, err
+	}
+	if j.Serve != "" {
+		return nil, serveGubernator(j.Serve)
 	}
 	for _, c := range contestants {
 		if c.name != j.Name {
@@ -67,7 +72,7 @@ func (r *row) memory(t testing.TB, keys int) string {
 		fill(t, allow, names(keys))
 		grew = harness.ResidentNow(t, redis.Cmd.Process.Pid) - before
 	} else {
-		grew = bench.InChild[int64](t, fillJob{r.name, keys})
+		grew = bench.InChild[int64](t, childJob{Name: r.name, Keys: keys})
 	}
 	return fmt.Sprintf("%.1f", float64(grew)/1e6)
 }

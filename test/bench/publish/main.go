@@ -4,7 +4,7 @@
 // Each file build/bench/NAME.md is what `make NAME` printed. The document has blocks between the
 // lines <!-- begin NAME --> and <!-- end NAME -->, and each takes what was printed under its name: a
 // block between the same lines in one of the files, or else a whole file. A block for which nothing
-// was printed stays as it is. Charts in build/bench go to docs/bench.
+// was printed stays as it is. Pictures in build/bench go to docs/bench.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 const (
 	printed  = "build/bench"
 	document = "docs/BENCHMARKS.md"
-	charts   = "docs/bench"
+	pictures = "docs/bench"
 )
 
 // block is a part between lines that name it.
@@ -55,7 +55,7 @@ func publish() error {
 	if err := os.WriteFile(document, []byte(filled), 0o644); err != nil {
 		return err
 	}
-	return copyCharts()
+	return copyPictures()
 }
 
 // read returns what was printed, by name.
@@ -94,20 +94,20 @@ func fill(text string, parts map[string]string) (filled string, kept []string) {
 	return filled, kept
 }
 
-func copyCharts() error {
-	files, err := filepath.Glob(filepath.Join(printed, "*.svg"))
+func copyPictures() error {
+	files, err := filepath.Glob(filepath.Join(printed, "*.[sp][vn]g"))
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if err := os.MkdirAll(charts, 0o755); err != nil {
+	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		return err
 	}
 	for _, file := range files {
-		drawn, err := os.ReadFile(file)
+		picture, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(charts, filepath.Base(file)), drawn, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(pictures, filepath.Base(file)), picture, 0o644); err != nil {
 			return err
 		}
 	}

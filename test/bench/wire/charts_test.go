@@ -23,14 +23,20 @@ func (m *matrix) draw(t testing.TB) {
 		"schedule": report.LatencyCurve(fmt.Sprintf("Latency at %s requests/s on a schedule", report.Count(scheduleRate)), m.schedule.plainTargets()),
 		"keys":     m.overKeys(),
 	} {
-		file := filepath.Join(harness.Repository(), "build", "bench", name+".svg")
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, drawn.File(), 0o644); err != nil {
+		if err := os.WriteFile(output(t, name+".svg"), drawn.File(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// output is the path of a file for the document.
+func output(t testing.TB, name string) string {
+	t.Helper()
+	folder := filepath.Join(harness.Repository(), "build", "bench")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, name)
 }
 
 // bars draws a figure of all contestants at each pipeline.

@@ -16,6 +16,12 @@ import (
 // back what an idle connection's last command needed within a few seconds, if they do.
 const idleRest = 5 * time.Second
 
+func rest() {
+	if !testing.Short() {
+		time.Sleep(idleRest)
+	}
+}
+
 // printIdle measures what a connection takes of a server's memory that has asked one PING
 // and then says nothing. The kernel's own memory for a connection is not in it.
 func printIdle(t testing.TB, out io.Writer, connections int) {
@@ -71,7 +77,7 @@ func idle(t testing.TB, p *harness.Process, connections int) (atOnce, later floa
 	}
 	growth := func() float64 { return float64(harness.ResidentNow(t, pid)-before) / float64(connections) }
 	atOnce = growth()
-	time.Sleep(idleRest)
+	rest()
 	return atOnce, growth()
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rlserver/rlserver/test/bench"
 	"github.com/rlserver/rlserver/test/harness"
@@ -31,7 +30,7 @@ func printMemory(t testing.TB, out io.Writer) {
 		fillKeys(p.Dial(), keys)
 		each := func(bytes int64) float64 { return float64(bytes) / float64(keys) }
 		atOnce := each(harness.ResidentNow(t, pid))
-		time.Sleep(idleRest)
+		rest()
 		got := each(harness.ResidentNow(t, pid))
 		rows.Add("%d|%.1f|%.1f|≤ %.0f|%s|%.1f|%.1f", keys, atOnce, got, residentTarget, bench.Verdict(got <= residentTarget),
 			each(harness.InfoNumbers(t, p.Client())["used_memory_tables"]), float64(before)/1e6)

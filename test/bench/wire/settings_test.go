@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"strconv"
+	"testing"
 
 	"github.com/rlserver/rlserver/test/bench"
 )
@@ -54,7 +55,15 @@ var pipelines = []int{bench.Single, 16, bench.Deep}
 
 // usual is the setting from which others differ in one thing.
 func usual(pipeline int, targets ...target) setting {
-	return setting{targets: targets, connections: bench.Connections, pipeline: pipeline, keys: bench.Keys, keySpace: "uniform", limit: generous}
+	return setting{targets: targets, connections: bench.Connections, pipeline: pipeline, keys: usualKeys(), keySpace: "uniform", limit: generous}
+}
+
+// usualKeys are few with -short, for they take their time to be made.
+func usualKeys() int {
+	if testing.Short() {
+		return bench.Keys / 20
+	}
+	return bench.Keys
 }
 
 // contestants are asked in the setting that users look at first.
@@ -116,7 +125,7 @@ func (s setting) words(rounds int, length, rlserver, redis string) []string {
 	add("-P", s.pipeline)
 	add("-d", length)
 	add("--rounds", rounds)
-	if s.keys != bench.Keys {
+	if s.keys != bench.Keys { // which is the command's own number
 		add("--keys", s.keys)
 	}
 	if s.keySpace != "uniform" {

@@ -45,7 +45,7 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 	for _, space := range []string{"hot", "zipf", "new"} {
 		m.keySpaces = append(m.keySpaces, withKeySpace(space).measure(t))
 	}
-	for keys := bench.Keys; keys <= keysMax; keys *= 10 {
+	for keys := usualKeys(); keys <= keysMax; keys *= 10 {
 		m.keys = append(m.keys, withKeys(keys).measure(t))
 	}
 	for _, limit := range algorithms {
@@ -90,7 +90,7 @@ func BenchmarkWire(b *testing.B) {
 	bench.OnlyOnLinux(b)
 	connectionsMax, keysMax := manyConnections, 10_000_000
 	if testing.Short() {
-		connectionsMax, keysMax = 500, bench.Keys
+		connectionsMax, keysMax = 500, usualKeys()
 	}
 	if err := bench.AllowOpenFiles(uint64(connectionsMax) + 200); err != nil {
 		b.Logf("no more than 500 connections are measured: %v", err)
@@ -100,6 +100,7 @@ func BenchmarkWire(b *testing.B) {
 	m := measureMatrix(b, connectionsMax, keysMax)
 	m.print(out)
 	m.draw(b)
+	photograph(b)
 	block(out, "ceiling", func() { printCeiling(b, out) })
 	block(out, "idle", func() { printIdle(b, out, connectionsMax) })
 	block(out, "memory", func() { printMemory(b, out) })
