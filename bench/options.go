@@ -13,6 +13,7 @@ import (
 const (
 	ConnectionsMax = 10_000
 	PipelineMax    = 10_000
+	InFlightMax    = 1_000_000 // connections times pipeline: each takes memory of the client
 	ThreadsMax     = 256
 	RoundsMax      = 1000
 	TargetsMax     = len(prefixLetters) // each has a letter in its keys
@@ -85,6 +86,9 @@ func (o *Options) Check() error {
 		if bound.value < 1 || bound.value > bound.max {
 			return fmt.Errorf("%s: %d is not accepted: expected 1 to %d", bound.name, bound.value, bound.max)
 		}
+	}
+	if o.Connections*o.Pipeline > InFlightMax {
+		return fmt.Errorf("connections times pipeline: %d is not accepted: expected at most %d", o.Connections*o.Pipeline, InFlightMax)
 	}
 	if o.Threads > o.Connections {
 		return fmt.Errorf("threads: %d is more than the %d connections", o.Threads, o.Connections)

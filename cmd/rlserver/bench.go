@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -257,7 +258,7 @@ func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
 		if err := report.JSON(stdout, r); err != nil {
 			return err
 		}
-	} else {
+	} else if isMeasured(r) {
 		report.Table(stdout, r, columns(stdout))
 	}
 	for path, write := range map[string]func(io.Writer, *bench.Report) error{f.jsonTo: report.JSON, f.htmlTo: report.HTML} {
@@ -273,6 +274,11 @@ func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
 		}
 	}
 	return nil
+}
+
+// isMeasured says whether there is anything to show. If not, what went wrong is all that there is to say.
+func isMeasured(r *bench.Report) bool {
+	return slices.ContainsFunc(r.Targets, func(t bench.Target) bool { return len(t.Rounds) > 0 })
 }
 
 // benchVerdict is an error if a target failed, or a limit was exceeded.
