@@ -236,7 +236,12 @@ func (f *benchFlags) run(cmd *cobra.Command, env environment, args []string) err
 	if err := f.write(cmd.OutOrStdout(), r); err != nil {
 		return err
 	}
-	return benchVerdict(r)
+	err = benchVerdict(r)
+	isTold := f.jsonTo != "-" && isMeasured(r) && columns(cmd.OutOrStdout()) > 0
+	if isTold && err != nil && !errors.Is(err, errNo) {
+		return errTold // the table, just above, ends with it
+	}
+	return err
 }
 
 // columns is how wide a terminal is, or 0 for what is none.
@@ -284,10 +289,10 @@ func isMeasured(r *bench.Report) bool {
 // benchVerdict is an error if a target failed, or a limit was exceeded.
 func benchVerdict(r *bench.Report) error {
 	isWrong := false
-	var failures []error
+	var failures []string
 	for _, t := range r.Targets {
 		if t.Failure != "" {
-			failures = append(failures, errors.New(t.Failure))
+			failures = append(failures, t.Failure)
 		}
 		for _, round := range t.Rounds {
 			isWrong = isWrong || len(round.Violations) > 0
@@ -295,7 +300,7 @@ func benchVerdict(r *bench.Report) error {
 	}
 	switch {
 	case failures != nil:
-		return failures[0]
+		return errors.New(strings.Join(failures, "\nrlserver: "))
 	case isWrong:
 		return errNo
 	}
