@@ -73,7 +73,10 @@ It exits with 1 when more was admitted than a limit allows, and with 2 when a ta
 	flags.StringVar(&f.htmlTo, "html", "", "write the report as a page with charts to `FILE`")
 	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn (default: another one each time, which the report says)")
 	addClientFlags(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets) // the only error is that the flag does not exist
+	for _, file := range []string{"json", "html"} {
+		_ = cmd.MarkFlagFilename(file) // the only error is that the flag does not exist
+	}
+	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets)
 	_ = cmd.RegisterFlagCompletionFunc("key-space", completeKeySpaces)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args) }
 	return cmd
