@@ -10,13 +10,16 @@ GOTEST  := $(GO) test -count=1 -timeout 30m -p 3 -parallel 6
 # A soak has a machine to itself, so it judges how long something took as well.
 SOAK    := JUDGE_TIMES=1 $(GO) test -count=1 -v -p 1
 # A benchmark that compares contestants in rounds runs once and prints its own tables.
-GOBENCH := $(GO) test -count=1 -timeout 30m -run '^$$' -benchtime 1x
+BENCH   := -count=1 -timeout 30m -run '^$$' -benchtime 1x
+GOBENCH := $(GO) test $(BENCH)
+# Libraries that only a comparison needs are a module of their own, which ./... does not see.
+PEERS   := test/bench/peers
 LINT    := build/golangci-lint-v2.15.0
 SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-redis bench-durability parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-docs bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +42,8 @@ test-clients: ## install the clients of the README's table, and try each (3 minu
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
 # the server does, so of these only those with many connections run once more.
-RACED   := ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
-	./test/linearizability ./test/pubsub ./test/wire
+RACED   := ./bench/... ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
+	./test/linearizability ./test/load ./test/pubsub ./test/wire
 # One goroutine asks in these. They have no race to show, and the detector makes them four times as
 # slow. The invariants are checked all the same.
 ALONE   := ./test/model ./test/parity
@@ -54,11 +57,13 @@ format: ## format the code in place
 
 vet: ## run go vet, for this system and others
 	$(GO) vet ./...
+	$(GO) vet -C $(PEERS) ./...
 	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
-	GOOS=darwin $(GO) vet ./engine ./server/... ./replication/... ./cmd/rlserver
+	GOOS=darwin $(GO) vet ./bench/... ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run --allow-parallel-runners ./...
+	cd $(PEERS) && $(abspath $(LINT)) run --allow-parallel-runners ./...
 
 $(LINT):
 	GOBIN=$(abspath build) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -67,22 +72,45 @@ $(LINT):
 style: vet lint ## check format, vet and lint
 	@test -z "$$(gofmt -l .)" || { echo "not formatted (make format):"; gofmt -l .; exit 1; }
 
-check: style race ## what CI runs besides make test: format, vet, lint, race tests
+check: style race bench-smoke ## what CI runs besides make test: format, vet, lint, race tests, each benchmark for seconds
 
 docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
 bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
-	$(GOBENCH) ./test/bench/engine -bench .
+	$(GOBENCH) ./test/bench/engine -bench . -skip Local
 
-bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
+bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (9 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
 
+bench-local: ## measure 5,000 concurrent callers in process, beside published figures (1 minute)
+	$(GOBENCH) ./test/bench/engine -bench Local
+
 bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
-	$(GOBENCH) ./test/bench/backend -bench .
+	$(GOBENCH) ./test/bench/backend ./test/backend -bench .
+
+bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (5 minutes; builds some of them at first)
+	test/setup peers
+	$(GOBENCH) ./test/bench/servers -bench .
+	$(GO) test -C $(PEERS) $(BENCH) -bench .
 
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
+
+# What these printed last is kept in build/bench, from which the document is filled. To measure one
+# anew, remove its file.
+FIGURES ?= bench bench-local bench-redis bench-peers bench-durability bench-engine
+build/bench/%.md:
+	@mkdir -p $(@D)
+	$(MAKE) -s $* >$@.part
+	mv $@.part $@
+
+bench-docs: $(FIGURES:%=build/bench/%.md) ## measure what build/bench has no figures of (FIGURES), and write all into docs/BENCHMARKS.md (35 minutes)
+	$(GO) run ./test/bench/publish
+
+bench-smoke: setup ## run each benchmark for seconds: only wrong counts and crashes fail (2 minutes)
+	$(GOBENCH) -short ./test/bench/... ./test/backend -bench .
+	$(GO) test -C $(PEERS) -count=1 -short ./... -bench . -benchtime 1x
 
 parity: setup ## compare STEPS (a million) random steps in Redis and in memory, and a tenth as many on the wire, field by field
 	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000) -wiresteps $$(($(or $(STEPS),1000000) / 10))

@@ -16,7 +16,7 @@ import (
 )
 
 // startFleet starts servers that share what is behind them.
-func startFleet(t *testing.T, n int, flags ...string) (clients []*redis.Client) {
+func startFleet(t testing.TB, n int, flags ...string) (clients []*redis.Client) {
 	t.Helper()
 	for range n {
 		clients = append(clients, harness.StartServer(t, flags...).Client())
@@ -29,41 +29,8 @@ func ask(c *redis.Client, key, algorithm string, limit int) ([]int64, error) {
 	return c.Do(context.Background(), "RL.CHECK", key, algorithm, limit, harness.AskPeriod).Int64Slice()
 }
 
-// Ten servers share one Redis. 500 callers ask at once for one unit of a limit of 100 in a
-// time in which none returns: exactly 100 get one, whatever the algorithm.
-func TestOneLimitManyServers(t *testing.T) {
-	const servers, callers, limit, rounds = 10, 500, 100, 3
-	fleet := startFleet(t, servers, "--backend", "redis", "--redis-addr", harness.StartRedis(t).Addr(), "--redis-timeout", "10s")
-	for _, a := range engine.Algorithms() {
-		for round := range rounds {
-			key := fmt.Sprintf("%v:%d", a, round)
-			var admitted, denied atomic.Int64
-			var asking sync.WaitGroup
-			start := make(chan struct{})
-			for i := range callers {
-				asking.Go(func() {
-					<-start
-					switch got, err := ask(fleet[i%servers], key, a.String(), limit); {
-					case err != nil:
-						t.Errorf("%s: %v", key, err)
-					case got[0] == 1:
-						admitted.Add(1)
-					default:
-						denied.Add(1)
-					}
-				})
-			}
-			close(start)
-			asking.Wait()
-			if admitted.Load() != limit || denied.Load() != callers-limit {
-				t.Errorf("%s: admitted %d and denied %d of %d; want exactly %d admitted", key, admitted.Load(), denied.Load(), callers, limit)
-			}
-		}
-	}
-}
-
-// The same on a cluster of three primaries, with a thousand keys, of which some share a slot
-// by their {hash tags}.
+// Ten servers share a cluster of three primaries and a thousand keys, of which some share a slot by
+// their {hash tags}: of each exactly the limit is admitted.
 func TestOneLimitManyServersOnACluster(t *testing.T) {
 	const servers, keys, limit, questions = 10, 1000, 5, 12
 	cl := startCluster(t, false)

@@ -9,7 +9,11 @@
 //   - wire: rlserver beside a real Redis (make bench)
 //   - backend: decisions in Redis, through rlserver and straight (make bench-redis)
 //   - durability: what the append-only file and a replica cost (make bench-durability)
-//   - engine: the engine in process beside its peers (make bench-engine)
+//   - engine: the engine in process beside its peers (make bench-engine), and with 5,000 callers
+//     (make bench-local)
+//   - servers: rlserver on the wire beside other servers that limit rates (make bench-peers)
+//   - peers: the engine in process beside libraries of Go programs (make bench-peers)
 //
-// With -short a benchmark does a small part of its work, which shows only that it runs.
+// With -short a benchmark does a small part of its work, which shows only that it runs and that its
+// counts are right: make bench-smoke, which CI runs.
 package bench

@@ -47,7 +47,7 @@ func Ratio(a, b []float64) float64 {
 // nothing, and show only that the benchmark runs.
 func Plan() (rounds int, length time.Duration) {
 	if testing.Short() {
-		return 2, 100 * time.Millisecond
+		return 1, 100 * time.Millisecond
 	}
 	return 5, 2 * time.Second
 }

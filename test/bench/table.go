@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 )
 
 // Verdict says whether a target was met.
@@ -15,7 +14,7 @@ func Verdict(met bool) string {
 	return "MISSED"
 }
 
-// A Table is printed with its columns aligned.
+// A Table is printed as Markdown, with its columns aligned.
 type Table struct {
 	title string
 	rows  [][]string
@@ -31,17 +30,39 @@ func (t *Table) Add(format string, args ...any) {
 	t.rows = append(t.rows, strings.Split(fmt.Sprintf(format, args...), "|"))
 }
 
-// Print writes the table: the first column flush left, the others flush right.
+// Print writes the table below its title: the first column flush left, the others flush right.
 func (t *Table) Print(out io.Writer) {
-	wide := 0
+	widths := make([]int, len(t.rows[0]))
 	for _, row := range t.rows {
-		wide = max(wide, len([]rune(row[0])))
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)), len("--:"))
+		}
 	}
-	fmt.Fprintf(out, "\n%s\n", t.title)
-	aligned := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	for _, row := range t.rows {
-		first := row[0] + strings.Repeat(" ", wide-len([]rune(row[0])))
-		fmt.Fprintln(aligned, strings.Join(append([]string{"  " + first}, row[1:]...), "\t")+"\t")
+	fmt.Fprintf(out, "\n%s\n\n", t.title)
+	for at, row := range t.rows {
+		for i := range widths {
+			cell := ""
+			if i < len(row) {
+				cell = row[i]
+			}
+			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
+			if i == 0 {
+				fmt.Fprint(out, "| ", cell, pad, " |")
+			} else {
+				fmt.Fprint(out, " ", pad, cell, " |")
+			}
+		}
+		fmt.Fprintln(out)
+		if at == 0 {
+			for i, width := range widths {
+				end := ":|"
+				if i == 0 {
+					fmt.Fprint(out, "|")
+					end = "-|"
+				}
+				fmt.Fprint(out, strings.Repeat("-", width+1), end)
+			}
+			fmt.Fprintln(out)
+		}
 	}
-	_ = aligned.Flush()
 }

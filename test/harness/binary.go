@@ -13,16 +13,17 @@ import (
 	"github.com/rlserver/rlserver/test/harness/race"
 )
 
-// Repository is the folder of go.mod. A test runs in the folder of its package.
+// Repository is the folder of the clone. A test runs in the folder of its package, which may be in a
+// module of its own.
 var Repository = sync.OnceValue(func() string {
 	dir, _ := os.Getwd()
 	for dir != filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "rlserver")); err == nil {
 			return dir
 		}
 		dir = filepath.Dir(dir)
 	}
-	panic("there is no go.mod above the tests")
+	panic("there is no cmd/rlserver above the tests")
 })
 
 // Binary is the path of the rlserver under test: with the race detector and the costly checks

@@ -96,7 +96,8 @@ func lookPath(t testing.TB, program string) string {
 	return path
 }
 
-// StartProcess starts a server whose arguments hold "--port N", and waits until it answers.
+// StartProcess starts a server whose arguments hold "--port N", or "--redis-port N", and waits until
+// it answers.
 func StartProcess(t testing.TB, path string, args ...string) *Process {
 	t.Helper()
 	p := launchProcess(t, path, args...)
@@ -124,7 +125,7 @@ func launchProcess(t testing.TB, path string, args ...string) *Process {
 	t.Helper()
 	p := &Process{T: t, Cmd: exec.Command(path, args...), Host: "127.0.0.1", Log: &LockedBuffer{}, Done: make(chan struct{})}
 	for i, arg := range args[:len(args)-1] {
-		if arg == "--port" {
+		if arg == "--port" || arg == "--redis-port" {
 			p.Port, _ = strconv.Atoi(args[i+1])
 		}
 	}

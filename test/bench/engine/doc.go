@@ -4,6 +4,7 @@
 //
 //	go test ./test/bench/engine -run '^$' -bench Compare -benchtime 1x
 //	go test ./test/bench/engine -run '^$' -bench Memory -benchtime 1x
+//	go test ./test/bench/engine -run '^$' -bench Local -benchtime 1x
 //	go test ./test/bench/engine -run '^$' -bench TenMillion -benchtime 1x -timeout 20m
 //
 // # What is compared
@@ -21,6 +22,9 @@
 // lain somewhere in memory since long ago. The first is what the server does.
 //
 // # What is measured alone
+//
+// BenchmarkLocal has 5,000 goroutines call at the same time, beside the published figures of a
+// Python library (`make bench-local`). No key may have more than its limit.
 //
 // Memory is what the kernel says a process holds, before and after it filled a store; each
 // figure has a process of its own. Ten million keys are kept under a steady load, on a

@@ -18,13 +18,6 @@ const (
 	unitBytesTarget = 16.0 // for a logged unit
 )
 
-// libraryMB is what a well-known Python library reports for the memory of 100,000 keys.
-var libraryMB = map[engine.Algorithm]string{
-	engine.TokenBucket:      "37.4",
-	engine.LeakyBucket:      "43.5",
-	engine.SlidingWindowLog: "37.4",
-}
-
 // A fillJob fills a store with keys and asks for one unit of each a number of times.
 type fillJob struct {
 	Algorithm engine.Algorithm
@@ -48,7 +41,7 @@ func (j *fillJob) run() (result fillResult, err error) {
 		return result, err
 	}
 	store := newStore()
-	if result.Before, err = residentBytes(); err != nil {
+	if result.Before, err = bench.ResidentBytes(); err != nil {
 		return result, err
 	}
 	var s scratch
@@ -63,11 +56,11 @@ func (j *fillJob) run() (result fillResult, err error) {
 			}
 		}
 	}
-	if result.After, err = residentBytes(); err != nil {
+	if result.After, err = bench.ResidentBytes(); err != nil {
 		return result, err
 	}
 	debug.FreeOSMemory()
-	if result.Returned, err = residentBytes(); err != nil {
+	if result.Returned, err = bench.ResidentBytes(); err != nil {
 		return result, err
 	}
 	if result.Stats = store.Stats(); result.Stats.Keys != int64(j.Keys) {
@@ -86,7 +79,6 @@ func (r *fillResult) perReturned(n int) float64 { return float64(r.Returned-r.Be
 func BenchmarkMemory(t *testing.B) {
 	bench.OnlyOnLinux(t)
 	keyMemory(t)
-	algorithmMemory(t)
 	logMemory(t)
 	redisMemory(t)
 }
@@ -96,21 +88,10 @@ func keyMemory(t testing.TB) {
 		"keys", "by RSS", "target", "", "once collected", "by Stats")
 	for _, keys := range []int{1_000_000, 10_000_000} {
 		keys = scaled(keys, 100)
-		r := inChild[fillResult](t, job{Fill: &fillJob{engine.TokenBucket, 100, keys, 1}})
+		r := bench.InChild[fillResult](t, job{Fill: &fillJob{engine.TokenBucket, 100, keys, 1}})
 		got := r.per(keys)
 		rows.Add("%d|%.1f|≤ %.0f|%s|%.1f|%.1f", keys, got, keyBytesTarget, bench.Verdict(got <= keyBytesTarget),
 			r.perReturned(keys), float64(r.Stats.Bytes())/float64(keys))
-	}
-	rows.Print(os.Stdout)
-}
-
-func algorithmMemory(t testing.TB) {
-	const keys, mb = 100_000, 1e6
-	rows := bench.NewTable(fmt.Sprintf("%d keys, each with one unit taken: MB", keys),
-		"", "RSS's growth", "whole RSS", "a well-known Python library reports")
-	for _, a := range engine.Algorithms() {
-		r := inChild[fillResult](t, job{Fill: &fillJob{a, 100, keys, 1}})
-		rows.Add("%v|%.1f|%.1f|%s", a, float64(r.After-r.Before)/mb, float64(r.After)/mb, libraryMB[a])
 	}
 	rows.Print(os.Stdout)
 }
@@ -122,7 +103,7 @@ func logMemory(t testing.TB) {
 	rows := bench.NewTable(fmt.Sprintf("sliding_window_log, %d keys with %d units of one request each: bytes a unit", keys, units),
 		"limit", "by RSS", "target", "", "once collected", "by LogBytes")
 	for _, limit := range []int{units, 10 * units} {
-		r := inChild[fillResult](t, job{Fill: &fillJob{engine.SlidingWindowLog, int64(limit), keys, units}})
+		r := bench.InChild[fillResult](t, job{Fill: &fillJob{engine.SlidingWindowLog, int64(limit), keys, units}})
 		got, counted := r.per(keys*units), float64(r.Stats.LogBytes)/float64(keys*units)
 		rows.Add("%d|%.1f|≤ %.0f|%s|%.1f|%.1f", limit, got, unitBytesTarget, bench.Verdict(got <= unitBytesTarget && counted <= unitBytesTarget),
 			r.perReturned(keys*units), counted)

@@ -24,7 +24,7 @@ func BenchmarkTenMillion(t *testing.B) {
 		Steady:        time.Duration(scaled(60, 20)) * time.Second,
 		Harness:       time.Duration(scaled(10, 10)) * time.Second,
 	}
-	phases := inChild[[][]span](t, job{Load: j})
+	phases := bench.InChild[[][]span](t, job{Load: j})
 	single := bench.NewTable("one call, from just before to just after: µs", "", "calls/s", "p50", "p99", "p99.9", "max")
 	targets := bench.NewTable("target: p99.9 of one call: µs", "", "measured", "target", "")
 	for i, phase := range phases {
