@@ -96,7 +96,7 @@ func (o *Options) Check() error {
 	if (o.Duration > 0) == (o.Requests > 0) || o.Duration > DurationMax || o.Requests > RequestsMax {
 		return fmt.Errorf("expected a duration of at most %v, or at most %d requests", DurationMax, int64(RequestsMax))
 	}
-	if o.Rate < 0 || o.Rate > RateMax {
+	if !(o.Rate >= 0 && o.Rate <= RateMax) { // NaN is neither
 		return fmt.Errorf("rate: %v is not accepted: expected at most %d requests a second", o.Rate, int64(RateMax))
 	}
 	if o.Cost > o.Limit.Burst() {

@@ -174,6 +174,21 @@ func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) er
 	if err := o.Check(); err != nil {
 		return usageError(cmd, "%w", err)
 	}
+	return f.canWrite(cmd)
+}
+
+// canWrite tells before anything is measured of a file that cannot be written.
+func (f *benchFlags) canWrite(cmd *cobra.Command) error {
+	for flag, path := range map[string]string{"json": f.jsonTo, "html": f.htmlTo} {
+		if path == "" || path == "-" {
+			continue
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+		if err != nil {
+			return usageError(cmd, "--%s: %w", flag, err)
+		}
+		_ = file.Close()
+	}
 	return nil
 }
 
