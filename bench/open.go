@@ -126,10 +126,10 @@ func (t *target) meet(ctx context.Context, script string) error {
 	if t.workers[0].read(r) == notUnderstood {
 		return answerError{r.kind == '-', r.show()}
 	}
-	if r, err = t.aside.ask("INFO", "server"); err != nil {
-		return err
+	t.pid = listenerOf(nc)
+	if r, err = t.aside.ask("INFO", "server"); err == nil { // or it has no name
+		t.Server = serverName(r)
 	}
-	t.Server, t.pid = serverName(r), listenerOf(nc)
 	return t.appoint()
 }
 

@@ -31,34 +31,54 @@ type run struct {
 	report         *bench.Report // nil: none was written
 }
 
-// runBench runs the command until it ends, with a report as JSON beside the table.
+// newRun is a run that has not begun.
+func newRun(t *testing.T, args ...string) *run { return &run{t: t, args: args} }
+
+// runBench runs the command until it ends.
 func runBench(t *testing.T, args ...string) *run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	r := newRun(t, args...)
+	r.wait(func(*os.Process) {})
+	return r
+}
+
+// wait runs the command until it ends, with a report as JSON beside the table. It says which process
+// that is.
+func (r *run) wait(started func(*os.Process)) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), harness.Patience)
 	defer cancel()
-	file := filepath.Join(t.TempDir(), "report.json")
-	r := &run{t: t, args: args}
-	cmd := exec.CommandContext(ctx, harness.Binary(t), append([]string{"bench", "--json", file}, args...)...)
+	file := filepath.Join(r.t.TempDir(), "report.json")
+	cmd := exec.CommandContext(ctx, harness.Binary(r.t), append([]string{"bench", "--json", file}, r.args...)...)
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		started(cmd.Process)
+		err = cmd.Wait()
+	}
 	r.stdout, r.stderr = stdout.String(), stderr.String()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() < 0) {
-		t.Fatalf("%v: %v\n%s\n%s", args, err, r.stdout, r.stderr)
+		r.t.Fatalf("%v: %v\n%s\n%s", r.args, err, r.stdout, r.stderr)
 	}
 	r.code = cmd.ProcessState.ExitCode()
 	if text, err := os.ReadFile(file); err == nil {
-		r.report = new(bench.Report)
-		if err := json.Unmarshal(text, r.report); err != nil {
-			t.Fatalf("%v: the report is no JSON: %v\n%s", args, err, text)
-		}
+		r.read(text)
 	}
 	if text := r.stdout + r.stderr; strings.Contains(text, "panic") || strings.Contains(text, "DATA RACE") {
 		r.fail("it is not sane")
 	}
-	return r
+}
+
+// read reads the report.
+func (r *run) read(text []byte) {
+	r.t.Helper()
+	r.report = new(bench.Report)
+	if err := json.Unmarshal(text, r.report); err != nil {
+		r.t.Fatalf("%v: the report is no JSON: %v\n%s", r.args, err, text)
+	}
 }
 
 func (r *run) fail(problem string) {

@@ -5,5 +5,6 @@
 //   - right_test.go: servers that are right: rlserver, and scripts on a Redis
 //   - wrong_test.go: servers that are wrong, by a unit or by one request in ten thousand
 //   - failing_test.go: targets that refuse, die, answer errors, or speak something else
+//   - ways_test.go: every target, key space and way to reach a server; reports; Ctrl-C
 //   - usage_test.go: flags that are wrong
 package load
