@@ -42,8 +42,8 @@ test-clients: ## install the clients of the README's table, and try each (3 minu
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
 # the server does, so of these only those with many connections run once more.
-RACED   := ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
-	./test/linearizability ./test/pubsub ./test/wire
+RACED   := ./bench/... ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
+	./test/linearizability ./test/load ./test/pubsub ./test/wire
 # One goroutine asks in these. They have no race to show, and the detector makes them four times as
 # slow. The invariants are checked all the same.
 ALONE   := ./test/model ./test/parity
@@ -59,7 +59,7 @@ vet: ## run go vet, for this system and others
 	$(GO) vet ./...
 	$(GO) vet -C $(PEERS) ./...
 	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
-	GOOS=darwin $(GO) vet ./engine ./server/... ./replication/... ./cmd/rlserver
+	GOOS=darwin $(GO) vet ./bench/... ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run --allow-parallel-runners ./...

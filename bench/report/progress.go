@@ -70,6 +70,7 @@ func moment(at bench.Progress) string {
 func done(at bench.Progress) float64 {
 	turn := 0.0
 	switch {
+	case at.Round == 0: // not of a turn yet
 	case at.Done:
 		turn = 1
 	case at.Duration > 0:
