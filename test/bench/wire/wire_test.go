@@ -40,7 +40,7 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 		}
 	}
 	for _, pipeline := range []int{bench.Single, bench.Deep} {
-		m.denied = append(m.denied, denied(pipeline).measure(t))
+		m.denied = append(m.denied, limiters(pipeline).by(tight).measure(t))
 	}
 	for _, space := range []string{"hot", "zipf", "new"} {
 		m.keySpaces = append(m.keySpaces, withKeySpace(space).measure(t))
@@ -49,7 +49,7 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 		m.keys = append(m.keys, withKeys(keys).measure(t))
 	}
 	for _, limit := range algorithms {
-		m.algorithms = append(m.algorithms, by(limit).measure(t))
+		m.algorithms = append(m.algorithms, limiters(bench.Deep).by(limit).measure(t))
 	}
 	return m
 }
