@@ -16,7 +16,7 @@ import (
 )
 
 // The size of the picture of a page, in pixels.
-const pictureWidth, pictureHeight = 1200, 1690
+const pictureWidth, pictureHeight = 1200, 1830
 
 // photograph makes the picture of a page that rlserver bench --html writes, by a real browser: of a run
 // in which some keys are asked for so often that much is denied.
