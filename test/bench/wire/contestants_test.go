@@ -76,10 +76,7 @@ const fillRequests = 200_000
 func (c *contestant) with(t testing.TB, use func(p *harness.Process, words []string)) {
 	t.Helper()
 	p := c.launch(t)
-	asked, requests := c.words(t, p), fillRequests
-	if testing.Short() {
-		requests /= 100
-	}
+	asked, requests := c.words(t, p), bench.Scaled(fillRequests, 100)
 	bench.Load{Words: asked, Keys: bench.Keys, Connections: bench.Connections, Pipeline: bench.Deep, Requests: requests}.Put(t, p)
 	use(p, asked)
 	if err := p.Stop(syscall.SIGTERM); err != nil {

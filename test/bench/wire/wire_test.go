@@ -142,6 +142,9 @@ func (t wireTable) row(c *contestant, connections, pipeline int) *wireRow {
 func (r *wireRow) size(t testing.TB, length time.Duration) {
 	t.Helper()
 	r.requests = max(2000, 5*r.connections*r.pipeline)
+	if testing.Short() {
+		return
+	}
 	first := r.measure(t)
 	r.requests = max(r.requests, int(first.PerSecond*length.Seconds()))
 }
