@@ -27,11 +27,12 @@ type loop struct {
 	count   atomic.Int64 // of sockets, for the choice of a loop
 	// in and out are lent to the connection that is being served, so that an idle connection holds
 	// neither.
-	in, out []byte
-	events  []unix.EpollEvent
-	waiting []*socket // whose replies have begun to wait in this turn
-	leaving []*socket // that stay only until an instant
-	expired time.Time // when leaving was last looked through
+	in, out   []byte
+	events    []unix.EpollEvent
+	gathering gathering
+	waiting   []*socket // whose replies have begun to wait in this turn
+	leaving   []*socket // that stay only until an instant
+	expired   time.Time // when leaving was last looked through
 
 	mu    sync.Mutex
 	tasks []func()
@@ -159,8 +160,12 @@ func (l *loop) run() {
 				so.react(event.Events)
 			}
 		}
-		if posted && l.runTasks() {
-			return
+		l.sendGathered()
+		if posted {
+			if l.runTasks() {
+				return
+			}
+			l.sendGathered()
 		}
 		l.expire()
 		l.await()

@@ -135,7 +135,7 @@ func (c *Conn) serveRead(st *stream) (more bool) {
 		// The replies leave now, or they would wait with the next ones.
 		more = c.Flush() == nil && more && c.serveBatch()
 	}
-	return more
+	return c.Flush() == nil && more
 }
 
 // await waits for the deferred replies, and writes them. Pushes may go out meanwhile.
