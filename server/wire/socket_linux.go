@@ -197,6 +197,7 @@ func (so *socket) stepAside() {
 		return
 	}
 	so.away.Store(true)
+	so.loop.server.elsewhere.Add(1)
 	c, turns := so.conn, so.loop.server.loops.aside
 	c.inLoop = false
 	go func() {
@@ -220,6 +221,7 @@ func (so *socket) stepAside() {
 func (so *socket) back(more bool) {
 	c := so.conn
 	so.away.Store(false)
+	so.loop.server.elsewhere.Add(-1)
 	waiting := c.wait != NoWait
 	if waiting {
 		so.pend(more)

@@ -86,6 +86,8 @@ func queuedBytes(nc net.Conn) (n int) {
 
 // serveStream serves the connection until it ends.
 func (c *Conn) serveStream(st *stream) {
+	c.server.elsewhere.Add(1)
+	defer c.server.elsewhere.Add(-1)
 	defer c.end()
 	defer func() { _ = st.nc.Close() }()
 	defer func() {
