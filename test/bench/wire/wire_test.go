@@ -27,26 +27,31 @@ type measurement struct {
 // measure runs the row once.
 func (r *wireRow) measure(t testing.TB) (m measurement) {
 	t.Helper()
-	r.with(t, func(p *harness.Process, words []string) {
-		pid := p.Cmd.Process.Pid
-		bench.ForgetPeak(t, pid)
-		machine, begin, server := bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
-		run := r.load(words).Put(t, p)
-		server = bench.ProcessTime(t, pid) - server
-		elapsed := time.Since(begin)
-		machine = bench.MachineTime(t) - machine
-		m = measurement{
-			Report:   run.Report,
-			cpu:      float64(server) / float64(time.Microsecond) / float64(r.requests),
-			resident: float64(harness.MemoryLine(t, pid, "status", "VmHWM")) / 1e6,
-		}
-		// What took the CPU is related to the time of the requests, which redis-benchmark
-		// has from its rate; before it, redis-benchmark opens connections and sleeps.
-		asking := float64(r.requests) / m.PerSecond
-		m.serverCores = server.Seconds() / asking
-		m.loadCores = run.CPU.Seconds() / asking
-		m.otherCores = max(0, (machine-server-run.CPU).Seconds()/elapsed.Seconds())
-	})
+	r.with(t, func(p *harness.Process, words []string) { m = measure(t, p, r.load(words)) })
+	return m
+}
+
+// measure loads a server.
+func measure(t testing.TB, p *harness.Process, load bench.Load) measurement {
+	t.Helper()
+	pid := p.Cmd.Process.Pid
+	bench.ForgetPeak(t, pid)
+	machine, begin, server := bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
+	run := load.Put(t, p)
+	server = bench.ProcessTime(t, pid) - server
+	elapsed := time.Since(begin)
+	machine = bench.MachineTime(t) - machine
+	m := measurement{
+		Report:   run.Report,
+		cpu:      float64(server) / float64(time.Microsecond) / float64(load.Requests),
+		resident: float64(harness.MemoryLine(t, pid, "status", "VmHWM")) / 1e6,
+	}
+	// What took the CPU is related to the time of the requests, which redis-benchmark
+	// has from its rate; before it, redis-benchmark opens connections and sleeps.
+	asking := float64(load.Requests) / m.PerSecond
+	m.serverCores = server.Seconds() / asking
+	m.loadCores = run.CPU.Seconds() / asking
+	m.otherCores = max(0, (machine-server-run.CPU).Seconds()/elapsed.Seconds())
 	return m
 }
 
@@ -91,6 +96,7 @@ func BenchmarkWireCompare(t *testing.B) {
 	if largest == manyConnections {
 		printIdle(t)
 	}
+	printKeys(t, rounds, length)
 	printMemory(t)
 	rows.printTargets(out)
 }
