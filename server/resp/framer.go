@@ -35,6 +35,7 @@ type Framer struct {
 	// command has the one of the command before.
 	pattern pattern
 	repeats bool
+	ahead   ahead
 
 	broken error // the protocol error that was found; nothing is read after it
 }
@@ -145,14 +146,18 @@ func (f *Framer) Next() (args [][]byte, found bool, err error) {
 	}
 	f.last = f.r
 	if f.repeats = f.parsed == 0 && f.repeat(); f.repeats {
-		return f.args, true, nil
+		args, found = f.args, true
+	} else {
+		args, found, f.broken = f.read()
 	}
-	args, found, f.broken = f.read()
+	if found {
+		f.ahead.passed(f.r - f.last)
+	}
 	return args, found, f.broken
 }
 
 // Unread puts the command that Next has just handed out back, to be handed out again.
-func (f *Framer) Unread() { f.r = f.last }
+func (f *Framer) Unread() { f.r, f.ahead = f.last, ahead{} }
 
 func (f *Framer) read() (args [][]byte, found bool, err error) {
 	for {
@@ -197,19 +202,16 @@ func (f *Framer) repeat() bool {
 // of less than 1,000 bytes. For any other it changes nothing and returns false.
 func (f *Framer) usual() bool {
 	b := f.buf[f.r:f.w]
-	if len(b) < 4 || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+	words := usualHeader(b)
+	if words == 0 {
 		return false
 	}
 	f.dropBig(0)
 	f.pattern.forget()
-	args, at, second, tail := f.args[:0], 4, 0, 0
-	for i := range b[1] - '0' {
-		if at == len(b) || b[at] != '$' {
-			return false
-		}
-		length, start := usualLength(b, at+1)
-		end := start + length
-		if start == 0 || end+2 > len(b) {
+	args, at, second, tail := f.args[:0], usualHeaderBytes, 0, 0
+	for i := range words {
+		start, end := usualArgument(b, at)
+		if start == 0 {
 			return false
 		}
 		if i == 1 {
@@ -226,19 +228,33 @@ func (f *Framer) usual() bool {
 	return true
 }
 
+// usualHeaderBytes is how long the header of a command of the usual form is.
+const usualHeaderBytes = 4
+
+// usualHeader is how many words the command that b begins with has; 0 if it is not of the usual form.
+func usualHeader(b []byte) (words int) {
+	if len(b) < usualHeaderBytes || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+		return 0
+	}
+	return int(b[1] - '0')
+}
+
+// usualArgument says where in b the argument whose header begins at b[at:] starts and ends; start is 0
+// if it is not of the usual form or not complete.
+func usualArgument(b []byte, at int) (start, end int) {
+	if at >= len(b) || b[at] != '$' {
+		return 0, 0
+	}
+	length, start := usualLength(b, at+1)
+	if start == 0 || start+length+2 > len(b) {
+		return 0, 0
+	}
+	return start, start + length
+}
+
 // Repeats says whether the command that was handed out last differs from the one before it in nothing
 // but its second word.
 func (f *Framer) Repeats() bool { return f.repeats }
-
-// Ahead is the second word, most likely a key, of the command behind the one that was handed out
-// last. It is nil if that command does not begin as that one does.
-func (f *Framer) Ahead() []byte {
-	b := f.buf[f.r:f.w]
-	if start, end := f.pattern.second(b); end > 0 {
-		return b[start:end]
-	}
-	return nil
-}
 
 // tooLong is err, or an error of its own when the command that is being read exceeds its bound.
 func (f *Framer) tooLong(err error) error {

@@ -178,37 +178,3 @@ func TestFramerForgetsBigBuffers(t *testing.T) {
 		t.Errorf("a buffer of %d bytes and %d arguments outlive the command that needed them", len(f.buf), cap(f.args))
 	}
 }
-
-// The key that is ahead is the second word of the command that comes next, if that begins as the one
-// before it.
-func TestFramerAhead(t *testing.T) {
-	check := "*5\r\n$8\r\nRL.CHECK\r\n$8\r\nuser:123\r\n$12\r\ntoken_bucket\r\n$3\r\n100\r\n$2\r\n60\r\n"
-	stream := check + check + "PING\r\n" + "*1\r\n$4\r\nPING\r\n" + strings.Replace(check, "$8\r\nuser:123", "$0\r\n", 1) + check + "*5\r\n$x\r\n"
-	for cut := range len(stream) {
-		f := Framer{Trusted: true}
-		var key []byte
-		known := 0
-		for _, piece := range []string{stream[:cut], stream[cut:]} {
-			if err := f.Fill(strings.NewReader(piece)); err != nil && piece != "" {
-				t.Fatal(err)
-			}
-			for {
-				args, found, err := f.Next()
-				if !found || err != nil {
-					key = nil
-					break
-				}
-				if key != nil {
-					known++
-					if string(args[1]) != string(key) {
-						t.Fatalf("cut at %d: %q was ahead, and %q came", cut, key, args)
-					}
-				}
-				key = bytes.Clone(f.Ahead())
-			}
-		}
-		if cut == 0 && known != 2 {
-			t.Errorf("%d keys were known before their commands; want 2", known)
-		}
-	}
-}

@@ -30,21 +30,21 @@ func (p *pattern) remember(command []byte, second, tail int, args [][]byte) {
 	p.head, p.end = uint8(head), uint8(end)
 	copy(p.bytes[:], command[:head])
 	copy(p.bytes[head:], command[tail:])
-	at := 4 // behind the command's header
+	at := usualHeaderBytes
 	for i, word := range args {
 		if i == 1 {
 			at = head + 2
 			continue
 		}
-		at += usualHeader(len(word))
+		at += usualLengthBytes(len(word))
 		args[i] = p.bytes[at : at+len(word) : at+len(word)]
 		at += len(word) + 2
 	}
 }
 
-// usualHeader is how many bytes the header of an argument of so many bytes takes, which are less than
+// usualLengthBytes is how many bytes the header of an argument of so many bytes takes, which are less than
 // 1,000.
-func usualHeader(length int) int {
+func usualLengthBytes(length int) int {
 	switch {
 	case length < 10:
 		return len("$1\r\n")

@@ -11,6 +11,9 @@ func (c *Conn) serveBatch() (more bool) {
 	s.BeginBatch()
 serving:
 	for !c.closed && !c.detaching && !c.carrier.full(c) {
+		for key := c.framer.Ahead(); key != nil; key = c.framer.Ahead() {
+			s.Expect(key)
+		}
 		args, found, err := c.framer.Next()
 		if err != nil {
 			c.protocolError(err)
@@ -20,7 +23,7 @@ serving:
 			break
 		}
 		c.replyStart = len(c.Buf)
-		switch s.Run(args, c.framer.Ahead()) {
+		switch s.Run(args) {
 		case TooLong:
 			c.framer.Unread()
 			c.slow = true
