@@ -19,7 +19,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-docs bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,8 +42,8 @@ test-clients: ## install the clients of the README's table, and try each (3 minu
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
 # the server does, so of these only those with many connections run once more.
-RACED   := ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
-	./test/linearizability ./test/pubsub ./test/wire
+RACED   := ./bench/... ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
+	./test/linearizability ./test/load ./test/pubsub ./test/wire
 # One goroutine asks in these. They have no race to show, and the detector makes them four times as
 # slow. The invariants are checked all the same.
 ALONE   := ./test/model ./test/parity
@@ -59,7 +59,7 @@ vet: ## run go vet, for this system and others
 	$(GO) vet ./...
 	$(GO) vet -C $(PEERS) ./...
 	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
-	GOOS=darwin $(GO) vet ./engine ./server/... ./replication/... ./cmd/rlserver
+	GOOS=darwin $(GO) vet ./bench/... ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
 	$(LINT) run --allow-parallel-runners ./...
@@ -78,9 +78,9 @@ docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
 	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
 
 bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
-	$(GOBENCH) ./test/bench/engine -bench .
+	$(GOBENCH) ./test/bench/engine -bench . -skip Local
 
-bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (7 minutes)
+bench: setup ## compare with a real Redis on the wire: throughput, latency, CPU, memory (9 minutes)
 	$(GOBENCH) ./test/bench/wire -bench .
 
 bench-local: ## measure 5,000 concurrent callers in process, beside published figures (1 minute)
@@ -96,6 +96,17 @@ bench-peers: setup ## compare with other limiters: libraries of Go programs in p
 
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
+
+# What these printed last is kept in build/bench, from which the document is filled. To measure one
+# anew, remove its file.
+FIGURES ?= bench bench-local bench-redis bench-peers bench-durability bench-engine
+build/bench/%.md:
+	@mkdir -p $(@D)
+	$(MAKE) -s $* >$@.part
+	mv $@.part $@
+
+bench-docs: $(FIGURES:%=build/bench/%.md) ## measure what build/bench has no figures of (FIGURES), and write all into docs/BENCHMARKS.md (35 minutes)
+	$(GO) run ./test/bench/publish
 
 bench-smoke: setup ## run each benchmark for seconds: only wrong counts and crashes fail (2 minutes)
 	$(GOBENCH) -short ./test/bench/... ./test/backend -bench .

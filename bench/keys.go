@@ -40,15 +40,21 @@ const keyDigits = 10
 // probeKey is a key that no request asks for: the last one that has enough digits.
 const probeKey = 9_999_999_999
 
-// keyPrefix draws the prefix of a target's keys, so that what earlier runs have left does not matter.
-func keyPrefix(r *rand.Rand, target int) string {
-	const letters = "abcdefghijklmnopqrstuvwxyz"
-	b := []byte("00000:")
-	for i := range 4 {
-		b[i] = letters[r.IntN(len(letters))]
+const prefixLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// newRunName draws what the keys of a run begin with. It does not depend on the seed, so that what
+// earlier runs have left does not matter.
+func newRunName() string {
+	b := make([]byte, 4)
+	for i := range b {
+		b[i] = prefixLetters[rand.IntN(len(prefixLetters))]
 	}
-	b[4] = letters[target%len(letters)]
 	return string(b)
+}
+
+// keyPrefix is what the keys of a target begin with.
+func keyPrefix(run string, target int) string {
+	return run + prefixLetters[target:target+1] + ":"
 }
 
 // keyName is the whole key of a number.

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/tls"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -29,11 +28,11 @@ type target struct {
 
 // open connects to a server and tries one request, so that what it cannot do is known before
 // anything is measured.
-func open(ctx context.Context, o *Options, index int, started time.Time) (*target, error) {
+func open(ctx context.Context, o *Options, index int, run string, started time.Time) (*target, error) {
 	where := o.Targets[index]
 	t := &target{kind: findKind(where.Kind), options: o, where: where, started: started}
 	t.Name, t.Address = where.Kind, where.Address
-	t.prefix = keyPrefix(rand.New(rand.NewPCG(o.Seed, 0)), index)
+	t.prefix = keyPrefix(run, index)
 	words, script, err := t.kind.words(&o.Question)
 	if err != nil {
 		return t, err
@@ -127,10 +126,10 @@ func (t *target) meet(ctx context.Context, script string) error {
 	if t.workers[0].read(r) == notUnderstood {
 		return answerError{r.kind == '-', r.show()}
 	}
-	if r, err = t.aside.ask("INFO", "server"); err != nil {
-		return err
+	t.pid = listenerOf(nc)
+	if r, err = t.aside.ask("INFO", "server"); err == nil { // or it has no name
+		t.Server = serverName(r)
 	}
-	t.Server, t.pid = serverName(r), listenerOf(nc)
 	return t.appoint()
 }
 

@@ -13,9 +13,10 @@ import (
 const (
 	ConnectionsMax = 10_000
 	PipelineMax    = 10_000
+	InFlightMax    = 1_000_000 // connections times pipeline: each takes memory of the client
 	ThreadsMax     = 256
 	RoundsMax      = 1000
-	TargetsMax     = 26 // each has a letter in its keys
+	TargetsMax     = len(prefixLetters) // each has a letter in its keys
 	DurationMax    = time.Hour
 	RequestsMax    = 10_000_000_000 // of a round
 	RateMax        = 100_000_000    // requests a second
@@ -78,7 +79,7 @@ func (o *Options) Check() error {
 		name       string
 		value, max int64
 	}{
-		{"targets", int64(len(o.Targets)), TargetsMax}, {"threads", int64(o.Threads), ThreadsMax},
+		{"targets", int64(len(o.Targets)), int64(TargetsMax)}, {"threads", int64(o.Threads), ThreadsMax},
 		{"connections", int64(o.Connections), ConnectionsMax}, {"pipeline", int64(o.Pipeline), PipelineMax},
 		{"rounds", int64(o.Rounds), RoundsMax}, {"keys", o.Keys, KeysMax},
 	} {
@@ -86,13 +87,16 @@ func (o *Options) Check() error {
 			return fmt.Errorf("%s: %d is not accepted: expected 1 to %d", bound.name, bound.value, bound.max)
 		}
 	}
+	if o.Connections*o.Pipeline > InFlightMax {
+		return fmt.Errorf("connections times pipeline: %d is not accepted: expected at most %d", o.Connections*o.Pipeline, InFlightMax)
+	}
 	if o.Threads > o.Connections {
 		return fmt.Errorf("threads: %d is more than the %d connections", o.Threads, o.Connections)
 	}
 	if (o.Duration > 0) == (o.Requests > 0) || o.Duration > DurationMax || o.Requests > RequestsMax {
 		return fmt.Errorf("expected a duration of at most %v, or at most %d requests", DurationMax, int64(RequestsMax))
 	}
-	if o.Rate < 0 || o.Rate > RateMax {
+	if !(o.Rate >= 0 && o.Rate <= RateMax) { // NaN is neither
 		return fmt.Errorf("rate: %v is not accepted: expected at most %d requests a second", o.Rate, int64(RateMax))
 	}
 	if o.Cost > o.Limit.Burst() {

@@ -176,7 +176,7 @@ func (r *reply) show() string {
 func excerpt(text []byte) string {
 	const most = 120
 	first, _, _ := bytes.Cut(text, []byte("\n"))
-	first = bytes.TrimRight(first, "\r")
+	first = bytes.TrimRight(first, "\r ")
 	for _, c := range first {
 		if c < ' ' || c > '~' {
 			return fmt.Sprintf("%.120q", first)

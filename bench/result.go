@@ -32,7 +32,7 @@ type Load struct {
 	Rate        float64       `json:"rate,omitempty"`     // requests a second intended; 0: closed loop
 	KeySpace    string        `json:"key_space"`          // uniform, zipf, hot or new
 	Keys        int64         `json:"keys"`
-	Seed        uint64        `json:"seed"` // of keys and their names
+	Seed        uint64        `json:"seed"` // from which keys are drawn
 	Algorithm   string        `json:"algorithm"`
 	Limit       int64         `json:"limit"`
 	Burst       int64         `json:"burst"`

@@ -19,8 +19,9 @@ func Run(ctx context.Context, o *Options) (*Report, error) {
 	}
 	report := &Report{Started: time.Now(), Version: o.Version, Command: o.Command, Machine: thisMachine(), Load: o.load()}
 	var targets []*target
+	run := newRunName()
 	for i := range o.Targets {
-		t, err := open(ctx, o, i, report.Started)
+		t, err := open(ctx, o, i, run, report.Started)
 		if err != nil && ctx.Err() == nil {
 			t.Failure = t.explain(err)
 		}
@@ -80,7 +81,7 @@ func (t *target) turn(ctx context.Context, round, number int) {
 	r := Round{Started: shared.begun, Client: *ownUsage().since(client), Server: usageOf(t.pid).since(server)}
 	for _, w := range t.workers {
 		r.Took = max(r.Took, w.last)
-		if o.Rate > 0 {
+		if o.Rate > 0 && err == nil && ctx.Err() == nil {
 			r.Unsent += w.quota - w.issued
 		}
 	}
@@ -104,6 +105,7 @@ const (
 )
 
 func (t *target) fill(ctx context.Context, p Progress) error {
+	t.tellTime()
 	p.Duration, p.Wanted = 0, min(t.options.Keys, fillKeysMax)
 	shared := &turn{workers: len(t.workers), depth: fillDepth}
 	for _, w := range t.workers {

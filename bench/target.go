@@ -205,17 +205,19 @@ func undecidedIf(isReply func(*reply) bool) func(*Question) func(*reply) verdict
 
 // readIncrex reads the value and by how much it has grown.
 func readIncrex(q *Question) func(*reply) verdict {
-	return func(r *reply) verdict {
-		switch {
-		case !r.integers(2):
-			return notUnderstood
-		case r.values[1] == q.Cost:
-			return allowed
-		case r.values[1] == 0:
-			return denied
-		}
-		return notUnderstood
+	return func(r *reply) verdict { return q.taken(r, r.integers(2), 1) }
+}
+
+// taken reads how many units were taken: the cost or none. It is the i-th value of a reply that has the
+// right form.
+func (q *Question) taken(r *reply, isRight bool, i int) verdict {
+	switch {
+	case isRight && r.values[i] == q.Cost:
+		return allowed
+	case isRight && r.values[i] == 0:
+		return denied
 	}
+	return notUnderstood
 }
 
 func scriptWords(q *Question) (words []string, script string, err error) {
@@ -248,19 +250,9 @@ func readScript(q *Question) func(*reply) verdict {
 	}
 }
 
-// readRate reads how many units were allowed: the cost or none. Two fractions of seconds in text follow.
+// readRate reads how many units were allowed, how many are left, and two fractions of seconds in text.
 func readRate(q *Question) func(*reply) verdict {
-	return func(r *reply) verdict {
-		switch {
-		case r.kind != '*' || r.count != 4 || r.isInt != 0b11:
-			return notUnderstood
-		case r.values[0] == q.Cost:
-			return allowed
-		case r.values[0] == 0:
-			return denied
-		}
-		return notUnderstood
-	}
+	return func(r *reply) verdict { return q.taken(r, r.kind == '*' && r.count == 4 && r.isInt == 0b11, 0) }
 }
 
 // rateWords has the library itself say what it sends.

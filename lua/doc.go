@@ -23,6 +23,7 @@
 //	route.go, slot.go        which node a key is on
 //	deny_cache.go            denials that need no Redis
 //	degrade.go               the answers when no Redis has decided
+//	words.go                 the words of a question, for a program that asks a Redis itself
 //	stats.go, errors.go      INFO; errors with a code
 //
 // # Invariants

@@ -22,16 +22,17 @@ type BarSeries struct {
 
 const barHeight, barGap, groupGap = 18.0, 4.0, 14.0
 
-// Draw draws the chart. The longest bar takes all of the room.
+// Draw draws the chart. The longest bar of each group takes all of the room, so bars are to be
+// compared within a group, and the chart says so.
 func (b Bars) Draw() SVG {
 	d := &drawing{title: b.Title}
-	longest, valueWide := 0.0, 0
+	longest, valueWide := make([]float64, max(1, len(b.Groups))), 0
 	keys := make([]key, len(b.Series))
 	for i, s := range b.Series {
 		keys[i] = key{s.Name, s.Color}
-		for _, v := range s.Values {
+		for g, v := range s.Values {
 			if !math.IsNaN(v) {
-				longest, valueWide = max(longest, v), max(valueWide, len([]rune(b.Text(v))))
+				longest[g], valueWide = max(longest[g], v), max(valueWide, len([]rune(b.Text(v))))
 			}
 		}
 	}
@@ -45,7 +46,9 @@ func (b Bars) Draw() SVG {
 			names = append(names, k.name)
 		}
 	} else {
-		y = d.legend(keys) + 6
+		y = d.legend(keys) + 10
+		d.text(margin, y, "", "each group has a scale of its own")
+		y += 10
 	}
 	for _, name := range names {
 		left = max(left, margin+letter*float64(len([]rune(name)))+8)
@@ -60,7 +63,7 @@ func (b Bars) Draw() SVG {
 			if alone {
 				d.text(left-8, y+13, "key end", s.Name)
 			}
-			d.bar(left, y, room, s.Values[g], longest, s.Color, b.Text)
+			d.bar(left, y, room, s.Values[g], longest[g], s.Color, b.Text)
 			if d.summary != "" {
 				d.summary += ", "
 			}

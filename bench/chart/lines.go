@@ -127,15 +127,19 @@ func (l Lines) axes(d *drawing, top float64, least, greatest Point) *frame {
 // line draws a series, and points that tell their figures.
 func (d *drawing) line(f *frame, s Series, l Lines) {
 	var path, spots strings.Builder
-	command := "M"
+	begins := true
 	for _, p := range s.Points {
 		if !f.shows(p) {
-			command = "M"
+			begins = true
 			continue
 		}
 		x, y := f.at(p)
-		fmt.Fprintf(&path, "%s%.1f %.1f", command, x, y)
-		command = "L"
+		if begins {
+			fmt.Fprintf(&path, "M%.1f %.1fh0", x, y) // with no length, for a point alone to be a dot
+		} else {
+			fmt.Fprintf(&path, "L%.1f %.1f", x, y)
+		}
+		begins = false
 		if len(s.Points) <= spotsMax {
 			spot := &drawing{}
 			spot.spot(x, y, s.Color, fmt.Sprintf("%s: %s at %s", s.Name, l.Y.Text(p.Y), l.X.Text(p.X)))

@@ -78,22 +78,22 @@ func (c *meter) add(sent, received, price int64) {
 		*c = meter{from: sent, until: received, level: sent + price}
 		return
 	case sent >= c.from:
-		if c.level += price; c.level < 0 { // 292 years, of a server that admits all
-			c.level = math.MaxInt64
-		}
+		c.level += price
 	case c.from-sent <= math.MaxInt32:
 		early, sum := max(int64(c.early), c.from-sent), int64(c.waiting)+price
-		if sum <= early {
-			c.early, c.waiting = int32(early), int32(sum)
-			return
+		if sum > early {
+			c.level += sum - early
+			c.from -= early
+			early, sum = 0, 0
 		}
-		c.level += sum - early
-		c.from -= early
-		c.early, c.waiting = 0, 0
+		c.early, c.waiting = int32(early), int32(sum)
 	default:
 		return
 	}
 	c.until = max(c.until, received)
+	if c.level < 0 { // 292 years, of a server that admits all
+		c.level = math.MaxInt64
+	}
 }
 
 func (m *meters) violation(key int64) Violation {

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"errors"
 	"math"
 	"time"
 	"unsafe"
@@ -76,7 +77,7 @@ func (w *windows) sawTime(sent, received, unix int64) {
 	switch {
 	case low > high:
 		w.doubt = errTimeSet
-	case w.doubt != errTimeSet:
+	case !errors.Is(w.doubt, errTimeSet):
 		w.low, w.high, w.at, w.doubt = low, high, received, nil
 	}
 }

@@ -15,13 +15,13 @@ func charts(r *bench.Report) []chart.SVG {
 		bars("Requests a second", r, Rate, Count),
 		bars("Server CPU for a request", r, ServerCPU, Span),
 		LatencyCurve("Latency by percentile", r.Targets),
-		overTime("Latency over time", r, chart.Axis{Name: "p99; dotted: p50", Scale: chart.Log, Text: Span},
+		overTime("Latency over time", r, chart.Axis{Name: "p99; dotted: p50", Scale: chart.Log, Text: Tick(Span)},
 			func(p bench.Point) float64 { return float64(p.P99) }, func(p bench.Point) float64 { return float64(p.P50) }),
-		overTime("Requests a second over time", r, chart.Axis{Name: "requests/s", Text: short},
+		overTime("Requests a second over time", r, chart.Axis{Name: "requests/s", Text: Tick(short)},
 			perSecond(func(p bench.Point) int64 { return p.Requests })),
 	}
 	if slices.ContainsFunc(r.Targets, func(t bench.Target) bool { return !math.IsNaN(Median(&t, Denied)) }) {
-		all = append(all, overTime("Allowed and denied over time", r, chart.Axis{Name: "allowed/s; dotted: denied/s", Text: short},
+		all = append(all, overTime("Allowed and denied over time", r, chart.Axis{Name: "allowed/s; dotted: denied/s", Text: Tick(short)},
 			decidedPerSecond(func(p bench.Point) int64 { return p.Allowed }), decidedPerSecond(func(p bench.Point) int64 { return p.Denied })))
 	}
 	return all
@@ -32,7 +32,7 @@ func LatencyCurve(title string, targets []bench.Target) chart.SVG {
 	lines := chart.Lines{
 		Title: title,
 		X:     chart.Axis{Name: "percentile", Scale: chart.Nines, Text: percent},
-		Y:     chart.Axis{Name: "latency", Scale: chart.Log, Text: Span},
+		Y:     chart.Axis{Name: "latency", Scale: chart.Log, Text: Tick(Span)},
 	}
 	for i := range targets {
 		lines.Series = append(lines.Series, chart.Series{Name: targets[i].Name, Color: i, Points: curve(&targets[i])})
@@ -81,8 +81,24 @@ func decidedPerSecond(count func(bench.Point) int64) func(bench.Point) float64 {
 	}
 }
 
-// pointsMax is how many points of a target a chart over time shows.
-const pointsMax = 150
+// A chart over time shows at most pointsMax points of a target, of pointMin each if a round has several
+// of them: in less, few of the batches of a deep pipeline come back, and the line would show only that.
+const (
+	pointsMax = 80
+	pointMin  = 100 * time.Millisecond
+)
+
+// neighbours is how many points of the series of a target are joined to one.
+func neighbours(t *bench.Target) int {
+	points, span := 0, pointMin
+	for _, round := range t.Rounds {
+		points += len(round.Series)
+		if len(round.Series) > 0 {
+			span = max(time.Nanosecond, round.Series[0].Span)
+		}
+	}
+	return max((points+pointsMax-1)/pointsMax, int(pointMin/span))
+}
 
 // joined is a series in which so many neighbours are joined to one point: counts are added, p50 is
 // averaged, and of p99 and the maximum the worst stays.
@@ -102,6 +118,10 @@ func joined(series []bench.Point, neighbours int) []bench.Point {
 		one.P50 = time.Duration(weighted / float64(max(1, one.Requests)))
 		all = append(all, one)
 	}
+	// The end of a round may be so short that its rate says nothing.
+	if n := len(all); n > 1 && all[n-1].Span < all[0].Span/2 {
+		all = append(all[:n-2], joined(all[n-2:], 2)...)
+	}
 	return all
 }
 
@@ -111,18 +131,14 @@ func joined(series []bench.Point, neighbours int) []bench.Point {
 func overTime(title string, r *bench.Report, y chart.Axis, values ...func(bench.Point) float64) chart.SVG {
 	lines := chart.Lines{
 		Title: title, Y: y,
-		X: chart.Axis{Name: "time of its rounds, one after the other", Text: func(s float64) string { return Span(s * 1e9) }},
+		X: chart.Axis{Name: "time of its rounds, one after the other", Text: func(s float64) string { return Tick(Span)(s * 1e9) }},
 	}
 	for i, t := range r.Targets {
-		points := 0
-		for _, round := range t.Rounds {
-			points += len(round.Series)
-		}
 		for place, value := range values {
 			s := chart.Series{Name: t.Name, Color: i, Dashed: place > 0}
 			some, start := false, 0.0
 			for _, round := range t.Rounds {
-				for _, p := range joined(round.Series, (points+pointsMax-1)/pointsMax) {
+				for _, p := range joined(round.Series, neighbours(&t)) {
 					at := chart.Point{X: start + (p.At + p.Span/2).Seconds(), Y: value(p)}
 					some = some || !math.IsNaN(at.Y)
 					s.Points = append(s.Points, at)

@@ -60,7 +60,7 @@ func Span(ns float64) string {
 	}
 }
 
-// significant writes a number with three digits, and without zeros at its end.
+// significant writes a number with three digits.
 func significant(x float64) string {
 	decimals := 0
 	switch {
@@ -69,11 +69,18 @@ func significant(x float64) string {
 	case math.Abs(x) < 99.95:
 		decimals = 1
 	}
-	text := strconv.FormatFloat(x, 'f', decimals, 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	return strconv.FormatFloat(x, 'f', decimals, 64)
+}
+
+// Tick writes numbers as text does, without zeros after the point, for axes.
+func Tick(text func(float64) string) func(float64) string {
+	return func(x float64) string {
+		digits, unit, _ := strings.Cut(text(x), " ")
+		if strings.Contains(digits, ".") {
+			digits = strings.TrimRight(strings.TrimRight(digits, "0"), ".")
+		}
+		return strings.TrimSpace(digits + " " + unit)
 	}
-	return text
 }
 
 // Size writes a size of memory.

@@ -28,8 +28,8 @@ func NewProgress(out io.Writer, width int) *Progress {
 	return &Progress{out: out, width: width}
 }
 
-// Show shows how far the run is. The end of a turn is always shown; without a terminal, everything
-// else only if nothing was shown for some seconds.
+// Show shows how far the run is. Without a terminal, anything but the end of
+// a turn is shown only if nothing was for some seconds.
 func (p *Progress) Show(at bench.Progress) {
 	if p.width > 0 {
 		share := done(at)
@@ -38,7 +38,7 @@ func (p *Progress) Show(at bench.Progress) {
 		fmt.Fprintf(p.out, "\r\x1b[K%s", cut(text, p.width-1))
 		return
 	}
-	if now := time.Now(); at.Done || now.Sub(p.shown) >= lineEvery {
+	if now := time.Now(); at.Done && at.Round > 0 || now.Sub(p.shown) >= lineEvery {
 		p.shown = now
 		fmt.Fprintln(p.out, moment(at))
 	}
@@ -70,6 +70,7 @@ func moment(at bench.Progress) string {
 func done(at bench.Progress) float64 {
 	turn := 0.0
 	switch {
+	case at.Round == 0: // not of a turn yet
 	case at.Done:
 		turn = 1
 	case at.Duration > 0:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -62,12 +63,15 @@ func TestRemarks(t *testing.T) {
 	r.Targets[1].Rounds = nil
 	r.Targets[0].Rounds[0].Client.CPU = 4 * time.Second
 	r.Targets[0].Rounds[1].Client.CPU = 4 * time.Second
+	r.Load.Rate = 1_000_000
+	r.Targets[2].Rounds[0].Unsent = 1234
 	text := strings.Join(strings.Fields(table80(r, 80)), " ")
 	for _, want := range []string{
-		`VIOLATION: script admitted 104 units on key "a" within 1.5 s; the limit allows 103.`,
+		`VIOLATION: script admitted 104 units on key "a" within 1.50 s; the limit allows 103.`,
 		"VIOLATION: script on 2 keys more.",
 		`FAILED: incr in round 1: it answered "ERR no"`,
 		"Kept the limit on every key: rlserver.",
+		"script did not keep up: 561,254 of 1,000,000 requests/s that were intended. 1,234 requests found no free connection, and no latency has them.",
 		"The client was the bottleneck with rlserver: it kept 2.00 of 2 cores busy.",
 	} {
 		if !strings.Contains(text, want) {
@@ -116,7 +120,7 @@ func TestMarkdown(t *testing.T) {
 	Markdown(&out, r)
 	for _, want := range []string{
 		"```sh\nrlserver bench --target rlserver=127.0.0.1:6380 --limit 'it'\\''s' ''\n```",
-		"\n| rlserver | 1,624,985 | 1.00 | 471 µs |", "\n| a\\|b | ", "AMD EPYC, 2 cores, 16 GB of memory", "token_bucket 100 per 1m; 100,000 keys, uniform",
+		"\n| rlserver | 1,624,985 | 1.00 | 471 µs |", "\n| a\\|b | ", "AMD EPYC, 2 cores, 16.0 GB of memory", "token_bucket 100 per 1m; 100,000 keys, uniform",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, out.String())
@@ -127,8 +131,8 @@ func TestMarkdown(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	for got, want := range map[string]string{
 		Count(1234567.4): "1,234,567", Count(999): "999", Count(1.25): "1.2", Count(math.NaN()): "–",
-		Span(999.6): "1 µs", Span(1234): "1.23 µs", Span(99_960): "100 µs", Span(2e9): "2 s", Span(0): "0",
-		short(12_345): "12.3 k", short(9_999): "9,999", short(3e9): "3 G",
+		Span(999.6): "1.00 µs", Span(1234): "1.23 µs", Span(99_960): "100 µs", Span(2e9): "2.00 s", Span(0): "0",
+		short(12_345): "12.3 k", short(9_999): "9,999", short(3e9): "3.00 G", Tick(short)(3e9): "3 G", Tick(Span)(2e6): "2 ms", Tick(Span)(100e6): "100 ms", Tick(Count)(1e6): "1,000,000",
 		Times(0.5): "0.50", Times(17.46): "17.5", percent(0.999): "99.9 %", percent(0.99999): "99.999 %",
 		plain(time.Hour): "1h", plain(90 * time.Minute): "1h30m", plain(time.Minute): "1m", plain(1500 * time.Millisecond): "1.5s",
 	} {
@@ -141,12 +145,12 @@ func TestNumbers(t *testing.T) {
 func TestProgress(t *testing.T) {
 	at := bench.Progress{Target: "rlserver", Turn: 2, Turns: 4, Round: 1, Rounds: 2, Elapsed: time.Second, Duration: 2 * time.Second,
 		Last: bench.Point{Span: 100 * time.Millisecond, Requests: 150_000, Allowed: 75_000, Denied: 25_000, P99: 3 * time.Millisecond}}
-	const moment = "rlserver, round 1 of 2: 1.5 M/s, p99 3 ms, 25.0 % denied"
+	const moment = "rlserver, round 1 of 2: 1.50 M/s, p99 3.00 ms, 25.0 % denied"
 	var bar, lines strings.Builder
 	p := NewProgress(&bar, 80)
 	p.Show(at)
 	p.Close()
-	if want := "\r\x1b[K███████░░░░░░░░░░░░░  38 %  rlserver, round 1 of 2: 1.5 M/s, p99 3 ms, 25.0 % …\r\x1b[K"; bar.String() != want {
+	if want := "\r\x1b[K███████░░░░░░░░░░░░░  38 %  rlserver, round 1 of 2: 1.50 M/s, p99 3.00 ms, 25.…\r\x1b[K"; bar.String() != want {
 		t.Errorf("the bar is %q, want %q", bar.String(), want)
 	}
 	p = NewProgress(&lines, 0)
@@ -154,21 +158,51 @@ func TestProgress(t *testing.T) {
 	p.Show(at) // just after
 	at.Done = true
 	p.Show(at)
-	p.Show(bench.Progress{Target: "incr", Turn: 3, Turns: 4, Done: true})
+	p.Show(bench.Progress{Target: "incr", Turn: 3, Turns: 4, Done: true}) // it is ready
 	p.Close()
-	if want := moment + "\n" + moment + "\nincr: getting ready\n"; lines.String() != want {
+	if want := moment + "\n" + moment + "\n"; lines.String() != want {
 		t.Errorf("the lines are %q, want %q", lines.String(), want)
 	}
 }
 
 func TestJoined(t *testing.T) {
 	const ms = time.Millisecond
-	got := joined([]bench.Point{
+	series := []bench.Point{
 		{At: 0, Span: ms, Requests: 1, Allowed: 1, P50: 10, P99: 20, Max: 30}, {At: ms, Span: ms, Requests: 3, Denied: 3, P50: 30, P99: 15, Max: 40},
-		{At: 2 * ms, Span: ms, Requests: 5, P50: 7},
-	}, 2)
-	want := []bench.Point{{At: 0, Span: 2 * ms, Requests: 4, Allowed: 1, Denied: 3, P50: 25, P99: 20, Max: 40}, {At: 2 * ms, Span: ms, Requests: 5, P50: 7}}
-	if !reflect.DeepEqual(got, want) {
+		{At: 2 * ms, Span: ms, Requests: 5, P50: 7}, {At: 3 * ms, Span: ms, Requests: 5, P50: 7}, {At: 4 * ms, Span: ms / 4, Requests: 10, P50: 17, P99: 9},
+	}
+	want := []bench.Point{
+		{At: 0, Span: 2 * ms, Requests: 4, Allowed: 1, Denied: 3, P50: 25, P99: 20, Max: 40},
+		{At: 2 * ms, Span: 9 * ms / 4, Requests: 20, P50: 12, P99: 9}, // with the end, which is too short to stand alone
+	}
+	if got := joined(series, 2); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+}
+
+// TestJSONIsDocumented holds that the document names every field that JSON has.
+func TestJSONIsDocumented(t *testing.T) {
+	document, err := os.ReadFile("../../docs/BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[reflect.Type]bool{}
+	var visit func(reflect.Type)
+	visit = func(of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || of == reflect.TypeFor[time.Time]() || seen[of] {
+			return
+		}
+		seen[of] = true
+		for field := range of.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if !strings.Contains(string(document), "`"+name+"`") {
+				t.Errorf("docs/BENCHMARKS.md does not name %q of %v", name, of)
+			}
+			visit(field.Type)
+		}
+	}
+	visit(reflect.TypeFor[bench.Report]())
 }

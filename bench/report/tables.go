@@ -29,7 +29,20 @@ func tables(r *bench.Report) []table {
 		use.Rows = append(use.Rows, []string{t.Name, allowed, denied, Span(Median(t, ServerCPU)), Times(Ratio(t, first, ServerCPU)),
 			cores(Median(t, ServerBusy)), Size(Median(t, ServerMemory)), cores(Median(t, ClientBusy))})
 	}
+	if len(r.Targets) < 2 {
+		return []table{speed.without("×"), use.without("×")}
+	}
 	return []table{speed, use}
+}
+
+// without leaves a column out.
+func (t table) without(column string) table {
+	i := slices.Index(t.Columns, column)
+	for at := range t.Rows {
+		t.Rows[at] = slices.Delete(t.Rows[at], i, i+1)
+	}
+	t.Columns = slices.Delete(t.Columns, i, i+1)
+	return t
 }
 
 // named is the report with names that tell its targets apart.

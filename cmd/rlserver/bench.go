@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -70,9 +71,12 @@ It exits with 1 when more was admitted than a limit allows, and with 2 when a ta
 	flags.StringSliceVar(&f.targets, "target", []string{"rlserver"}, "what is asked: `NAME[=HOST:PORT]`, several with commas or by repeating it")
 	flags.StringVar(&f.jsonTo, "json", "", "write the report as JSON to `FILE`; - is stdout, in place of the table")
 	flags.StringVar(&f.htmlTo, "html", "", "write the report as a page with charts to `FILE`")
-	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn, and their names (default: another one each time)")
+	flags.Uint64Var(&o.Seed, "seed", 0, "`NUMBER` from which keys are drawn (default: another one each time, which the report says)")
 	addClientFlags(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets) // the only error is that the flag does not exist
+	for _, file := range []string{"json", "html"} {
+		_ = cmd.MarkFlagFilename(file) // the only error is that the flag does not exist
+	}
+	_ = cmd.RegisterFlagCompletionFunc("target", completeTargets)
 	_ = cmd.RegisterFlagCompletionFunc("key-space", completeKeySpaces)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args) }
 	return cmd
@@ -170,6 +174,21 @@ func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) er
 	if err := o.Check(); err != nil {
 		return usageError(cmd, "%w", err)
 	}
+	return f.canWrite(cmd)
+}
+
+// canWrite tells before anything is measured of a file that cannot be written.
+func (f *benchFlags) canWrite(cmd *cobra.Command) error {
+	for flag, path := range map[string]string{"json": f.jsonTo, "html": f.htmlTo} {
+		if path == "" || path == "-" {
+			continue
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+		if err != nil {
+			return usageError(cmd, "--%s: %w", flag, err)
+		}
+		_ = file.Close()
+	}
 	return nil
 }
 
@@ -235,7 +254,12 @@ func (f *benchFlags) run(cmd *cobra.Command, env environment, args []string) err
 	if err := f.write(cmd.OutOrStdout(), r); err != nil {
 		return err
 	}
-	return benchVerdict(r)
+	err = benchVerdict(r)
+	isTold := f.jsonTo != "-" && isMeasured(r) && columns(cmd.OutOrStdout()) > 0
+	if isTold && err != nil && !errors.Is(err, errNo) {
+		return errTold // the table, just above, ends with it
+	}
+	return err
 }
 
 // columns is how wide a terminal is, or 0 for what is none.
@@ -245,8 +269,8 @@ func columns(out io.Writer) int {
 		return 0
 	}
 	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil {
-		return 0
+	if err == nil && width == 0 {
+		return 80 // a terminal that does not say
 	}
 	return width
 }
@@ -257,7 +281,7 @@ func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
 		if err := report.JSON(stdout, r); err != nil {
 			return err
 		}
-	} else {
+	} else if isMeasured(r) {
 		report.Table(stdout, r, columns(stdout))
 	}
 	for path, write := range map[string]func(io.Writer, *bench.Report) error{f.jsonTo: report.JSON, f.htmlTo: report.HTML} {
@@ -275,13 +299,18 @@ func (f *benchFlags) write(stdout io.Writer, r *bench.Report) error {
 	return nil
 }
 
+// isMeasured says whether there is anything to show. If not, what went wrong is all that there is to say.
+func isMeasured(r *bench.Report) bool {
+	return slices.ContainsFunc(r.Targets, func(t bench.Target) bool { return len(t.Rounds) > 0 })
+}
+
 // benchVerdict is an error if a target failed, or a limit was exceeded.
 func benchVerdict(r *bench.Report) error {
 	isWrong := false
-	var failures []error
+	var failures []string
 	for _, t := range r.Targets {
 		if t.Failure != "" {
-			failures = append(failures, errors.New(t.Failure))
+			failures = append(failures, t.Failure)
 		}
 		for _, round := range t.Rounds {
 			isWrong = isWrong || len(round.Violations) > 0
@@ -289,7 +318,7 @@ func benchVerdict(r *bench.Report) error {
 	}
 	switch {
 	case failures != nil:
-		return failures[0]
+		return errors.New(strings.Join(failures, "\nrlserver: "))
 	case isWrong:
 		return errNo
 	}

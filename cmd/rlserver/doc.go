@@ -1,6 +1,6 @@
 // Command rlserver is the command line: it reads the settings, connects the rooms, and asks a
 // running server. It decides nothing and speaks no RESP itself. It is the only room that knows the
-// server, the engine, the backend and replication.
+// server, the engine, the backend, replication and the benchmark.
 //
 //	main.go         run, the root command, exit codes
 //	serve.go        rlserver serve: start, the log of the start, the order of the end
@@ -8,6 +8,7 @@
 //	reload.go       the certificates and the file, read again
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
+//	bench.go        rlserver bench: how fast servers decide, and whether they are right
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
 //	client.go       for commands that ask a server: its address, a connection to it, and errors

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit codes. check and aof exit with 1 when their answer is no, and with 2 when they have none,
+// Exit codes. check, aof and bench exit with 1 when their answer is no, and with 2 when they have none,
 // so that a script can tell the two apart. The others fail with 1, as a container's health check
 // must.
 const (
@@ -20,8 +20,12 @@ const (
 	exitNoAnswer = 2
 )
 
-// errNo is the result of check for a denial, and of aof for damage. Stdout has told of it.
+// errNo is the result of check for a denial, of aof for damage, and of bench for a limit that was
+// exceeded. Stdout has told of it.
 var errNo = errors.New("no")
+
+// errTold is the result of bench for a target that failed, when the terminal shows that already.
+var errTold = errors.New("told")
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
@@ -36,6 +40,8 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.Is(err, errTold):
+		return exitNoAnswer
 	}
 	fmt.Fprintln(stderr, "rlserver:", err)
 	for ; cmd != root; cmd = cmd.Parent() {

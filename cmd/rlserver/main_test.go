@@ -81,7 +81,7 @@ func TestUsageErrors(t *testing.T) {
 
 // Every command has a help with an example, on stdout.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "serve", "check", "ping", "aof", "aof check", "aof repair", "version"} {
+	for _, command := range []string{"", "serve", "check", "ping", "bench", "aof", "aof check", "aof repair", "version"} {
 		got := call(nil, append(strings.Fields(command), "--help")...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") {
 			t.Errorf("help of %q: %+v", command, got)
@@ -159,11 +159,16 @@ func TestCompletion(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"serve --appendfsync ": "always\neverysec\nno\n:36\n", "--protected-mode ": "yes\nno\n:36\n", "--port ": "auto\n:36\n",
-		"--maxclients ": ":36\n", "--tls-cert-file ": ":0\n",
+		"--maxclients ": ":36\n", "--tls-cert-file ": ":0\n", "bench token_bucket 100 60 ": "BURST\nCOST\n:4\n",
+		"bench --key-space ": "uniform\teach key as often as any other\nzipf\tthe k-th key is drawn in proportion to k to the power of -1.1\n" +
+			"hot\tone key\nnew\tevery request has a key that was never used before\n:36\n",
 	} {
 		if got := call(nil, append([]string{"__complete"}, strings.Split(args, " ")...)...); got.stdout != want {
 			t.Errorf("completions of %s: %q, want %q", args, got.stdout, want)
 		}
+	}
+	if got := call(nil, "__complete", "bench", "--target", "").stdout; !strings.Contains(got, "cl.throttle\tCL.THROTTLE of redis-cell and Dragonfly\n") {
+		t.Errorf("completions of --target: %q", got)
 	}
 	if got := call(nil, "__complete", "check", ""); strings.Contains(got.stdout, "token_bucket") {
 		t.Errorf("KEY completes to algorithms:\n%s", got.stdout)

@@ -2,8 +2,8 @@ package wire
 
 import (
 	"bufio"
+	"io"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -16,33 +16,38 @@ import (
 // back what an idle connection's last command needed within a few seconds, if they do.
 const idleRest = 5 * time.Second
 
-// rest waits for as long, where figures matter.
-func rest() { time.Sleep(time.Duration(bench.Scaled(int(idleRest), 100))) }
+func rest() {
+	if !testing.Short() {
+		time.Sleep(idleRest)
+	}
+}
 
 // printIdle measures what a connection takes of a server's memory that has asked one PING
 // and then says nothing. The kernel's own memory for a connection is not in it.
-func printIdle(t testing.TB) {
+func printIdle(t testing.TB, out io.Writer, connections int) {
 	t.Helper()
 	rounds := 3
 	if testing.Short() {
 		rounds = 1
 	}
-	rows := bench.NewTable("idle connections, each after one PING", "", "connections", "bytes of RSS each, at once", "after 5 s")
-	for _, c := range []*contestant{rlPing, redisPing} {
+	rows := bench.NewTable("idle connections, each after one PING", "", "connections", "memory of each, at once", "after 5 s")
+	for _, server := range []struct {
+		name  string
+		start func(testing.TB, ...string) *harness.Process
+	}{{"rlserver", harness.StartServer}, {"Redis", harness.StartRedis}} {
 		var atOnce, later []float64
 		for range rounds {
-			first, second := c.idle(t, manyConnections)
+			first, second := idle(t, server.start(t), connections)
 			atOnce, later = append(atOnce, first), append(later, second)
 		}
-		rows.Add("%s|%d|%.0f|%.0f", c.name, manyConnections, bench.Median(atOnce), bench.Median(later))
+		rows.Add("%s|%d|%.0f bytes|%.0f bytes", server.name, connections, bench.Median(atOnce), bench.Median(later))
 	}
-	rows.Print(os.Stdout)
+	rows.Print(out)
 }
 
 // idle opens connections and returns what each takes, in bytes: at once and after a rest.
-func (c *contestant) idle(t testing.TB, connections int) (atOnce, later float64) {
+func idle(t testing.TB, p *harness.Process, connections int) (atOnce, later float64) {
 	t.Helper()
-	p := c.launch(t)
 	var open []net.Conn
 	defer func() {
 		for _, nc := range open {

@@ -2,7 +2,7 @@ package wire
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,15 +16,15 @@ const residentTarget = 72.0
 
 // printMemory measures what keys of 16 bytes take of a server's memory, once it has rested: all that
 // is resident, code and buffers included, for each key.
-func printMemory(t testing.TB) {
+func printMemory(t testing.TB, out io.Writer) {
 	t.Helper()
 	rows := bench.NewTable("keys of 16 bytes with a token bucket: all resident memory, in bytes a key",
-		"keys", "at once", "after 5 s", "target", "", "tables", "MB before the first key")
+		"keys", "at once", "after 5 s", "goal", "", "of which tables", "MB before the first key")
 	for _, keys := range []int{1_000_000, 10_000_000} {
 		if testing.Short() {
 			keys /= 100
 		}
-		p := rlCheck.launch(t)
+		p := harness.StartServer(t)
 		pid := p.Cmd.Process.Pid
 		before := harness.ResidentNow(t, pid)
 		fillKeys(p.Dial(), keys)
@@ -36,7 +36,7 @@ func printMemory(t testing.TB) {
 			each(harness.InfoNumbers(t, p.Client())["used_memory_tables"]), float64(before)/1e6)
 		_ = p.Stop(syscall.SIGTERM)
 	}
-	rows.Print(os.Stdout)
+	rows.Print(out)
 }
 
 // fillKeys makes keys that last for hours, in pipelines.

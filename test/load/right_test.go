@@ -1,0 +1,87 @@
+package load
+
+import (
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness"
+)
+
+// mustBeRight wants a run of so many requests in which the judge saw nothing wrong, and had
+// something to see: requests that were admitted, and ones that were denied.
+func (r *run) mustBeRight(requests int64) {
+	r.t.Helper()
+	r.mustExit(exitRight)
+	for _, round := range r.rounds() {
+		if !round.Judged || len(round.Violations) > 0 || round.Allowed == 0 || round.Denied == 0 ||
+			round.Requests != requests || round.Allowed+round.Denied != requests || round.Undecided != 0 {
+			r.fail("a round is not as it must be")
+			r.t.Logf("%+v", round)
+		}
+	}
+}
+
+// A server that keeps its limits is never accused: with each algorithm, few and many requests under way,
+// and keys that all are pushed to their limits over and over.
+func TestRight(t *testing.T) {
+	p := harness.StartServer(t)
+	for _, a := range engine.Algorithms() {
+		for _, load := range []struct {
+			pipeline, requests int
+		}{{1, 20_000}, {64, 200_000}} {
+			for _, keySpace := range []string{"uniform", "zipf", "hot"} {
+				t.Run(a.String()+"/"+strconv.Itoa(load.pipeline)+"/"+keySpace, func(t *testing.T) {
+					runBench(t, a.String(), "10", "50ms", "--target", "rlserver="+p.Addr(), "-P", strconv.Itoa(load.pipeline),
+						"-n", strconv.Itoa(load.requests), "--keys", "20", "--key-space", keySpace, "--threads", "2", "--rounds", "2").mustBeRight(int64(load.requests))
+				})
+			}
+		}
+	}
+}
+
+// Nor is one that stands still now and then, so that replies are late.
+func TestRightWithStalls(t *testing.T) {
+	p := harness.StartServer(t)
+	done := make(chan struct{})
+	stalled := make(chan struct{})
+	go func() {
+		defer close(stalled)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_ = p.Cmd.Process.Signal(syscall.SIGSTOP)
+				time.Sleep(10 * time.Millisecond)
+				_ = p.Cmd.Process.Signal(syscall.SIGCONT)
+			}
+		}
+	}()
+	for _, a := range engine.Algorithms() {
+		runBench(t, a.String(), "10", "15ms", "--target", "rlserver="+p.Addr(), "-P", "16", "-n", "50000", "--keys", "5", "--threads", "2").mustBeRight(50_000)
+	}
+	close(done)
+	<-stalled
+}
+
+// Scripts on a Redis keep their limits too, by the clock of that Redis.
+func TestRightInRedis(t *testing.T) {
+	p := harness.StartRedis(t)
+	for _, a := range engine.Algorithms() {
+		runBench(t, a.String(), "10", "50ms", "--target", "script="+p.Addr(), "-P", "16", "-n", "20000", "--keys", "10").mustBeRight(20_000)
+	}
+	runBench(t, "token_bucket", "10", "1s", "--target", "redis_rate="+p.Addr(), "-P", "16", "-n", "20000", "--keys", "10").mustBeRight(20_000)
+}
+
+// What decides nothing is not judged, and that is said.
+func TestNothingToJudge(t *testing.T) {
+	p := harness.StartServer(t)
+	r := runBench(t, "--target", "ping="+p.Addr(), "-n", "1000")
+	r.mustExit(exitRight)
+	if round := r.rounds()[0]; round.Judged || round.Undecided != 1000 {
+		r.fail("PING is judged")
+	}
+}
