@@ -16,8 +16,11 @@ import (
 // back what an idle connection's last command needed within a few seconds, if they do.
 const idleRest = 5 * time.Second
 
-// rest waits for as long, where figures matter.
-func rest() { time.Sleep(time.Duration(bench.Scaled(int(idleRest), 100))) }
+func rest() {
+	if !testing.Short() {
+		time.Sleep(idleRest)
+	}
+}
 
 // printIdle measures what a connection takes of a server's memory that has asked one PING
 // and then says nothing. The kernel's own memory for a connection is not in it.
