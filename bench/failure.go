@@ -12,8 +12,9 @@ import (
 
 // The ways in which a target fails, besides errors of the system and errNotRESP.
 var (
-	errClosed = errors.New("closed the connection")
-	errSilent = errors.New("does not answer")
+	errClosed  = errors.New("closed the connection")
+	errSilent  = errors.New("does not answer")
+	errTooMany = errors.New("more replies than requests")
 )
 
 // An answerError is a reply that answers no question.

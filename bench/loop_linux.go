@@ -126,9 +126,10 @@ func (l *loop) turn() error {
 
 // wait waits until a socket can be read, the next request is due, or there is something to check.
 func (l *loop) wait() (int, error) {
-	if l.count > 0 && l.worker.turn.every > 0 {
+	now := l.worker.turn.now()
+	if l.count > 0 && l.worker.turn.every > 0 && !l.isOver(now) {
 		// epoll_wait counts in milliseconds, ppoll in nanoseconds.
-		left := min(max(l.due()-l.worker.turn.now(), 0), checkPeriod)
+		left := min(max(l.due()-now, 0), checkPeriod)
 		until := unix.NsecToTimespec(int64(left))
 		if _, err := unix.Ppoll([]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}}, &until, nil); err != nil && !errors.Is(err, unix.EINTR) {
 			return 0, os.NewSyscallError("ppoll", err)

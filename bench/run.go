@@ -81,7 +81,7 @@ func (t *target) turn(ctx context.Context, round, number int) {
 	r := Round{Started: shared.begun, Client: *ownUsage().since(client), Server: usageOf(t.pid).since(server)}
 	for _, w := range t.workers {
 		r.Took = max(r.Took, w.last)
-		if o.Rate > 0 {
+		if o.Rate > 0 && err == nil && ctx.Err() == nil {
 			r.Unsent += w.quota - w.issued
 		}
 	}
