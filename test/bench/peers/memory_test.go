@@ -2,6 +2,7 @@ package peers
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"testing"
@@ -9,6 +10,9 @@ import (
 	"github.com/rlserver/rlserver/test/bench"
 	"github.com/rlserver/rlserver/test/harness"
 )
+
+// once is a limit of one unit, so that no key is idle or expires before all are there.
+const once = 1
 
 // A childJob is what a process of its own does: it fills a contestant with keys, or serves
 // gubernator at an address.
@@ -34,7 +38,7 @@ func work(text []byte) (any, error) {
 		if c.name != j.Name {
 			continue
 		}
-		allow, err := c.make(generous, "")
+		allow, err := c.make(once, "")
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +53,9 @@ func work(text []byte) (any, error) {
 		}
 		debug.FreeOSMemory()
 		after, err := bench.ResidentBytes()
-		_, _ = allow("user:00000000000") // so that all is in use until here
+		if allowed, err := allow("user:00000000000"); allowed || err != nil { // so that all is in use until here
+			return nil, errors.Join(errors.New("the first key was forgotten"), err)
+		}
 		return after - before, err
 	}
 	return nil, fmt.Errorf("no contestant is called %q", j.Name)
@@ -64,7 +70,7 @@ func (r *row) memory(t testing.TB, keys int) string {
 	var grew int64
 	if r.name == nameRedisRate {
 		redis := harness.StartRedis(t)
-		allow, err := r.make(generous, redis.Addr())
+		allow, err := r.make(once, redis.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}

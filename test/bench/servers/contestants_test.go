@@ -19,6 +19,9 @@ type contestant struct {
 	ours  bool // a limit that is exceeded is our fault
 }
 
+// throttlecrabNote explains figures that would look like a fault of the measurement.
+const throttlecrabNote = "throttlecrab-server writes each reply by itself and leaves Nagle's algorithm on: in a pipeline a reply waits 40 ms for the client's acknowledgement of the one before."
+
 var contestants = []contestant{
 	{"rlserver `RL.CHECK`", "rlserver", "", func(t testing.TB, _ string) *harness.Process { return harness.StartServer(t) }, true},
 	{"throttlecrab-server 0.4.40 `THROTTLE`", "throttle", "throttlecrab-server", startThrottlecrab, false},
