@@ -35,7 +35,7 @@ func (a *asker) send(command []byte) (*reply, error) {
 		}
 		switch {
 		case size > 0 && size < have:
-			return nil, fmt.Errorf("%w: %s", errTooMany, excerpt(a.buf[size:have]))
+			return nil, unasked(&a.reply, a.buf[size:have])
 		case size > 0:
 			return &a.reply, a.SetDeadline(time.Time{})
 		}

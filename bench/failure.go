@@ -30,6 +30,15 @@ func (e answerError) Error() string {
 	return "answers what this target does not answer: " + e.text
 }
 
+// unasked is the error for bytes that nobody has asked for: an error of the server, which it sends before it
+// hangs up, or one reply too many.
+func unasked(r *reply, b []byte) error {
+	if size, err := r.parse(b); size > 0 && err == nil && r.kind == '-' {
+		return answerError{true, r.show()}
+	}
+	return fmt.Errorf("%w: %s", errTooMany, excerpt(b))
+}
+
 // explain is one line about a target that failed.
 func (t *target) explain(err error) string {
 	at := fmt.Sprintf("%s at %s", t.Name, t.where.Address)
