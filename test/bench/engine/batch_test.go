@@ -64,10 +64,10 @@ func (b *batch) askAll(now int64) { b.store.AskAll(b.questions[:], now) }
 // BenchmarkBatch compares questions that are asked one by one with the same asked at once, in stores
 // of more and more keys, on one core.
 func BenchmarkBatch(t *testing.B) {
-	rounds, length := scaled(7, 3), time.Duration(scaled(200, 10))*time.Millisecond
+	rounds, length := bench.Scaled(7, 3), time.Duration(bench.Scaled(200, 10))*time.Millisecond
 	var singles, batches []*row
 	for _, keys := range storeSizes {
-		b := newBatch(scaled(keys, 100))
+		b := newBatch(bench.Scaled(keys, 100))
 		confirm := func(t testing.TB, done tally) {
 			if done.admitted != done.checks {
 				t.Fatalf("%d of %d checks were admitted; this is of checks that all are", done.admitted, done.checks)
@@ -86,7 +86,7 @@ func BenchmarkBatch(t *testing.B) {
 		"keys", "one by one", "×", "AskAll", "×", "target", "")
 	for i, keys := range storeSizes {
 		grown := bench.Ratio(batches[i].ns, batches[0].ns)
-		rows.Add("%d|%.1f|%.2f|%.1f|%.2f|≤ %.2f|%s", scaled(keys, 100), bench.Median(singles[i].ns), bench.Ratio(singles[i].ns, singles[0].ns),
+		rows.Add("%d|%.1f|%.2f|%.1f|%.2f|≤ %.2f|%s", bench.Scaled(keys, 100), bench.Median(singles[i].ns), bench.Ratio(singles[i].ns, singles[0].ns),
 			bench.Median(batches[i].ns), grown, growthTarget, bench.Verdict(grown <= growthTarget))
 	}
 	rows.Print(os.Stdout)
