@@ -54,7 +54,8 @@
 //	marks.go               which keys have changed
 //	drain.go               the changes of those keys
 //	apply.go               changes of another store, applied to this one
-//	question.go            questions to limiters that keep their keys in another process
+//	question.go            questions that are asked together, here or of another process
+//	ask_all.go             many questions at once, each key's memory fetched in advance
 //	prefetch.go            memory asked for in advance
 //
 // # Invariants

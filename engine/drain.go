@@ -31,6 +31,7 @@ func (s *Store) Drain(visit func(*Change)) (n int) {
 		d.tell(&Change{})
 	}
 	sp.each(func(shard uint16, t *table) { d.table(t, shard) })
+	d.rest()
 	for o := sp.orphans.Swap(nil); o != nil; o = o.next {
 		p := newProbe(s.hasher.hash(o.key), o.key)
 		d.find(&p, sp.first(&p))
@@ -46,6 +47,20 @@ type drain struct {
 	n      int
 	change Change // what it tells
 	reader changeReader
+	// ahead are slots that the processor fetches while those before them are told of, noted is how
+	// many were noted in all: most slots were last written by another processor.
+	ahead [drainAhead]markedSlot
+	noted int
+}
+
+// drainAhead is how many slots are fetched at a time. It is a power of 2.
+const drainAhead = 16
+
+// A markedSlot is a slot whose key has changed, and where it is.
+type markedSlot struct {
+	t     *table
+	s     *slot
+	shard uint16
 }
 
 func (d *drain) tell(c *Change) {
@@ -64,21 +79,41 @@ func (d *drain) table(t *table, shard uint16) {
 			continue
 		}
 		for set := m.bits[i].Swap(0); set != 0; set &= set - 1 {
-			d.slot(t, t.slotMarked(uint64(i)*64+uint64(bits.TrailingZeros64(set))), shard)
+			d.note(markedSlot{t, t.slotMarked(uint64(i)*64 + uint64(bits.TrailingZeros64(set))), shard})
 		}
 	}
 }
 
+// note has a slot fetched, and tells of the one that was noted drainAhead slots before.
+func (d *drain) note(m markedSlot) {
+	place := &d.ahead[d.noted%drainAhead]
+	if d.noted >= drainAhead {
+		d.slot(place)
+	}
+	prefetch(uintptr(unsafe.Pointer(m.s)))
+	*place = m
+	d.noted++
+}
+
+// rest tells of the slots that were noted last.
+func (d *drain) rest() {
+	for i := max(d.noted-drainAhead, 0); i < d.noted; i++ {
+		d.slot(&d.ahead[i%drainAhead])
+	}
+	clear(d.ahead[:])
+	d.noted = 0
+}
+
 // slot tells of the key of a slot. If that is closed, the state is where the key is now.
-func (d *drain) slot(t *table, s *slot, shard uint16) {
-	st := s.state.Load()
+func (d *drain) slot(m *markedSlot) {
+	st := m.s.state.Load()
 	if st >= 0 {
-		d.state(s, st)
+		d.state(m.s, st)
 		return
 	}
-	p := probeOf(s, s.meta.Load(), t.class)
-	p.shard = shard
-	d.find(&p, t)
+	p := probeOf(m.s, m.s.meta.Load(), m.t.class)
+	p.shard = m.shard
+	d.find(&p, m.t)
 }
 
 // state tells of the state of a slot, which is not negative.

@@ -64,3 +64,36 @@ func Example_shaping() {
 	// send after 100ms
 	// send after 200ms
 }
+
+// Many questions at once cost less than one by one, because the memory of the next keys is fetched
+// while the present one is decided.
+func ExampleStore_AskAll() {
+	store, err := engine.NewStore(engine.Options{})
+	if err != nil {
+		panic(err)
+	}
+	limit, err := engine.NewLimit(2, time.Minute, 0)
+	if err != nil {
+		panic(err)
+	}
+	now := time.Date(2030, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	var questions []engine.Question // used again for the next batch
+	for _, key := range []string{"user:1", "user:2", "user:1", "user:1"} {
+		questions = append(questions, engine.Question{
+			Op: engine.OpCheck, Key: key, Algorithm: engine.TokenBucket, Limit: limit, Cost: 1,
+		})
+	}
+	store.AskAll(questions, now)
+	for i := range questions {
+		q := &questions[i]
+		if q.Err != nil {
+			panic(q.Err) // a wrong argument, or the key belongs to another algorithm
+		}
+		fmt.Println(q.Key, q.Decision.Allowed, q.Decision.Remaining)
+	}
+	// Output:
+	// user:1 true 1
+	// user:2 true 1
+	// user:1 true 0
+	// user:1 false 0
+}

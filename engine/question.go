@@ -1,7 +1,7 @@
 package engine
 
-// A Question is what a limiter is asked that answers later, because it keeps its keys in another
-// process. It has room for the answer. A Store answers at once and needs none.
+// A Question is one of several that a limiter is asked at once: Store.AskAll, or a limiter that
+// answers later, because it keeps its keys in another process. It has room for the answer.
 type Question struct {
 	Key string
 	// Reset is RL.RESET: then Op, Algorithm, Limit and Cost mean nothing.
@@ -18,7 +18,7 @@ type Question struct {
 	Err      error
 }
 
-// A Batch is questions that leave together. They are answered in their order as far as one
+// A Batch is questions to another process that leave together. They are answered in their order as far as one
 // key is concerned.
 type Batch struct {
 	Questions []Question

@@ -11,7 +11,7 @@ import (
 type question struct {
 	key       string // stands in the connection's buffer: good until the command ends
 	algorithm engine.Algorithm
-	isNew     bool // other words than those of the question before
+	isNew     bool // differs from the question before in more than the key
 	limit     engine.Limit
 	cost      int64
 }
@@ -107,12 +107,13 @@ func (r *request) parseQuestion() (problem string) {
 	if err := engine.CheckKey(q.key); err != nil {
 		return errDecision(err)
 	}
-	if r.parsed.is(r.args[2:]) {
+	if r.parsed && r.conn.Repeats() { // not so within EXEC
 		q.isNew = false
 		return ""
 	}
-	r.parsed.clear()
-	*q = question{key: q.key, isNew: true}
+	before := *q
+	*q = question{key: q.key}
+	r.parsed = false
 	var err error
 	if q.algorithm, err = engine.ParseAlgorithm(resp.View(r.args[2])); err != nil {
 		return errDecision(err)
@@ -132,41 +133,9 @@ func (r *request) parseQuestion() (problem string) {
 	if q.limit, err = engine.NewLimit(units, period, burst); err != nil {
 		return errDecision(err)
 	}
-	r.parsed.remember(r.args[2:])
+	q.isNew = q.algorithm != before.algorithm || q.limit != before.limit || q.cost != before.cost
+	r.parsed = true
 	return ""
-}
-
-// words remembers some short words of a command. Most connections ask with the same limit all the
-// time, and to compare the words is a quarter of the work of parsing them.
-type words struct {
-	n     uint8    // bytes in use; 0: nothing is remembered
-	bytes [63]byte // each word behind its length
-}
-
-func (w *words) clear() { w.n = 0 }
-
-func (w *words) remember(list [][]byte) {
-	at := 0
-	for _, word := range list {
-		if at+1+len(word) > len(w.bytes) {
-			return
-		}
-		w.bytes[at] = byte(len(word))
-		at += 1 + copy(w.bytes[at+1:], word)
-	}
-	w.n = uint8(at)
-}
-
-// is says whether the words are those that are remembered.
-func (w *words) is(list [][]byte) bool {
-	known := w.bytes[:w.n]
-	for _, word := range list {
-		if len(known) <= len(word) || int(known[0]) != len(word) || string(known[1:1+len(word)]) != string(word) {
-			return false
-		}
-		known = known[1+len(word):]
-	}
-	return len(known) == 0 && w.n > 0
 }
 
 // parseOptions parses BURST n and COST n, in any order. The burst is 0 when it is not given.

@@ -62,8 +62,8 @@ type request struct {
 	// question and decision stand here and not on a stack, from which a limiter's pointers to them
 	// would send them to the heap.
 	question question
-	// parsed are the words that question was made from, but for the key.
-	parsed   words
+	// parsed: question was made from the command that came last, or from one that it repeats.
+	parsed   bool
 	decision engine.Decision
 }
 
@@ -138,11 +138,16 @@ func (c *session) BeginBatch() {
 	c.conn.Trust(c.mayAsk())
 }
 
-// Run runs a command. Meanwhile the limiter fetches the key of the next one.
-func (c *session) Run(args [][]byte, next []byte) wire.Outcome {
-	if next != nil && c.server.prefetch != nil {
-		c.server.prefetch(resp.View(next))
+// Expect has the limiter fetch a key that is asked for soon.
+func (c *session) Expect(key []byte) {
+	if c.server.prefetch != nil {
+		c.server.prefetch(resp.View(key))
 	}
+}
+
+// Run runs a command.
+func (c *session) Run(args [][]byte) wire.Outcome {
+	c.request.parsed = c.request.parsed && c.conn.Repeats()
 	outcome := c.outcomeOf(args)
 	c.conn.Trust(c.mayAsk())
 	return outcome

@@ -31,6 +31,12 @@ type Framer struct {
 	spans   []span   // arguments so far, counted from r
 	args    [][]byte // handed out; good, with the bytes under them, until the next call
 
+	// pattern is that of the command that was handed out last, if it has one; repeats, that this
+	// command has the one of the command before.
+	pattern pattern
+	repeats bool
+	ahead   ahead
+
 	broken error // the protocol error that was found; nothing is read after it
 }
 
@@ -139,12 +145,19 @@ func (f *Framer) Next() (args [][]byte, found bool, err error) {
 		return nil, false, f.broken
 	}
 	f.last = f.r
-	args, found, f.broken = f.read()
+	if f.repeats = f.parsed == 0 && f.repeat(); f.repeats {
+		args, found = f.args, true
+	} else {
+		args, found, f.broken = f.read()
+	}
+	if found {
+		f.ahead.passed(f.r - f.last)
+	}
 	return args, found, f.broken
 }
 
 // Unread puts the command that Next has just handed out back, to be handed out again.
-func (f *Framer) Unread() { f.r = f.last }
+func (f *Framer) Unread() { f.r, f.ahead = f.last, ahead{} }
 
 func (f *Framer) read() (args [][]byte, found bool, err error) {
 	for {
@@ -173,65 +186,75 @@ func (f *Framer) read() (args [][]byte, found bool, err error) {
 	}
 }
 
+// repeat hands out a command that differs from the one before it in nothing but its second word. For
+// any other it changes nothing and returns false.
+func (f *Framer) repeat() bool {
+	b := f.buf[f.r:f.w]
+	start, end, next, ok := f.pattern.match(b)
+	if ok {
+		f.args[1] = b[start:end:end]
+		f.r += next
+	}
+	return ok
+}
+
 // usual hands out a command of the usual form: complete, within every bound, at most nine arguments
 // of less than 1,000 bytes. For any other it changes nothing and returns false.
 func (f *Framer) usual() bool {
 	b := f.buf[f.r:f.w]
-	if len(b) < 4 || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+	words := usualHeader(b)
+	if words == 0 {
 		return false
 	}
 	f.dropBig(0)
-	args, at := f.args[:0], 4
-	for range b[1] - '0' {
-		length, start := usualLength(b, at)
-		end := start + length
-		if start == 0 || end+2 > len(b) {
+	f.pattern.forget()
+	args, at, second, tail := f.args[:0], usualHeaderBytes, 0, 0
+	for i := range words {
+		start, end := usualArgument(b, at)
+		if start == 0 {
 			return false
+		}
+		if i == 1 {
+			second, tail = at, end
 		}
 		args = append(args, b[start:end:end])
 		at = end + 2
 	}
 	f.args = args
 	f.r += at
+	if len(args) > 1 {
+		f.pattern.remember(b[:at], second, tail, args)
+	}
 	return true
 }
 
-// Ahead is the second word, most likely a key, of the command behind the one that was handed out
-// last. It is nil if that command is not of the usual form or has fewer than five words.
-func (f *Framer) Ahead() []byte {
-	b := f.buf[f.r:f.w]
-	if len(b) < 4 || b[0] != '*' || b[1] < '5' || b[1] > '9' {
-		return nil
+// usualHeaderBytes is how long the header of a command of the usual form is.
+const usualHeaderBytes = 4
+
+// usualHeader is how many words the command that b begins with has; 0 if it is not of the usual form.
+func usualHeader(b []byte) (words int) {
+	if len(b) < usualHeaderBytes || b[0] != '*' || b[1] < '1' || b[1] > '9' || b[2] != '\r' || b[3] != '\n' {
+		return 0
 	}
-	length, start := usualLength(b, 4)
-	if start == 0 {
-		return nil
-	}
-	length, start = usualLength(b, start+length+2)
-	if start == 0 || start+length > len(b) {
-		return nil
-	}
-	return b[start : start+length]
+	return int(b[1] - '0')
 }
 
-// usualLength reads the header of an argument of less than 1,000 bytes at b[at:], and returns
-// where the argument starts; 0 if the header is not of that form.
-func usualLength(b []byte, at int) (length, start int) {
-	if at+4 > len(b) || b[at] != '$' {
+// usualArgument says where in b the argument whose header begins at b[at:] starts and ends; start is 0
+// if it is not of the usual form or not complete.
+func usualArgument(b []byte, at int) (start, end int) {
+	if at >= len(b) || b[at] != '$' {
 		return 0, 0
 	}
-	for i, c := range b[at+1 : min(at+5, len(b)-1)] {
-		switch {
-		case '0' <= c && c <= '9' && i < 3 && (i == 0 || length > 0):
-			length = length*10 + int(c-'0')
-		case c == '\r' && i > 0 && b[at+2+i] == '\n':
-			return length, at + 3 + i
-		default:
-			return 0, 0
-		}
+	length, start := usualLength(b, at+1)
+	if start == 0 || start+length+2 > len(b) {
+		return 0, 0
 	}
-	return 0, 0
+	return start, start + length
 }
+
+// Repeats says whether the command that was handed out last differs from the one before it in nothing
+// but its second word.
+func (f *Framer) Repeats() bool { return f.repeats }
 
 // tooLong is err, or an error of its own when the command that is being read exceeds its bound.
 func (f *Framer) tooLong(err error) error {
@@ -289,6 +312,7 @@ func (f *Framer) argument() (bool, error) {
 // finish hands out the arguments that have been read, and prepares for the next command.
 func (f *Framer) finish() [][]byte {
 	f.dropBig(len(f.spans))
+	f.pattern.forget()
 	f.args = f.args[:0]
 	for _, s := range f.spans {
 		f.args = append(f.args, f.buf[f.r+s.start:f.r+s.end:f.r+s.end])

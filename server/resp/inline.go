@@ -18,6 +18,7 @@ func (f *Framer) inline() (words [][]byte, found bool, err error) {
 		return nil, false, ProtocolError("too big inline request")
 	}
 	f.r += end + 1
+	f.pattern.forget()
 	line = bytes.TrimSuffix(line[:end], []byte{'\r'})
 	words, ok := splitWords(line)
 	if !ok {

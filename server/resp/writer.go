@@ -51,10 +51,10 @@ func (w *Writer) Bulk(b []byte) { w.Buf = redcon.AppendBulk(w.Buf, b) }
 func (w *Writer) BulkString(s string) { w.Buf = redcon.AppendBulkString(w.Buf, s) }
 
 // Int writes an integer.
-func (w *Writer) Int(n int) { w.Buf = redcon.AppendInt(w.Buf, int64(n)) }
+func (w *Writer) Int(n int) { w.Buf = appendNumber(w.Buf, ':', n) }
 
 // Int64 writes an integer.
-func (w *Writer) Int64(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
+func (w *Writer) Int64(n int64) { w.Buf = appendNumber(w.Buf, ':', n) }
 
 // Raw writes bytes that are encoded already.
 func (w *Writer) Raw(b []byte) { w.Buf = append(w.Buf, b...) }
@@ -75,17 +75,17 @@ func (w *Writer) Text(s string) {
 		w.BulkString(s)
 		return
 	}
-	w.Buf = AppendHeader(w.Buf, '=', len(s)+len("txt:"))
+	w.Buf = appendNumber(w.Buf, '=', len(s)+len("txt:"))
 	w.Buf = append(append(append(w.Buf, "txt:"...), s...), "\r\n"...)
 }
 
 // Array announces n elements.
-func (w *Writer) Array(n int) { w.Buf = redcon.AppendArray(w.Buf, n) }
+func (w *Writer) Array(n int) { w.Buf = appendNumber(w.Buf, '*', n) }
 
 // Map announces n pairs of key and value.
 func (w *Writer) Map(n int) {
 	if w.isRESP3.Load() {
-		w.Buf = AppendHeader(w.Buf, '%', n)
+		w.Buf = appendNumber(w.Buf, '%', n)
 	} else {
 		w.Array(2 * n)
 	}
@@ -147,7 +147,7 @@ func (w *Writer) values(kind byte, list []any) {
 	if !w.isRESP3.Load() {
 		kind = '*'
 	}
-	w.Buf = AppendHeader(w.Buf, kind, len(list))
+	w.Buf = appendNumber(w.Buf, kind, len(list))
 	w.each(list)
 }
 
@@ -159,17 +159,25 @@ func (w *Writer) each(list []any) {
 
 // Integers writes an array of integers.
 func (w *Writer) Integers(list ...int64) {
-	b := redcon.AppendArray(w.Buf, len(list))
+	b := appendNumber(w.Buf, '*', len(list))
 	for _, n := range list {
-		b = redcon.AppendInt(b, n)
+		b = appendNumber(b, ':', n)
 	}
 	w.Buf = b
 }
 
-// AppendHeader appends the header of an aggregate of n elements. kind is its first byte.
-func AppendHeader(b []byte, kind byte, n int) []byte {
-	b = strconv.AppendInt(append(b, kind), int64(n), 10)
-	return append(b, '\r', '\n')
+// appendNumber appends a line that has a number: an integer, or the header of an aggregate. kind is
+// its first byte. Most numbers are small.
+func appendNumber[T int | int64](b []byte, kind byte, n T) []byte {
+	switch {
+	case uint64(n) < 10:
+		return append(b, kind, '0'+byte(n), '\r', '\n')
+	case uint64(n) < 100:
+		return append(b, kind, '0'+byte(n/10), '0'+byte(n%10), '\r', '\n')
+	case uint64(n) < 1000:
+		return append(b, kind, '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10), '\r', '\n')
+	}
+	return append(strconv.AppendInt(append(b, kind), int64(n), 10), '\r', '\n')
 }
 
 // View looks at bytes as a string without a copy. The arguments of a command do not change until it

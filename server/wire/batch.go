@@ -2,15 +2,18 @@ package wire
 
 import "time"
 
-// serveBatch runs the commands that have been read, and sends the replies in one write. It returns
-// false when no more commands are to be read: the replies in Buf are the last. A command that may
-// take too long is left in the framer, and slow is set; so it is at the end of a turn aside. When
-// replies have to wait, nothing is sent, and commands may be left until then.
+// serveBatch runs the commands that have been read, and leaves the replies in Buf, to be sent in one
+// write. It returns false when no more commands are to be read: the replies are the last. A command
+// that may take too long is left in the framer, and slow is set; so it is at the end of a turn aside.
+// When replies have to wait, commands may be left until then.
 func (c *Conn) serveBatch() (more bool) {
 	s := c.session
 	s.BeginBatch()
 serving:
 	for !c.closed && !c.detaching && !c.carrier.full(c) {
+		for key := c.framer.Ahead(); key != nil; key = c.framer.Ahead() {
+			s.Expect(key)
+		}
 		args, found, err := c.framer.Next()
 		if err != nil {
 			c.protocolError(err)
@@ -20,7 +23,7 @@ serving:
 			break
 		}
 		c.replyStart = len(c.Buf)
-		switch s.Run(args, c.framer.Ahead()) {
+		switch s.Run(args) {
 		case TooLong:
 			c.framer.Unread()
 			c.slow = true
@@ -40,10 +43,7 @@ serving:
 		}
 	}
 	s.EndBatch()
-	if c.wait != NoWait {
-		return !c.closed
-	}
-	return !c.closed && c.Flush() == nil
+	return !c.closed
 }
 
 // unsentMax is how many bytes of replies may wait for a peer before no more are made for it.

@@ -102,6 +102,10 @@ func (c *Conn) IsTLS() bool {
 // or brings them back.
 func (c *Conn) Trust(trusted bool) { c.framer.Trusted = trusted }
 
+// Repeats says whether the present command differs from the one before it in nothing but its second
+// word, the key.
+func (c *Conn) Repeats() bool { return c.framer.Repeats() }
+
 // InLoop says whether an event loop serves the present batch, so that other connections wait for
 // its end.
 func (c *Conn) InLoop() bool { return c.inLoop }

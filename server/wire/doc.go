@@ -16,7 +16,7 @@
 //
 // A connection has one of two carriers:
 //
-//	loop_linux.go, socket_*.go, backlog.go  an event loop, which serves many connections
+//	loop_linux.go, socket_*.go, gather_linux.go, backlog.go  an event loop, which serves many connections
 //	stream.go   a goroutine of its own
 //
 // # Invariants
@@ -24,7 +24,8 @@
 //  1. A connection belongs to one goroutine: its own, its event loop's, or for a while that of a
 //     command that has stepped aside. Other goroutines use only Kill, DropIfStuck, Push, Ready
 //     and Buffers. A detached connection has up to two goroutines and a lock between them.
-//  2. An event loop waits only in epoll_wait, and runs only commands that are fast.
+//  2. An event loop waits only in epoll_wait, and runs only commands that are fast. Replies that have
+//     gathered have left when it waits.
 //  3. Replies are in the order of the commands. While replies are deferred nothing is sent to the
 //     connection but pushes, and no further command runs.
 //  4. Replies that the peer does not read take memory up to a bound, and an idle connection in an

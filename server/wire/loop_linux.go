@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,14 +25,17 @@ type loop struct {
 	wakeup int // an eventfd: written to when there are tasks
 	// sockets by file descriptor, which epoll's events contain.
 	sockets map[int32]*socket
-	count   atomic.Int64 // of sockets, for the choice of a loop
+	// keepsProcessor: the loop may keep its processor while it waits.
+	keepsProcessor bool
+	count          atomic.Int64 // of sockets, for the choice of a loop
 	// in and out are lent to the connection that is being served, so that an idle connection holds
 	// neither.
-	in, out []byte
-	events  []unix.EpollEvent
-	waiting []*socket // whose replies have begun to wait in this turn
-	leaving []*socket // that stay only until an instant
-	expired time.Time // when leaving was last looked through
+	in, out   []byte
+	events    []unix.EpollEvent
+	gathering gathering
+	waiting   []*socket // whose replies have begun to wait in this turn
+	leaving   []*socket // that stay only until an instant
+	expired   time.Time // when leaving was last looked through
 
 	mu    sync.Mutex
 	tasks []func()
@@ -50,9 +54,14 @@ type loops struct {
 	aside   chan struct{} // one for each batch that may run aside
 }
 
+// loopsInProcess counts the loops of all servers. One processor at least is left to goroutines.
+var loopsInProcess atomic.Int64
+
 // start starts n loops, of which there may be none.
 func (ls *loops) start(s *Server, n int) error {
-	ls.aside = make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))
+	processors := runtime.GOMAXPROCS(0)
+	ls.aside = make(chan struct{}, max(processors/2, 1))
+	canInterrupt := !strings.Contains(os.Getenv("GODEBUG"), "asyncpreemptoff=1")
 	for range n {
 		l, err := newLoop(s)
 		if err != nil {
@@ -60,6 +69,7 @@ func (ls *loops) start(s *Server, n int) error {
 			return err
 		}
 		ls.list = append(ls.list, l)
+		l.keepsProcessor = loopsInProcess.Add(1) < int64(processors) && canInterrupt
 		ls.running.Go(l.run)
 	}
 	return nil
@@ -77,6 +87,7 @@ func (ls *loops) stop() {
 		})
 	}
 	ls.running.Wait()
+	loopsInProcess.Add(-int64(len(ls.list)))
 	ls.list = nil
 }
 
@@ -159,24 +170,34 @@ func (l *loop) run() {
 				so.react(event.Events)
 			}
 		}
-		if posted && l.runTasks() {
-			return
+		l.sendGathered()
+		if posted {
+			if l.runTasks() {
+				return
+			}
+			l.sendGathered()
 		}
 		l.expire()
 		l.await()
 	}
 }
 
-// wait waits for events and returns how many there are. Under load there are some already. So it
-// asks first with a system call that does not wait, of which the scheduler need not be told.
+// wait waits for events and returns how many there are. It asks first with a system call of which the
+// scheduler is not told, because under load most waits are short: to give the processor back and to
+// take it again for each costs more than all other work of a small batch. While only the loops have
+// work, this call waits. The scheduler interrupts it after ten milliseconds, and the garbage collector
+// when it has to stop this goroutine. Then, and while goroutines may need the processor, the loop
+// waits as a goroutine should.
 func (l *loop) wait() int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-	if n > 0 && errno == 0 {
-		return int(n)
-	}
-	millis := -1 // for ever
+	first, millis := 0, -1 // −1: for ever
 	if len(l.leaving) > 0 {
 		millis = int(leavingTick / time.Millisecond)
+	} else if l.keepsProcessor && l.server.elsewhere.Load() == 0 {
+		first = -1
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(first), 0, 0)
+	if n > 0 && errno == 0 {
+		return int(n)
 	}
 	waited, err := unix.EpollWait(l.epoll, l.events, millis)
 	if err != nil && err != unix.EINTR {

@@ -22,10 +22,12 @@ type Session interface {
 	// BeginBatch comes before the commands that were read together, and EndBatch after them.
 	BeginBatch()
 	EndBatch()
+	// Expect tells the second word of a command that comes soon, most likely a key, so that its
+	// memory can be fetched meanwhile.
+	Expect(key []byte)
 	// Run runs a command and writes its reply to the connection, unless the outcome says that
-	// nothing was done. args point into the connection's buffer. next is the second word of the
-	// command that comes next, if that has been read, so that its key can be fetched meanwhile.
-	Run(args [][]byte, next []byte) Outcome
+	// nothing was done. args point into the connection's buffer.
+	Run(args [][]byte) Outcome
 	// Resume writes the deferred replies, when what they wait for is there. early are the replies
 	// as they were when they had to wait.
 	Resume(early []byte)

@@ -27,6 +27,7 @@ type Server struct {
 
 	unsent      atomic.Int64 // bytes of replies that peers of the event loops have not read
 	outputLimit atomic.Int64 // bytes of replies that may wait for one peer
+	elsewhere   atomic.Int64 // connections that goroutines work for, other than the loops
 
 	_       [64]byte // loops that only read the fields above do not wait for those that count
 	Traffic Traffic

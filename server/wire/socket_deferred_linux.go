@@ -10,6 +10,7 @@ func (so *socket) pend(more bool) {
 	so.conn.suspend()
 	so.more = more
 	so.pending.Store(true)
+	so.loop.server.elsewhere.Add(1)
 	so.loop.waiting = append(so.loop.waiting, so)
 	if so.conn.wait == LongWait && so.loop.server.draining.Load() {
 		so.loop.post(so.giveUp)
@@ -48,9 +49,16 @@ func (so *socket) ready(conns []*Conn) {
 	})
 }
 
+// stopWaiting ends the state pending, if the socket is in it.
+func (so *socket) stopWaiting() {
+	if so.pending.CompareAndSwap(true, false) {
+		so.loop.server.elsewhere.Add(-1)
+	}
+}
+
 // goOn writes the deferred replies, and serves the connection further.
 func (so *socket) goOn() {
-	so.pending.Store(false)
+	so.stopWaiting()
 	if so.fd >= 0 {
 		so.resumable = true
 		so.answer()

@@ -50,6 +50,7 @@ func (so *socket) end() {
 	so.unsent = backlog{}
 	so.noteUnsent()
 	so.stall.since.Store(0)
+	so.stopWaiting()
 	delete(so.loop.sockets, int32(so.fd))
 	_ = unix.Close(so.fd) // epoll drops it then: there is no other descriptor
 	so.fd = -1

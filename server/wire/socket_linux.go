@@ -27,8 +27,9 @@ type socket struct {
 	fd     int           // −1: not begun, or ended
 	events atomic.Uint32 // for which epoll wakes the loop
 
-	held bool
-	away atomic.Bool
+	held     bool
+	gathered bool // replies are to leave at the end of the loop's turn
+	away     atomic.Bool
 	// pending; more says whether further commands are to be read afterwards; resumable, that the
 	// deferred replies can be written now.
 	pending         atomic.Bool
@@ -135,12 +136,22 @@ func (so *socket) read() {
 // answer serves the commands that have been read, and leaves the socket in the state that follows.
 func (so *socket) answer() {
 	c, l := so.conn, so.loop
+	if so.gathered {
+		if l.sendGathered(); so.fd < 0 || so.parting {
+			return
+		}
+	}
 	c.Buf = l.out
 	more := so.serve()
 	c.framer.Park()
 	waiting := c.wait != NoWait
-	if waiting {
+	switch {
+	case waiting:
 		so.pend(more)
+	case more && so.mayGather():
+		l.gather(so)
+	default:
+		more = c.Flush() == nil && more
 	}
 	if l.out, c.Buf = c.Buf[:0], nil; cap(l.out) > 2*outBytesFlush {
 		l.out = nil
@@ -158,15 +169,10 @@ func (so *socket) answer() {
 	}
 }
 
-// serve writes the deferred replies, if there are some, and serves a batch. A panic ends this
-// connection only. Nothing is left in Buf, unless it has to wait.
+// serve writes the deferred replies, if there are some, and serves a batch, whose replies are left in
+// Buf. A panic ends this connection only.
 func (so *socket) serve() (more bool) {
 	c := so.conn
-	defer func() {
-		if c.wait == NoWait {
-			more = c.Flush() == nil && more
-		}
-	}()
 	defer c.rescue()
 	if so.resumable {
 		so.resumable = false
@@ -191,6 +197,7 @@ func (so *socket) stepAside() {
 		return
 	}
 	so.away.Store(true)
+	so.loop.server.elsewhere.Add(1)
 	c, turns := so.conn, so.loop.server.loops.aside
 	c.inLoop = false
 	go func() {
@@ -200,6 +207,9 @@ func (so *socket) stepAside() {
 			end := time.Now().Add(asideTurn)
 			c.slow, c.turnEnd = false, &end
 			more = so.serve()
+			if c.wait == NoWait {
+				more = c.Flush() == nil && more
+			}
 			<-turns
 		}
 		c.slow, c.turnEnd = false, nil
@@ -211,6 +221,7 @@ func (so *socket) stepAside() {
 func (so *socket) back(more bool) {
 	c := so.conn
 	so.away.Store(false)
+	so.loop.server.elsewhere.Add(-1)
 	waiting := c.wait != NoWait
 	if waiting {
 		so.pend(more)
@@ -233,10 +244,14 @@ func (so *socket) back(more bool) {
 	}
 }
 
-// flush writes the bytes that the peer's window takes, and keeps the rest.
 func (so *socket) flush(c *Conn) error {
-	rest := c.Buf
+	out := c.Buf
 	c.Buf = c.Buf[:0]
+	return so.send(out)
+}
+
+// send writes the bytes that the peer's window takes, and keeps the rest.
+func (so *socket) send(rest []byte) error {
 	if so.unsent.bytes == 0 {
 		var err error
 		if rest, err = so.write(rest); err != nil || len(rest) == 0 {

@@ -86,6 +86,8 @@ func queuedBytes(nc net.Conn) (n int) {
 
 // serveStream serves the connection until it ends.
 func (c *Conn) serveStream(st *stream) {
+	c.server.elsewhere.Add(1)
+	defer c.server.elsewhere.Add(-1)
 	defer c.end()
 	defer func() { _ = st.nc.Close() }()
 	defer func() {
@@ -135,7 +137,7 @@ func (c *Conn) serveRead(st *stream) (more bool) {
 		// The replies leave now, or they would wait with the next ones.
 		more = c.Flush() == nil && more && c.serveBatch()
 	}
-	return more
+	return c.Flush() == nil && more
 }
 
 // await waits for the deferred replies, and writes them. Pushes may go out meanwhile.

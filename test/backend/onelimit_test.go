@@ -89,10 +89,7 @@ func TestOneLimitManyServers(t *testing.T) {
 
 // BenchmarkOneLimit prints these counts with ten times the callers. It measures no time.
 func BenchmarkOneLimit(t *testing.B) {
-	callers := 5000
-	if testing.Short() {
-		callers = 500
-	}
+	callers := bench.Scaled(5000, 10)
 	tab := bench.NewTable(fmt.Sprintf("one limit of %d a minute, %d callers at once", oneLimit, callers),
 		"", "admitted", "over", "denied")
 	for _, s := range sharings {

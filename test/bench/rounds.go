@@ -43,6 +43,14 @@ func Ratio(a, b []float64) float64 {
 	return Median(ratios)
 }
 
+// Scaled is n, or where figures do not matter a fraction of it.
+func Scaled(n, fraction int) int {
+	if testing.Short() {
+		return n / fraction
+	}
+	return n
+}
+
 // Plan is how many rounds there are, and how long each of them is. With -short the figures mean
 // nothing, and show only that the benchmark runs.
 func Plan() (rounds int, length time.Duration) {

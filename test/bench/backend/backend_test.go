@@ -82,10 +82,7 @@ func BenchmarkRedisBackendCompare(t *testing.B) {
 // newRow gives a row as many requests as take that long.
 func newRow(t testing.TB, p, r *harness.Process, row backendRow, length time.Duration) *backendRow {
 	t.Helper()
-	row.requests = 50_000
-	if testing.Short() {
-		row.requests = 5000
-	}
+	row.requests = bench.Scaled(50_000, 10)
 	row.requests = max(5000, int(row.measure(t, p, r).PerSecond*length.Seconds()))
 	return &row
 }

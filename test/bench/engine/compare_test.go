@@ -52,7 +52,7 @@ func BenchmarkCompare(t *testing.B) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("it compares two cores with one, and this machine has one")
 	}
-	rounds, length := scaled(7, 3), time.Duration(scaled(300, 10))*time.Millisecond
+	rounds, length := bench.Scaled(7, 3), time.Duration(bench.Scaled(300, 10))*time.Millisecond
 	checks, logs := checkGroups(), logGroups()
 	for range rounds {
 		for _, groups := range [][]*group{checks, logs} {

@@ -26,6 +26,8 @@
 // BenchmarkLocal has 5,000 goroutines call at the same time, beside the published figures of a
 // Python library (`make bench-local`). No key may have more than its limit.
 //
+// BenchmarkBatch asks stores of 100,000 to 10 million keys one by one and by AskAll.
+//
 // Memory is what the kernel says a process holds, before and after it filled a store; each
 // figure has a process of its own. Ten million keys are kept under a steady load, on a
 // schedule, while every check is timed; the same loop is timed doing nothing, because the

@@ -41,11 +41,3 @@ func work(text []byte) (any, error) {
 	}
 	return nil, errors.New("enginebench: a job with nothing to do")
 }
-
-// scaled is n, or where figures do not matter a fraction of it.
-func scaled(n, fraction int) int {
-	if testing.Short() {
-		return n / fraction
-	}
-	return n
-}

@@ -87,7 +87,7 @@ func keyMemory(t testing.TB) {
 	rows := bench.NewTable(fmt.Sprintf("token_bucket, keys of %d bytes: bytes a key (aim %.0f)", keyBytes, keyBytesAim),
 		"keys", "by RSS", "target", "", "once collected", "by Stats")
 	for _, keys := range []int{1_000_000, 10_000_000} {
-		keys = scaled(keys, 100)
+		keys = bench.Scaled(keys, 100)
 		r := bench.InChild[fillResult](t, job{Fill: &fillJob{engine.TokenBucket, 100, keys, 1}})
 		got := r.per(keys)
 		rows.Add("%d|%.1f|≤ %.0f|%s|%.1f|%.1f", keys, got, keyBytesTarget, bench.Verdict(got <= keyBytesTarget),
@@ -99,7 +99,7 @@ func keyMemory(t testing.TB) {
 // logMemory fills logs up to their limit, where no room is left to grow, and to a tenth of
 // it, where there is.
 func logMemory(t testing.TB) {
-	keys, units := 100, scaled(10_000, 10)
+	keys, units := 100, bench.Scaled(10_000, 10)
 	rows := bench.NewTable(fmt.Sprintf("sliding_window_log, %d keys with %d units of one request each: bytes a unit", keys, units),
 		"limit", "by RSS", "target", "", "once collected", "by LogBytes")
 	for _, limit := range []int{units, 10 * units} {

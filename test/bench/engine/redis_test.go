@@ -18,7 +18,7 @@ import (
 // expiry in milliseconds, which is what a script keeps there for a token bucket. An integer
 // lies in the value's object itself; a text of the same length has one of its own.
 func redisMemory(t testing.TB) {
-	keys := scaled(1_000_000, 100)
+	keys := bench.Scaled(1_000_000, 100)
 	rows := bench.NewTable(fmt.Sprintf("Redis, %d keys of %d bytes with PX: bytes a key", keys, keyBytes),
 		"value", "by used_memory_rss", "by used_memory")
 	for _, v := range []struct{ name, value string }{

@@ -17,12 +17,12 @@ const latencyTarget = time.Millisecond
 func BenchmarkTenMillion(t *testing.B) {
 	bench.OnlyOnLinux(t)
 	j := &loadJob{
-		Keys:          scaled(10_000_000, 50),
+		Keys:          bench.Scaled(10_000_000, 50),
 		InsertsPerSec: 250_000,
 		ChecksPerSec:  200_000,
 		GarbagePerSec: 20_000,
-		Steady:        time.Duration(scaled(60, 20)) * time.Second,
-		Harness:       time.Duration(scaled(10, 10)) * time.Second,
+		Steady:        time.Duration(bench.Scaled(60, 60)) * time.Second,
+		Harness:       time.Duration(bench.Scaled(10, 10)) * time.Second,
 	}
 	phases := bench.InChild[[][]span](t, job{Load: j})
 	single := bench.NewTable("one call, from just before to just after: µs", "", "calls/s", "p50", "p99", "p99.9", "max")

@@ -139,10 +139,7 @@ type hammering struct {
 // hammer asks for one fresh key after the other.
 func hammer(t testing.TB, allow ask) (all hammering) {
 	t.Helper()
-	calls := 200
-	if testing.Short() {
-		calls = 20
-	}
+	calls := bench.Scaled(200, 10)
 	for i := range hammerings {
 		key := fmt.Sprintf("hot:%012d", i)
 		var admitted, failed atomic.Int64

@@ -64,9 +64,7 @@ func work(text []byte) (any, error) {
 // memory is what so many keys take, in MB. For redis_rate that is what its Redis takes.
 func (r *row) memory(t testing.TB, keys int) string {
 	t.Helper()
-	if testing.Short() {
-		keys /= 100
-	}
+	keys = bench.Scaled(keys, 100)
 	var grew int64
 	if r.name == nameRedisRate {
 		redis := harness.StartRedis(t)

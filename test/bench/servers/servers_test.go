@@ -23,6 +23,9 @@ const (
 	generous  = 1_000_000
 )
 
+// keys is how many keys there are.
+func keys() int { return bench.Scaled(bench.Keys, 100) }
+
 // A row is a contestant and what was measured of it.
 type row struct {
 	contestant
@@ -48,7 +51,7 @@ func BenchmarkServers(t *testing.B) {
 		rows = append(rows, r)
 	}
 	for _, pipeline := range []int{bench.Single, 16, bench.Deep} {
-		load := []string{"-P", strconv.Itoa(pipeline), "-c", strconv.Itoa(bench.Connections), "--keys", strconv.Itoa(bench.Keys)}
+		load := []string{"-P", strconv.Itoa(pipeline), "-c", strconv.Itoa(bench.Connections), "--keys", strconv.Itoa(keys())}
 		speed := ask(t, rows, generous, append(load, "--rounds", strconv.Itoa(rounds), "-d", (length/2).String())...)
 		hot := ask(t, rows, hotLimit, append(load, "--key-space", "hot", "-d", (length/4).String())...)
 		printRows(t, rows, pipeline, rounds, speed, hot)
@@ -68,7 +71,7 @@ func (c contestant) memory(t testing.TB) (empty, full float64) {
 	resident := func() float64 { return float64(harness.ResidentNow(t, p.Cmd.Process.Pid)) / 1e6 }
 	empty = resident()
 	// Its one unit is taken of each key, so that none is idle or expires before all are there.
-	ask(t, []*row{{contestant: c, address: p.Addr()}}, 1, "--key-space", "new", "-n", strconv.Itoa(bench.Keys), "-P", "16")
+	ask(t, []*row{{contestant: c, address: p.Addr()}}, 1, "--key-space", "new", "-n", strconv.Itoa(keys()), "-P", "16")
 	full = resident()
 	_ = p.Stop(syscall.SIGTERM)
 	return empty, full
@@ -105,8 +108,8 @@ func ask(t testing.TB, rows []*row, limit int, more ...string) (report product.R
 func printRows(t testing.TB, rows []*row, pipeline, rounds int, speed, hot product.Report) {
 	t.Helper()
 	tab := bench.NewTable(fmt.Sprintf("pipeline %d, %d connections, %d keys; medians of %d rounds in turns; × is the median of the rounds' ratios",
-		pipeline, bench.Connections, bench.Keys, rounds),
-		"", "requests/s", "× rlserver", "p50 ms", "p99 ms", "server CPU µs a request", "× rlserver's", "MB without a key", fmt.Sprintf("with %d", bench.Keys),
+		pipeline, bench.Connections, keys(), rounds),
+		"", "requests/s", "× rlserver", "p50 ms", "p99 ms", "server CPU µs a request", "× rlserver's", "MB without a key", fmt.Sprintf("with %d", keys()),
 		"hot key: admitted", "denied", "allowed", "over")
 	first := bench.Rounds[product.Round](speed.Targets[0].Rounds)
 	for i, r := range rows {
