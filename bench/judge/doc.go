@@ -26,7 +26,7 @@
 // What exceeds the limit is found if it exceeds it by more than what can be admitted during the
 // shortest latencies at the begin and at the end of a set: a key that is asked for all the time is
 // the subject of one set that grows, so single units that were admitted wrongly add up.
-// (TestWrongLimitersAreCaught)
+// (TestWrongLimitersAreCaught, TestNothingIsMissedInOrder)
 //
 // Not seen is what is admitted wrongly on a key that is not pushed to its limit, for the units could
 // have been had rightly; and what is wrong by less than a latency's worth of units.
