@@ -17,11 +17,11 @@ func charts(r *bench.Report) []chart.SVG {
 		LatencyCurve("Latency by percentile", r.Targets),
 		overTime("Latency over time", r, chart.Axis{Name: "p99; dotted: p50", Scale: chart.Log, Text: Tick(Span)},
 			func(p bench.Point) float64 { return float64(p.P99) }, func(p bench.Point) float64 { return float64(p.P50) }),
-		overTime("Requests a second over time", r, chart.Axis{Name: "requests/s", Text: Tick(short)},
+		overTime("Requests a second over time", r, chart.Axis{Name: "requests/s", Text: Tick(Short)},
 			perSecond(func(p bench.Point) int64 { return p.Requests })),
 	}
 	if slices.ContainsFunc(r.Targets, func(t bench.Target) bool { return !math.IsNaN(Median(&t, Denied)) }) {
-		all = append(all, overTime("Allowed and denied over time", r, chart.Axis{Name: "allowed/s; dotted: denied/s", Text: Tick(short)},
+		all = append(all, overTime("Allowed and denied over time", r, chart.Axis{Name: "allowed/s; dotted: denied/s", Text: Tick(Short)},
 			decidedPerSecond(func(p bench.Point) int64 { return p.Allowed }), decidedPerSecond(func(p bench.Point) int64 { return p.Denied })))
 	}
 	return all

@@ -26,8 +26,8 @@ func Count(n float64) string {
 	return digits
 }
 
-// short writes a count in at most five characters, for axes and narrow columns.
-func short(n float64) string {
+// Short writes a count in at most five characters, for axes and narrow columns.
+func Short(n float64) string {
 	switch {
 	case math.IsNaN(n):
 		return unknown

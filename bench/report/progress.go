@@ -58,7 +58,7 @@ func moment(at bench.Progress) string {
 		return at.Target + ": getting ready"
 	}
 	if at.Last.Requests > 0 {
-		text += fmt.Sprintf(": %s/s, p99 %s", short(each(float64(at.Last.Requests), at.Last.Span.Seconds())), Span(float64(at.Last.P99)))
+		text += fmt.Sprintf(": %s/s, p99 %s", Short(each(float64(at.Last.Requests), at.Last.Span.Seconds())), Span(float64(at.Last.P99)))
 	}
 	if all := at.Last.Allowed + at.Last.Denied; all > 0 {
 		text += fmt.Sprintf(", %.1f %% denied", 100*float64(at.Last.Denied)/float64(all))

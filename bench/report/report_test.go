@@ -132,7 +132,7 @@ func TestNumbers(t *testing.T) {
 	for got, want := range map[string]string{
 		Count(1234567.4): "1,234,567", Count(999): "999", Count(1.25): "1.2", Count(math.NaN()): "–",
 		Span(999.6): "1.00 µs", Span(1234): "1.23 µs", Span(99_960): "100 µs", Span(2e9): "2.00 s", Span(0): "0",
-		short(12_345): "12.3 k", short(9_999): "9,999", short(3e9): "3.00 G", Tick(short)(3e9): "3 G", Tick(Span)(2e6): "2 ms", Tick(Span)(100e6): "100 ms", Tick(Count)(1e6): "1,000,000",
+		Short(12_345): "12.3 k", Short(9_999): "9,999", Short(3e9): "3.00 G", Tick(Short)(3e9): "3 G", Tick(Span)(2e6): "2 ms", Tick(Span)(100e6): "100 ms", Tick(Count)(1e6): "1,000,000",
 		Times(0.5): "0.50", Times(17.46): "17.5", percent(0.999): "99.9 %", percent(0.99999): "99.999 %",
 		plain(time.Hour): "1h", plain(90 * time.Minute): "1h30m", plain(time.Minute): "1m", plain(1500 * time.Millisecond): "1.5s",
 	} {

@@ -70,7 +70,7 @@ func decided(t *bench.Target) (allowed, denied string) {
 	if a+d == 0 {
 		return unknown, unknown
 	}
-	return short(float64(a)), short(float64(d))
+	return Short(float64(a)), Short(float64(d))
 }
 
 func cores(busy float64) string {

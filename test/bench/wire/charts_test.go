@@ -59,7 +59,7 @@ func (m *matrix) bars(title string, figure report.Figure, text func(float64) str
 func (m *matrix) overKeys() chart.SVG {
 	l := chart.Lines{
 		Title: "Server CPU for a request, pipeline 64",
-		X:     chart.Axis{Name: "keys", Scale: chart.Log, Text: report.Count},
+		X:     chart.Axis{Name: "keys", Scale: chart.Log, Text: report.Tick(report.Short)},
 		Y:     chart.Axis{Name: "CPU/request", Text: report.Tick(report.Span)},
 	}
 	for i, t := range m.keys[0].targets {

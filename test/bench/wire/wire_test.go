@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/rlserver/rlserver/bench/report"
@@ -89,7 +90,7 @@ func BenchmarkWire(b *testing.B) {
 	block(out, "memory", func() { printMemory(b, out) })
 	block(out, "machine", func() {
 		r := m.contestants[bench.Deep]
-		fmt.Fprintf(out, "\n%s: %s, %d cores, %s of memory, %s. rlserver %s, %s.\n", r.Started.Format("2006-01-02"), r.Machine.Processor, r.Machine.Cores,
-			report.Size(float64(r.Machine.MemoryBytes)), r.Machine.System, r.Version, r.of(redisIncr).Server)
+		fmt.Fprintf(out, "\n%s: %s, %d cores, %s of memory, %s. Built with %s; %s.\n", r.Started.Format("2006-01-02"), r.Machine.Processor, r.Machine.Cores,
+			report.Size(float64(r.Machine.MemoryBytes)), r.Machine.System, runtime.Version(), r.of(redisIncr).Server)
 	})
 }
