@@ -33,7 +33,10 @@ func (a *asker) send(command []byte) (*reply, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s", err, excerpt(a.buf[:have]))
 		}
-		if size > 0 {
+		switch {
+		case size > 0 && size < have:
+			return nil, unasked(&a.reply, a.buf[size:have])
+		case size > 0:
 			return &a.reply, a.SetDeadline(time.Time{})
 		}
 		if have == len(a.buf) {

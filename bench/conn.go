@@ -77,7 +77,7 @@ func (c *conn) received(n int, now time.Duration) error {
 		c.answered++
 	}
 	if c.answered == c.asked && used < c.have {
-		return fmt.Errorf("more replies than requests: %s", excerpt(c.in[used:c.have]))
+		return unasked(&w.reply, c.in[used:c.have])
 	}
 	if w.turn.every == 0 && c.answered > first {
 		w.took(now-c.at, int64(c.answered-first))

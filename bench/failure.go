@@ -12,8 +12,9 @@ import (
 
 // The ways in which a target fails, besides errors of the system and errNotRESP.
 var (
-	errClosed = errors.New("closed the connection")
-	errSilent = errors.New("does not answer")
+	errClosed  = errors.New("closed the connection")
+	errSilent  = errors.New("does not answer")
+	errTooMany = errors.New("more replies than requests")
 )
 
 // An answerError is a reply that answers no question.
@@ -27,6 +28,15 @@ func (e answerError) Error() string {
 		return "answers: " + e.text
 	}
 	return "answers what this target does not answer: " + e.text
+}
+
+// unasked is the error for bytes that nobody has asked for: an error of the server, which it sends before it
+// hangs up, or one reply too many.
+func unasked(r *reply, b []byte) error {
+	if size, err := r.parse(b); size > 0 && err == nil && r.kind == '-' {
+		return answerError{true, r.show()}
+	}
+	return fmt.Errorf("%w: %s", errTooMany, excerpt(b))
 }
 
 // explain is one line about a target that failed.

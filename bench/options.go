@@ -19,7 +19,8 @@ const (
 	TargetsMax     = len(prefixLetters) // each has a letter in its keys
 	DurationMax    = time.Hour
 	RequestsMax    = 10_000_000_000 // of a round
-	RateMax        = 100_000_000    // requests a second
+	RateMin        = 0.001          // requests a second
+	RateMax        = 100_000_000
 )
 
 // Options are what a run does.
@@ -96,8 +97,8 @@ func (o *Options) Check() error {
 	if (o.Duration > 0) == (o.Requests > 0) || o.Duration > DurationMax || o.Requests > RequestsMax {
 		return fmt.Errorf("expected a duration of at most %v, or at most %d requests", DurationMax, int64(RequestsMax))
 	}
-	if !(o.Rate >= 0 && o.Rate <= RateMax) { // NaN is neither
-		return fmt.Errorf("rate: %v is not accepted: expected at most %d requests a second", o.Rate, int64(RateMax))
+	if o.Rate != 0 && !(o.Rate >= RateMin && o.Rate <= RateMax) { // NaN is neither
+		return fmt.Errorf("rate: %v is not accepted: expected %v to %d requests a second", o.Rate, RateMin, int64(RateMax))
 	}
 	if o.Cost > o.Limit.Burst() {
 		return fmt.Errorf("a cost of %d can never pass: at most %d can be taken at once", o.Cost, o.Limit.Burst())

@@ -8,6 +8,7 @@
 //     all and `make test` those for Go, Node and Python; redis_exporter; the README
 //   - debugging: CLIENT, COMMAND, INFO, MONITOR, SLOWLOG and keys, as an operator reads them
 //   - durability: what a crash, a full disk or a damaged file leaves of what was acknowledged
+//   - load: rlserver bench, of servers that are right, wrong, or fail
 //   - operator: passwords, protected mode, maxmemory, shutdown, the image
 //   - pubsub: subscriptions and transactions
 //   - replication: replicas, their links, and failover by Sentinels

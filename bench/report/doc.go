@@ -6,8 +6,9 @@
 // target in the same rounds: the machine changes more from round to round than within one, so this
 // says more than a ratio of medians.
 //
-//	figures.go    the figures of a round, medians and ratios
+//	figures.go    the figures of a round, medians and ratios; numbers.go writes them
 //	tables.go     the tables, before they have a form; text.go and page.go give them one
 //	remarks.go    what a reader must not overlook: violations, failures, a client that was too slow
-//	curves.go     the charts of a report
+//	curves.go     the charts of a report, which package chart draws
+//	progress.go   the bar, or lines
 package report

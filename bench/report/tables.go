@@ -82,15 +82,14 @@ func cores(busy float64) string {
 
 // legend says what the columns of tables mean.
 func legend(r *bench.Report) string {
-	var parts []string
-	if len(r.Targets) > 0 && r.Load.Rounds > 1 {
-		parts = append(parts, fmt.Sprintf("Medians of %d rounds, in which targets took turns.", r.Load.Rounds))
+	text := ""
+	if r.Load.Rounds > 1 {
+		text = fmt.Sprintf("Medians of %d rounds, in turns. ", r.Load.Rounds)
 	}
 	if len(r.Targets) > 1 {
-		parts = append(parts, fmt.Sprintf("× is the ratio to %s in the same round.", r.Targets[0].Name))
+		text += fmt.Sprintf("×: to %s in the same round. ", r.Targets[0].Name)
 	}
-	return strings.Join(append(parts, "Allowed and denied are of all rounds.",
-		"CPU/request is the server's; server and client are the cores that each kept busy."), " ")
+	return text + "Allowed, denied: of all rounds. CPU/request: the server's. Server, client: cores kept busy."
 }
 
 // load says in one line what targets were asked.

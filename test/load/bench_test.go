@@ -13,6 +13,7 @@ import (
 
 	"github.com/rlserver/rlserver/bench"
 	"github.com/rlserver/rlserver/test/harness"
+	"github.com/rlserver/rlserver/test/harness/race"
 )
 
 // The exit codes of the command.
@@ -21,6 +22,14 @@ const (
 	exitViolated = 1
 	exitFailed   = 2
 )
+
+// fewer is how many requests a test sends of so many that it may: with the race detector all is slower.
+func fewer(requests int) int {
+	if race.Enabled {
+		return requests / 10
+	}
+	return requests
+}
 
 // A run is one run of the command, and what came of it.
 type run struct {

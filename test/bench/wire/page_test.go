@@ -16,7 +16,7 @@ import (
 )
 
 // The size of the picture of a page, in pixels.
-const pictureWidth, pictureHeight = 1200, 1690
+const pictureWidth, pictureHeight = 1200, 1830
 
 // photograph makes the picture of a page that rlserver bench --html writes, by a real browser: of a run
 // in which some keys are asked for so often that much is denied.
@@ -27,7 +27,7 @@ func photograph(t testing.TB) {
 	page, picture := output(t, "page.html"), output(t, "page.png")
 	words := []string{"bench", "token_bucket", "100", "60", "-P", "16", "--key-space", "zipf", "--html", page,
 		"--target", "rlserver=" + rlserver.Addr(), "--target", "incr=" + redis.Addr(), "--target", "script=" + redis.Addr(), "--target", "redis_rate=" + redis.Addr(),
-		"-d", (2 * length).String(), "--rounds", strconv.Itoa(rounds)}
+		"-d", length.String(), "--rounds", strconv.Itoa(rounds), "--timeout", patience}
 	if out, err := exec.Command(harness.Binary(t), words...).CombinedOutput(); err != nil {
 		t.Fatalf("rlserver %v: %v\n%s", words, err, out)
 	}

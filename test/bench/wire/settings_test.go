@@ -85,27 +85,23 @@ func withKeys(keys int) setting {
 	return s
 }
 
+// limiters asks the two that decide.
+func limiters(pipeline int) setting { return usual(pipeline, redisIncr, rlCheck, redisScript) }
+
 func withKeySpace(name string) setting {
-	s := usual(bench.Deep, redisIncr, rlCheck, redisScript)
+	s := limiters(bench.Deep)
 	s.keySpace = name
 	return s
 }
 
-func denied(pipeline int) setting {
-	s := usual(pipeline, redisIncr, rlCheck, redisScript)
-	s.limit = tight
-	return s
-}
-
-func by(limit []string) setting {
-	s := usual(bench.Deep, redisIncr, rlCheck, redisScript)
+func (s setting) by(limit []string) setting {
 	s.limit = limit
 	return s
 }
 
-// openLoop sends requests on a schedule, of which each target can keep up with.
+// openLoop sends requests on a schedule that each target can keep up with.
 func openLoop(rate int) setting {
-	s := usual(bench.Single, redisIncr, rlCheck, redisScript)
+	s := limiters(bench.Single)
 	s.rate = rate
 	return s
 }

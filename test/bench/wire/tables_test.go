@@ -45,8 +45,8 @@ func printRun(out io.Writer, title string, r run) {
 }
 
 // printRuns prints the targets of several runs that differ in one thing, and the command of the last.
-func printRuns(out io.Writer, title, differs string, runs []run, what func(run) string) {
-	rows := bench.NewTable(title, append([]string{differs, ""}, columns...)...)
+func printRuns(out io.Writer, differs string, runs []run, what func(run) string) {
+	rows := bench.NewTable("", append([]string{differs, ""}, columns...)...)
 	for _, r := range runs {
 		for i := range r.Targets {
 			rows.Add("%s|%s|%s", what(r), r.Targets[i].Name, figures(&r.Targets[i], &r.Targets[0]))

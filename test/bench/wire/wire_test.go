@@ -11,27 +11,30 @@ import (
 	"github.com/rlserver/rlserver/test/harness/race"
 )
 
-// A matrix is all that was measured with rlserver bench.
+// A matrix is what charts and goals are made of.
 type matrix struct {
 	contestants map[int]run // by pipeline
 	connections []run       // by pipeline, then by connections
 	keys        []run
-	keySpaces   []run
-	denied      []run
-	algorithms  []run
 	schedule    run
 }
 
 // The rate of the schedule, which each target can keep up with on one core.
 const scheduleRate = 10_000
 
-// measureMatrix measures all settings, in the order in which the document has them.
-func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
+// measureMatrix measures all settings, and prints what they gave as soon as it is there.
+func measureMatrix(t testing.TB, out io.Writer, connectionsMax, keysMax int) *matrix {
 	m := &matrix{contestants: map[int]run{}}
 	for _, pipeline := range pipelines {
 		m.contestants[pipeline] = contestants(pipeline).measure(t)
+		block(out, fmt.Sprintf("pipeline-%d", pipeline), func() {
+			printRun(out, fmt.Sprintf("%d connections, pipeline %d", bench.Connections, pipeline), m.contestants[pipeline])
+		})
 	}
 	m.schedule = openLoop(scheduleRate).measure(t)
+	block(out, "schedule", func() {
+		printRun(out, fmt.Sprintf("%s requests/s on a schedule", report.Count(scheduleRate)), m.schedule)
+	})
 	for _, pipeline := range pipelines {
 		for _, connections := range []int{1, 500, manyConnections} {
 			if s, makesSense := withConnections(connections, pipeline); makesSense && connections <= connectionsMax {
@@ -39,47 +42,28 @@ func measureMatrix(t testing.TB, connectionsMax, keysMax int) *matrix {
 			}
 		}
 	}
+	block(out, "connections", func() {
+		printRuns(out, "connections × pipeline", m.connections, func(r run) string { return fmt.Sprintf("%d × %d", r.connections, r.pipeline) })
+	})
+	var denied, spaces, others []run
 	for _, pipeline := range []int{bench.Single, bench.Deep} {
-		m.denied = append(m.denied, denied(pipeline).measure(t))
+		denied = append(denied, limiters(pipeline).by(tight).measure(t))
 	}
+	block(out, "denied", func() { printRuns(out, "pipeline", denied, func(r run) string { return fmt.Sprint(r.pipeline) }) })
 	for _, space := range []string{"hot", "zipf", "new"} {
-		m.keySpaces = append(m.keySpaces, withKeySpace(space).measure(t))
+		spaces = append(spaces, withKeySpace(space).measure(t))
 	}
+	block(out, "key-spaces", func() { printRuns(out, "keys", spaces, func(r run) string { return r.keySpace }) })
 	for keys := usualKeys(); keys <= keysMax; keys *= 10 {
 		m.keys = append(m.keys, withKeys(keys).measure(t))
 	}
+	block(out, "keys", func() { printRuns(out, "keys", m.keys, func(r run) string { return report.Count(float64(r.keys)) }) })
 	for _, limit := range algorithms {
-		m.algorithms = append(m.algorithms, by(limit).measure(t))
+		others = append(others, limiters(bench.Deep).by(limit).measure(t))
 	}
-	return m
-}
-
-func (m *matrix) print(out io.Writer) {
-	for _, pipeline := range pipelines {
-		block(out, fmt.Sprintf("pipeline-%d", pipeline), func() {
-			printRun(out, fmt.Sprintf("%d connections, pipeline %d", bench.Connections, pipeline), m.contestants[pipeline])
-		})
-	}
-	block(out, "schedule", func() {
-		printRun(out, fmt.Sprintf("%s requests/s on a schedule", report.Count(scheduleRate)), m.schedule)
-	})
-	block(out, "connections", func() {
-		printRuns(out, "few and many connections", "connections × pipeline", m.connections,
-			func(r run) string { return fmt.Sprintf("%d × %d", r.connections, r.pipeline) })
-	})
-	block(out, "denied", func() {
-		printRuns(out, "all denied", "pipeline", m.denied, func(r run) string { return fmt.Sprint(r.pipeline) })
-	})
-	block(out, "key-spaces", func() {
-		printRuns(out, "keys that are drawn in other ways", "keys", m.keySpaces, func(r run) string { return r.keySpace })
-	})
-	block(out, "keys", func() {
-		printRuns(out, "few and many keys", "keys", m.keys, func(r run) string { return report.Count(float64(r.keys)) })
-	})
-	block(out, "algorithms", func() {
-		printRuns(out, "other algorithms", "algorithm", m.algorithms, func(r run) string { return "`" + r.limit[0] + "`" })
-	})
+	block(out, "algorithms", func() { printRuns(out, "algorithm", others, func(r run) string { return "`" + r.limit[0] + "`" }) })
 	block(out, "goals", func() { printGoals(out, m.goals()) })
+	return m
 }
 
 // BenchmarkWire compares rlserver with a real Redis.
@@ -97,8 +81,7 @@ func BenchmarkWire(b *testing.B) {
 		connectionsMax = 500
 	}
 	out := os.Stdout
-	m := measureMatrix(b, connectionsMax, keysMax)
-	m.print(out)
+	m := measureMatrix(b, out, connectionsMax, keysMax)
 	m.draw(b)
 	photograph(b)
 	block(out, "ceiling", func() { printCeiling(b, out) })
