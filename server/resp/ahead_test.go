@@ -13,11 +13,7 @@ import (
 func TestFramerAhead(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		var all strings.Builder
-		for range 1 + random.IntN(40) {
-			all.WriteString(repeatedPiece(random))
-		}
-		f, stream, keys := Framer{Trusted: true}, all.String(), []string(nil)
+		f, stream, keys := Framer{Trusted: true}, repeatedPieces(random, 40), []string(nil)
 		size := 1 + random.IntN(len(stream))
 		for len(stream) > 0 {
 			n := copy(f.Room(make([]byte, 4*lentRestMax)), stream[:min(size, len(stream))])

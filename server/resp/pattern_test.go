@@ -76,11 +76,7 @@ func TestFramerKnowsRepeats(t *testing.T) {
 func TestFramerOfRepeats(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		var stream strings.Builder
-		for range 1 + random.IntN(12) {
-			stream.WriteString(repeatedPiece(random))
-		}
-		all := []byte(stream.String())
+		all := []byte(repeatedPieces(random, 12))
 		if random.IntN(4) == 0 {
 			all[random.IntN(len(all))] = "\r\n$*0 a"[random.IntN(7)]
 		}
@@ -94,6 +90,15 @@ func TestFramerOfRepeats(t *testing.T) {
 			}
 		}
 	}
+}
+
+// repeatedPieces is a stream of up to so many pieces.
+func repeatedPieces(random *rand.Rand, most int) string {
+	var stream strings.Builder
+	for range 1 + random.IntN(most) {
+		stream.WriteString(repeatedPiece(random))
+	}
+	return stream.String()
 }
 
 // repeatedPiece is a command like most others that it returns, or another one.
