@@ -169,8 +169,7 @@ func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) er
 		o.Threads = min(o.Threads, max(o.Connections, 1))
 	}
 	o.Version = programVersion()
-	o.Command = []string{"rlserver"}
-	o.Command = append(o.Command, os.Args[1:]...)
+	o.Command = append([]string{"rlserver"}, withoutSecrets(cmd.Flags(), os.Args[1:])...)
 	if err := o.Check(); err != nil {
 		return usageError(cmd, "%w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,6 +132,24 @@ func withoutURI(err error) error {
 		return cause
 	}
 	return err
+}
+
+// hiddenSecret stands where a password was.
+const hiddenSecret = "***"
+
+// withoutSecrets is a command line that others may read: without the passwords of its flags.
+func withoutSecrets(flags *pflag.FlagSet, words []string) []string {
+	shown := slices.Clone(words)
+	for _, name := range []string{"password", "pass", "uri"} {
+		secret := flags.Lookup(name).Value.String()
+		for i, word := range shown {
+			// As a word of its own, or behind its flag in one word.
+			if rest, found := strings.CutSuffix(word, secret); secret != "" && found && (rest == "" || strings.HasPrefix(rest, "-")) {
+				shown[i] = rest + hiddenSecret
+			}
+		}
+	}
+	return shown
 }
 
 type clientFlags struct {

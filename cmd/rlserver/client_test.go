@@ -249,3 +249,23 @@ func TestMilliseconds(t *testing.T) {
 		}
 	}
 }
+
+// A report names the command line that gives it again, which others may read.
+func TestWithoutSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		"-c 5 -a s3cret --user me":               "-c 5 -a *** --user me",
+		"-as3cret -p 7":                          "-a*** -p 7",
+		"--password=s3cret":                      "--password=***",
+		"--pass s3cret":                          "--pass ***",
+		"-u redis://me:s3cret@127.0.0.1:7 -P 16": "-u *** -P 16",
+		"-c 5 token_bucket 100 60":               "-c 5 token_bucket 100 60",
+	} {
+		cmd := newBench(nil)
+		if err := cmd.ParseFlags(strings.Fields(line)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(withoutSecrets(cmd.Flags(), strings.Fields(line)), " "); got != want {
+			t.Errorf("%s is shown as %s, want %s", line, got, want)
+		}
+	}
+}
