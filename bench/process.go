@@ -3,6 +3,7 @@ package bench
 import (
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
@@ -88,7 +89,8 @@ func isLocal(ip net.IP) bool {
 func thisMachine() Machine {
 	var m Machine
 	if h, err := host.Info(); err == nil {
-		m.System = h.OS + " " + h.KernelVersion + " " + h.KernelArch
+		release, _, _ := strings.Cut(h.KernelVersion, "-") // behind it is the name of a build
+		m.System = h.OS + " " + release + " " + h.KernelArch
 	}
 	if c, err := cpu.Info(); err == nil && len(c) > 0 {
 		m.Processor = c[0].ModelName
