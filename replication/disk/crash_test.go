@@ -67,6 +67,7 @@ func (s *scriptRun) replaced() {
 	s.start()
 	s.counted(5)
 	s.at = stream.Position{ID: testID(2), Offset: 1 << 40}
+	s.say("begun", s.done+scriptEra) // a base with all of them can be there before the next change begins
 	s.changeOnly(scriptEra)
 }
 
