@@ -89,12 +89,12 @@ bench-local: ## measure 5,000 concurrent callers in process, beside published fi
 bench-redis: setup ## compare decisions in Redis, through rlserver and straight: throughput, CPU (5 minutes)
 	$(GOBENCH) ./test/bench/backend ./test/backend -bench .
 
-bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (5 minutes; builds some of them at first)
+bench-peers: setup ## compare with other limiters: libraries of Go programs in process, and servers on the wire (4 minutes; builds some of them at first)
 	test/setup peers
 	$(GOBENCH) ./test/bench/servers -bench .
 	$(GO) test -C $(PEERS) $(BENCH) -bench .
 
-bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (4 minutes)
+bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (2 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
 
 # What these printed last is kept in build/bench, from which the document is filled. To measure one
@@ -105,7 +105,7 @@ build/bench/%.md:
 	$(MAKE) -s $* >$@.part
 	mv $@.part $@
 
-bench-docs: $(FIGURES:%=build/bench/%.md) ## measure what build/bench has no figures of (FIGURES), and write all into docs/BENCHMARKS.md (35 minutes)
+bench-docs: $(FIGURES:%=build/bench/%.md) ## measure what build/bench has no figures of (FIGURES), and write all into docs/BENCHMARKS.md (25 minutes)
 	$(GO) run ./test/bench/publish
 
 bench-smoke: setup ## run each benchmark for seconds: only wrong counts and crashes fail (2 minutes)

@@ -57,7 +57,7 @@ func (t *target) explain(err error) string {
 	case errors.As(err, &answer):
 		return fmt.Sprintf("%s %v", at, err)
 	case errors.Is(err, errNotRESP):
-		return fmt.Sprintf("%s speaks %v", at, err)
+		return fmt.Sprintf("%s answers %v", at, err)
 	case errors.As(err, &network) && network.Op == "dial":
 		return fmt.Sprintf("cannot reach %s: %v", at, network.Err)
 	}

@@ -25,7 +25,7 @@ const (
 )
 
 // errNotRESP is the error for bytes that are no reply of RESP2, or none of a limiter.
-var errNotRESP = errors.New("not RESP2")
+var errNotRESP = errors.New("no RESP2")
 
 // parse reads the reply at the start of b, and returns its length in bytes, or 0 if it is not
 // complete yet.

@@ -11,6 +11,8 @@ type Report struct {
 	Machine Machine   `json:"machine"`
 	Load    Load      `json:"load"`
 	Targets []Target  `json:"targets"` // in the order in which they were named; ratios are to the first
+	// Interrupted says that the run was ended before its time, so rounds are missing or cut short.
+	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 // A Machine is where the client ran. A target with an address of this machine shared it.

@@ -34,6 +34,7 @@ func Run(ctx context.Context, o *Options) (*Report, error) {
 			}
 		}
 	}
+	report.Interrupted = ctx.Err() != nil
 	for _, t := range targets {
 		t.close()
 		report.Targets = append(report.Targets, t.Target)

@@ -37,6 +37,9 @@ func remarks(r *bench.Report) (all []remark) {
 			all = append(all, remark{true, fmt.Sprintf("FAILED: %s in round %d: %s", t.Name, max(1, len(t.Rounds)), t.Failure)})
 		}
 	}
+	if r.Interrupted {
+		all = append(all, remark{false, fmt.Sprintf("Interrupted: these are the results until then, of %s that were to be measured.", plural(r.Load.Rounds, "round"))})
+	}
 	if len(kept) > 0 {
 		all = append(all, remark{false, "Kept the limit on every key: " + strings.Join(kept, ", ") + "."})
 	}

@@ -83,8 +83,12 @@ func cores(busy float64) string {
 // legend says what the columns of tables mean.
 func legend(r *bench.Report) string {
 	text := ""
-	if r.Load.Rounds > 1 {
-		text = fmt.Sprintf("Medians of %d rounds, in turns. ", r.Load.Rounds)
+	rounds := 0 // fewer than intended, where the run ended early
+	for _, t := range r.Targets {
+		rounds = max(rounds, len(t.Rounds))
+	}
+	if rounds > 1 {
+		text = fmt.Sprintf("Medians of %d rounds, in turns. ", rounds)
 	}
 	if len(r.Targets) > 1 {
 		text += fmt.Sprintf("×: to %s in the same round. ", r.Targets[0].Name)

@@ -178,6 +178,12 @@ func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) er
 
 // canWrite tells before anything is measured of a file that cannot be written.
 func (f *benchFlags) canWrite(cmd *cobra.Command) error {
+	switch {
+	case f.htmlTo == "-":
+		return usageError(cmd, "--html: - is not accepted: expected a file")
+	case f.htmlTo != "" && f.htmlTo == f.jsonTo:
+		return usageError(cmd, "--json and --html: expected two files")
+	}
 	for flag, path := range map[string]string{"json": f.jsonTo, "html": f.htmlTo} {
 		if path == "" || path == "-" {
 			continue
@@ -213,6 +219,9 @@ func benchQuestion(words []string) (q bench.Question, err error) {
 	set("limit", words[1], &limit)
 	if err == nil && !config.Span(&period, engine.PeriodMax).Set(words[2]) {
 		err = fmt.Errorf("period %q is not accepted: expected 1ms to 366d, in whole seconds or with ms, s, m, h or d", words[2])
+	}
+	if len(words) == 7 && strings.EqualFold(words[3], words[5]) {
+		return q, fmt.Errorf("option %s is given twice", strings.ToUpper(words[3]))
 	}
 	for ; len(words) > 3; words = append(words[:3:3], words[5:]...) {
 		switch name := strings.ToUpper(words[3]); name {

@@ -59,6 +59,8 @@ func TestUsage(t *testing.T) {
 		{"token_bucket 10 0", `period "0" is not accepted`},
 		{"token_bucket 10 1s BURST", "expected ALGORITHM LIMIT PERIOD"},
 		{"token_bucket 10 1s BURST x", `burst "x" is not accepted`},
+		{"token_bucket 10 1s BURST 5 burst 6", "option BURST is given twice"},
+		{"--html -", "--html: - is not accepted: expected a file"},
 		{"token_bucket 10 1s NONSENSE 1", `unknown option "NONSENSE"`},
 		{"token_bucket 10 1s COST 11", "a cost of 11 can never pass"},
 		{"fixed_window 10 1s BURST 5", "BURST is not accepted by fixed_window"},

@@ -98,8 +98,8 @@ func TestInterrupt(t *testing.T) {
 	})
 	r := newRun(t, "-d", "1h", "-c", "2", "--keys", "10", "--rounds", "3", "--target", "rlserver="+addr)
 	r.wait(func(p *os.Process) { process.Store(p) })
-	r.mustExit(exitRight)
-	if rounds := r.rounds(); len(rounds) != 1 || rounds[0].Requests < 100 || rounds[0].Took > time.Hour {
+	r.mustExit(exitRight, "Interrupted: these are the results until then")
+	if rounds := r.rounds(); len(rounds) != 1 || !r.report.Interrupted || rounds[0].Requests < 100 || rounds[0].Took > time.Hour {
 		r.fail("what was measured is not kept")
 	}
 }

@@ -211,7 +211,7 @@ func BenchmarkRestartWithTenMillionKeys(t *testing.B) {
 	}
 	restart("from a base")
 	tab.Print(os.Stdout)
-	fmt.Fprintf(os.Stdout, "the rewrite took %.2f s and %d MB at the most; its base has %d MB, %.1f bytes a key; meanwhile the slowest check took %v\n",
+	fmt.Fprintf(os.Stdout, "\nthe rewrite took %.2f s and %d MB at the most; its base has %d MB, %.1f bytes a key; meanwhile the slowest check took %v\n",
 		rewrote.Seconds(), peak>>20, info.Size()>>20, float64(info.Size())/float64(keys), slowest.Round(10*time.Microsecond))
 }
 

@@ -64,7 +64,7 @@ func BenchmarkCompare(t *testing.B) {
 		}
 	}
 	out := os.Stdout
-	fmt.Fprintf(out, "medians of %d rounds of %v each; × is the median of the ratios of single rounds\n", rounds, length)
+	fmt.Fprintf(out, "\nmedians of %d rounds of %v each; × is the median of the ratios of single rounds\n", rounds, length)
 	for _, g := range checks {
 		printChecks(out, g)
 	}

@@ -35,7 +35,7 @@ func BenchmarkTenMillion(t *testing.B) {
 			}
 		}
 	}
-	fmt.Fprintf(os.Stdout, "%d keys, growing by %d/s; %d checks/s; garbage when steady %.0f MB/s; GOGC=%d\n",
+	fmt.Fprintf(os.Stdout, "\n%d keys, growing by %d/s; %d checks/s; garbage when steady %.0f MB/s; GOGC=%d\n",
 		j.Keys, j.InsertsPerSec, j.ChecksPerSec, float64(j.GarbagePerSec)*garbageBytes/1e6, gcPercent)
 	single.Print(os.Stdout)
 	targets.Print(os.Stdout)
