@@ -84,6 +84,26 @@ func TestRepliesOfATurn(t *testing.T) {
 	}
 }
 
+// A reply does not wait for the long batch of another connection that is served in the same turn.
+func TestReplyBeforeALongBatch(t *testing.T) {
+	store := moodyStore{newStore(t), make(chan struct{})}
+	s := startServed(t, 1, nil, store)
+	first, other := s.dial(), s.dial()
+	first.ask("PING", "+PONG")
+	other.ask("PING", "+PONG")
+	const gate = "RL.PEEK gate token_bucket 10 1d"
+	s.dial().send(gate)
+	store.gate <- struct{}{} // the loop waits
+	first.send("PING")
+	first.awaitArrival()
+	other.send(append(slices.Repeat([]string{"ECHO " + strings.Repeat("x", 100)}, 100), gate)...)
+	other.awaitArrival()
+	store.gate <- struct{}{}
+	store.gate <- struct{}{} // it waits at the end of the long batch
+	first.expect("+PONG")
+	store.gate <- struct{}{}
+}
+
 // awaitArrival waits until the server's system has all that was sent.
 func (p *peer) awaitArrival() {
 	p.t.Helper()

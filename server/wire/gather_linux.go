@@ -17,7 +17,8 @@ type gathered struct {
 }
 
 // gatheredBytesMax is how many bytes of replies gather. Where there are more, to send them takes
-// longer than to wake the peer, which may as well begin to read.
+// longer than to wake the peer, which may as well begin to read. It is also how many bytes of commands
+// of another connection they wait for at most.
 const gatheredBytesMax = 4 << 10
 
 // mayGather says whether the replies in Buf can leave later: the connection goes on as ever, and they

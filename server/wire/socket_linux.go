@@ -136,7 +136,8 @@ func (so *socket) read() {
 // answer serves the commands that have been read, and leaves the socket in the state that follows.
 func (so *socket) answer() {
 	c, l := so.conn, so.loop
-	if so.gathered {
+	// Replies that have gathered do not wait for a batch that takes long.
+	if so.gathered || c.framer.Buffered() > gatheredBytesMax {
 		if l.sendGathered(); so.fd < 0 || so.parting {
 			return
 		}
