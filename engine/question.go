@@ -18,8 +18,8 @@ type Question struct {
 	Err      error
 }
 
-// A Batch is questions to another process that leave together. They are answered in their order as far as one
-// key is concerned.
+// A Batch is questions to another process that leave together. They are answered in their order as
+// far as one key is concerned.
 type Batch struct {
 	Questions []Question
 	// Done is called once, when every question has its answer, by any goroutine.

@@ -115,9 +115,6 @@ func load(r *bench.Report) string {
 func limits(r *bench.Report) string {
 	l := r.Load
 	text := fmt.Sprintf("%s %s per %s", l.Algorithm, Count(float64(l.Limit)), plain(l.Period))
-	if l.Limit == 0 {
-		text = l.Algorithm // a policy, whose numbers the server has
-	}
 	if l.Burst > 0 && l.Burst != l.Limit {
 		text += ", burst " + Count(float64(l.Burst))
 	}

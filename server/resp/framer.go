@@ -13,8 +13,8 @@ import (
 // returns a protocol error, after which the connection cannot be used. Errors are those of Redis.
 //
 // It keeps its place in a command that is not complete yet. So no byte is parsed twice, however
-// small the pieces in which a command arrives. It never recurses, and it makes no room for bytes
-// that were only promised.
+// small the pieces in which a command arrives; only Ahead looks at complete commands in advance, each
+// once. It never recurses, and it makes no room for bytes that were only promised.
 type Framer struct {
 	// Trusted lifts the tighter bounds that hold before a client has authenticated.
 	Trusted bool
@@ -253,7 +253,7 @@ func usualArgument(b []byte, at int) (start, end int) {
 }
 
 // Repeats says whether the command that was handed out last differs from the one before it in nothing
-// but its second word.
+// but its second word. A command that is handed out again after Unread repeats itself.
 func (f *Framer) Repeats() bool { return f.repeats }
 
 // tooLong is err, or an error of its own when the command that is being read exceeds its bound.
