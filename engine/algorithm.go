@@ -21,6 +21,10 @@ const (
 	FixedWindow
 
 	algorithmEnd // one past the last
+
+	// Named is added to an algorithm where the state belongs to a limit of a policy. It is a kind of
+	// its own: a question without it on such a state is a *WrongTypeError.
+	Named Algorithm = 1 << 5
 )
 
 // An Op is what is asked of a key: see Store.Ask.
@@ -31,6 +35,7 @@ const (
 	OpCheck  Op = iota // take, if it fits
 	OpPeek             // the same question, nothing taken
 	OpRefund           // give back: never beyond full, and of a log the newest units
+	OpForce            // take, whether or not it fits; allowed as a check would have been
 )
 
 // An algorithm is what the rest of the system must know of one, besides its step and its

@@ -74,7 +74,32 @@ type Limit struct {
 	// capacity is the highest debt of a meter in ns: see Slack.
 	// Invariant: price of burst ≤ capacity ≤ FillMax.
 	capacity int64
+	calendar Calendar
 }
+
+// A Calendar is a period of the calendar in UTC, whose length depends on the date. The periods minute,
+// hour and day are as long as 60, 3,600 and 86,400 s everywhere, and so are none of these.
+type Calendar uint8
+
+// The calendars.
+const (
+	NoCalendar Calendar = iota
+	Week                // from Monday 00:00
+	Month
+	Year
+)
+
+// NewCalendarLimit makes a limit of so many units for each week, month or year. Period is the longest
+// that such a period can be: 7, 31 or 366 days.
+func NewCalendarLimit(limit int64, c Calendar) (Limit, error) {
+	days := [...]time.Duration{Week: 7, Month: 31, Year: 366}[c]
+	l, err := NewLimit(limit, days*24*time.Hour, 0)
+	l.calendar = c
+	return l, err
+}
+
+// Calendar is the period of the calendar that the limit is for, or NoCalendar.
+func (l Limit) Calendar() Calendar { return l.calendar }
 
 // NewLimit makes a limit of so many units per period, of which burst can be taken at
 // once. A burst of 0 means the default, the limit itself.

@@ -10,6 +10,9 @@ type Question struct {
 	Algorithm Algorithm
 	Limit     Limit
 	Cost      int64 // units, 1 … UnitsMax
+	// Call, if not nil, is asked in place of Key, Op, Algorithm, Limit and Cost. Its answer is in it,
+	// and in Err.
+	Call *Call
 
 	// The answer: Err, or else the Decision, or of a Reset whether there was such a key. A
 	// decision that nobody has counted has Remaining −1.

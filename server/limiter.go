@@ -14,6 +14,7 @@ import (
 // epoch. Keys may stand in a buffer that is reused after the call; a limiter that keeps one copies it.
 type Limiter interface {
 	Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error
+	AskCall(c *engine.Call, now int64) error
 	Reset(key string, now int64) bool
 
 	Lookup(key string, now int64) (engine.KeyInfo, bool)
