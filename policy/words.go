@@ -151,7 +151,7 @@ func (o *optionWords) read(words [][]byte) error {
 
 // unknown is about a word that is no option here.
 func (o *optionWords) unknown(word []byte) error {
-	accepted := ""
+	var accepted string
 	switch withForce := o.noForce == ""; {
 	case o.inPolicy:
 		accepted = "BURST n"
