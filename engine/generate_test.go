@@ -56,7 +56,7 @@ func drawLimit(t *rapid.T, a Algorithm) Limit {
 }
 
 func drawOp(t *rapid.T) Op {
-	return rapid.SampledFrom([]Op{OpCheck, OpCheck, OpCheck, OpPeek, OpRefund}).Draw(t, "op")
+	return rapid.SampledFrom([]Op{OpCheck, OpCheck, OpCheck, OpPeek, OpRefund, OpForce}).Draw(t, "op")
 }
 
 // drawCost draws small costs, costs about the most that can be taken, and absurd ones.

@@ -124,7 +124,7 @@ func monotone(tl timeline) bool {
 	return true
 }
 
-var opNames = map[Op]string{OpCheck: "check", OpPeek: "peek", OpRefund: "refund"}
+var opNames = map[Op]string{OpCheck: "check", OpPeek: "peek", OpRefund: "refund", OpForce: "force"}
 
 // A content is what a store holds for one key: the word, or for a log its entries.
 type content struct {

@@ -12,7 +12,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 		if writes, err := s.stepAbsent(sp, q, d); !writes {
 			return true, err
 		}
-		first := firstRing(0, logChange{at: q.now / 1000, units: q.cost}, q.limit)
+		first := firstRing(0, logChange{at: q.now / 1000, units: min(q.cost, s.logLimitMax)}, q.limit)
 		return sp.stepped(t, slot, sp.start(t, slot, st, first), nil)
 	}
 	r := sp.logs.load(st)
