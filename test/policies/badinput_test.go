@@ -156,7 +156,7 @@ func TestBadInput(t *testing.T) {
 	for _, s := range settings[:2] {
 		t.Run(s.name, func(t *testing.T) {
 			c := s.start(t)[0].Dial()
-			mustSet(c, "api", "fixed_window 50 1d", "sliding_window_log 50 1d")
+			c.SetPolicy("api", "fixed_window 50 1d", "sliding_window_log 50 1d")
 			c.MustSay("OK", "RL.POLICY", "SET", "gate", "DENY")
 			c.MustSay("OK", "RL.POLICY", "OVERRIDE", "api", "vip", "ALLOW")
 			if got, err := c.Ask("RL.CHECK", "witness", "@api", "COST", "4").Integers(); err != nil || got[0] != 1 {
@@ -202,7 +202,7 @@ func observe(c *harness.Conn) string {
 // Keys of several slots are refused in a cluster before anything is taken of one of them.
 func TestCrossSlot(t *testing.T) {
 	c := settings[2].start(t)[0].Dial()
-	mustSet(c, "api", "fixed_window 50 1d", "sliding_window_log 50 1d")
+	c.SetPolicy("api", "fixed_window 50 1d", "sliding_window_log 50 1d")
 	for n := 2; n <= 16; n++ {
 		words := append([]string{"RL.MCHECK", strconv.Itoa(n)}, strings.Fields(pairsOf(n))...)
 		c.MustFail("CROSSSLOT", words...)

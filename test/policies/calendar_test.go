@@ -59,7 +59,7 @@ func quotas(t *testing.T) []quota {
 	r, clock := harness.StartRedisWithClock(t, instant("2026-12-01 00:00"))
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "0").Dial()
 	for _, period := range []string{"minute", "hour", "day", "week", "month", "year"} {
-		mustSet(c, period, "fixed_window 10 "+period)
+		c.SetPolicy(period, "fixed_window 10 "+period)
 	}
 	inRedis := func(at time.Time, cost int64, words ...string) []int64 {
 		clock.Set(at)

@@ -115,7 +115,7 @@ func TestChangeUnderLoad(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			fleet := s.start(t)
 			c := fleet[0].Dial()
-			mustSet(c, "changed", changing[0])
+			c.SetPolicy("changed", changing[0])
 			for _, p := range fleet[1:] {
 				awaitPolicies(t, p.Dial(), 1)
 			}
@@ -131,7 +131,7 @@ func TestChangeUnderLoad(t *testing.T) {
 					case 1:
 						_ = c.Ask("RL.POLICY", "UNSET", "changed", key) // which may have none
 					default:
-						mustSet(c, "changed", rule)
+						c.SetPolicy("changed", rule)
 					}
 					for range 10 { // some questions come between
 						c.MustSay("PONG", "PING")
@@ -161,12 +161,12 @@ func TestChangeOneOfTwoLimits(t *testing.T) {
 	p := harness.StartServer(t)
 	c := p.Dial()
 	const stays = "fixed_window 95000 200d"
-	mustSet(c, "changed", stays, changing[0])
+	c.SetPolicy("changed", stays, changing[0])
 	rng := rand.New(rand.NewPCG(*seedFlag, 0))
 	var y tally
 	y.during(t, []*harness.Process{p}, func() {
 		for range changes {
-			mustSet(c, "changed", stays, changing[rng.IntN(len(changing))])
+			c.SetPolicy("changed", stays, changing[rng.IntN(len(changing))])
 			c.MustSay("PONG", "PING")
 		}
 	})
@@ -249,11 +249,11 @@ func TestFirstCallersAfterAChange(t *testing.T) {
 			c := fleet[0].Dial()
 			for _, from := range []string{"token_bucket 10 366d", "fixed_window 10 366d", "sliding_window_log 10 366d", "sliding_window_counter 10 366d"} {
 				for _, to := range []string{"leaky_bucket 1000 366d BURST 20", "fixed_window 20 300d", "sliding_window_log 20 300d", "sliding_window_counter 20 300d"} {
-					mustSet(c, "changed", from)
+					c.SetPolicy("changed", from)
 					settled(t, fleet)
 					prefix := from + to
 					takeAll(t, c, prefix)
-					mustSet(c, "changed", to)
+					c.SetPolicy("changed", to)
 					settled(t, fleet)
 					demandFirst(t, askFirst(t, fleet, prefix, 24), from+" → "+to)
 				}
@@ -267,16 +267,16 @@ func TestFirstCallersAfterAChange(t *testing.T) {
 func TestRestartBetweenChangeAndFirstCallers(t *testing.T) {
 	n := harness.StartNode(t, "--appendonly", "yes", "--appendfsync", "always")
 	c := n.Dial()
-	mustSet(c, "changed", "sliding_window_log 10 366d")
+	c.SetPolicy("changed", "sliding_window_log 10 366d")
 	takeAll(t, c, "first:")
 	for _, rule := range []string{"token_bucket 1000 366d BURST 20", "fixed_window 20 366d", "sliding_window_counter 20 366d"} {
-		mustSet(c, "changed", rule)
+		c.SetPolicy("changed", rule)
 		n.Kill()
 		n.Start()
 		c = n.Dial()
 	}
 	demandFirst(t, askFirst(t, []*harness.Process{n.Process}, "first:", 24), "after a kill")
-	mustSet(n.Dial(), "changed", "leaky_bucket 1000 366d BURST 20")
+	n.Dial().SetPolicy("changed", "leaky_bucket 1000 366d BURST 20")
 	n.Kill()
 	n.Start()
 	for key, more := range askFirst(t, []*harness.Process{n.Process}, "first:", 2) {

@@ -27,9 +27,9 @@ func TestFleetSeesChanges(t *testing.T) {
 				})
 				harness.Within(t, time.Second, time.Since(began), change)
 			}
-			mustSet(a, "api", "fixed_window 7 366d")
+			a.SetPolicy("api", "fixed_window 7 366d")
 			sees("a new policy", "7")
-			mustSet(a, "api", "fixed_window 8 366d")
+			a.SetPolicy("api", "fixed_window 8 366d")
 			sees("a change", "8")
 			a.MustSay("OK", "RL.POLICY", "OVERRIDE", "api", "user", "LIMIT", "fixed_window", "9", "366d")
 			sees("an override", "9")

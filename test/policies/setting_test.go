@@ -42,21 +42,6 @@ func mostOf(rule string) int64 {
 	return most
 }
 
-// set is the command that makes a policy of rules.
-func set(name string, rules ...string) []string {
-	words := []string{"RL.POLICY", "SET", name}
-	for _, rule := range rules {
-		words = append(append(words, "LIMIT"), strings.Fields(rule)...)
-	}
-	return words
-}
-
-// mustSet makes a policy.
-func mustSet(c *harness.Conn, name string, rules ...string) {
-	c.T.Helper()
-	c.MustSay("OK", set(name, rules...)...)
-}
-
 // keys are those that calls are about.
 const keys = 100
 
@@ -91,7 +76,7 @@ func establish(t testing.TB, fleet []*harness.Process) {
 	t.Helper()
 	c := fleet[0].Dial()
 	for _, p := range plans {
-		mustSet(c, p.name, p.rules...)
+		c.SetPolicy(p.name, p.rules...)
 	}
 	for _, p := range fleet[1:] {
 		awaitPolicies(t, p.Dial(), len(plans))
