@@ -61,10 +61,10 @@ func refusals() []refusal {
 		said("RL.CHECK k @"+strings.Repeat("x", 100), "policy"),
 
 		// Names.
-		{append([]string{"RL.POLICY", "SET", "my api"}, strings.Fields(rule)...), []string{"'my api'", "letters"}},
+		{append([]string{"RL.POLICY", "SET", "my api"}, strings.Fields(rule)...), []string{"my api", "letters"}},
 		{append([]string{"RL.POLICY", "SET", ""}, strings.Fields(rule)...), []string{"letters"}},
 		{append([]string{"RL.POLICY", "SET", "a\r\n+OK"}, strings.Fields(rule)...), []string{"letters"}},
-		said("RL.POLICY SET @api"+rule, "'@api'", "letters"),
+		said("RL.POLICY SET @api"+rule, "@api", "letters"),
 		said("RL.POLICY SET ä"+rule, "letters"),
 		said("RL.POLICY SET a:b"+rule, "letters"),
 		said("RL.POLICY SET "+strings.Repeat("x", 65)+rule, "64"),
@@ -87,9 +87,9 @@ func refusals() []refusal {
 		said("RL.POLICY SET api LIMIT token_bucket 10 month", "period", "month", "fixed_window"),
 		said("RL.POLICY SET api LIMIT sliding_window_log 10 week", "period", "week", "fixed_window"),
 		said("RL.POLICY SET api LIMIT sliding_window_log 100001 1h", "100000"),
-		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 1h", "fixed_window"), // both would be the same state
-		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 60m", "fixed_window"),
-		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 hour", "fixed_window"),
+		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 1h", "same state"),
+		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 60m", "same state"),
+		said("RL.POLICY SET api"+rule+" LIMIT fixed_window 20 hour", "same state"),
 		said("RL.POLICY SET api"+strings.Repeat(" LIMIT token_bucket 1 1s", 9), "8"),
 		said("RL.CHECK k token_bucket 10 month", "period", "month", "fixed_window"),
 		said("RL.CHECK k leaky_bucket 10 year", "period", "year", "fixed_window"),
