@@ -31,8 +31,8 @@ const (
 	jointStates = 4
 	jointRounds = 400
 	// jointPhases of a round follow each other, with the clock between: no two cross.
-	jointPhases = 3
-	jointTurns  = 3 // of each worker in a phase
+	jointPhases = 2
+	jointTurns  = 8 // of each worker in a phase
 )
 
 // A joint is what porcupine is told of a call: the states it is about, by number, in their order.
@@ -161,7 +161,7 @@ type jointRound struct {
 }
 
 func newJointRound(random *rand.Rand) *jointRound {
-	r := &jointRound{workers: 2 + random.IntN(3)}
+	r := &jointRound{workers: 2 + random.IntN(2)}
 	r.barrier.parties = int64(r.workers)
 	all := engine.Algorithms()
 	for i := range r.limits {
@@ -275,7 +275,7 @@ func jointTranscript(history []porcupine.Operation) string {
 func TestUndoForgivesNothing(t *testing.T) {
 	for _, a := range []engine.Algorithm{engine.TokenBucket, engine.LeakyBucket} {
 		const price, burst = 3 * time.Microsecond, 10
-		meter, err := engine.NewLimit(1, price, burst)
+		meter, err := engine.NewLimit(1000, 1000*price, burst)
 		if err != nil {
 			t.Fatal(err)
 		}
