@@ -114,7 +114,9 @@ func (a jointAnswer) equal(got jointAnswer, op engine.Op) bool {
 	delay := slices.MaxFunc(a.parts, func(i, j engine.Decision) int { return int(i.Delay - j.Delay) }).Delay
 	whole := got.whole
 	return slices.ContainsFunc(a.parts, func(d engine.Decision) bool {
-		d.Delay = delay
+		if d.Delay = delay; !a.whole.Allowed {
+			d.Delay = whole.Delay // which says nothing to one who is denied
+		}
 		return d == whole && binds(d, least) == 0
 	})
 }
