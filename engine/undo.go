@@ -25,11 +25,11 @@ func (t *taken) noteWord(a Algorithm, before, after, now int64) {
 
 // A withdrawal is what is to be taken out of a state.
 type withdrawal struct {
-	algorithm Algorithm // with Named
-	word      taken     // of a word
-	entries   []LogEntry
-	now       int64 // ns: no earlier than any reading with which the state was asked
-	all       bool  // nothing is taken out unless all of it is there
+	algorithm Algorithm  // with Named
+	word      taken      // of a word
+	entries   []LogEntry // of a log or a counter: in the order of time, and of a slice one instant
+	now       int64      // ns: no earlier than any reading with which the state was asked
+	all       bool       // nothing is taken out unless all of it is there
 }
 
 // withdraw takes out of a state what a call has taken from it, or carried over. What is missing, in units
@@ -50,6 +50,8 @@ func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 			missing, done = sp.withdrawWord(t, slot, st, w)
 		case ShapeLog:
 			missing, done = s.withdrawEntries(sp, t, slot, st, w)
+		case ShapeCounter:
+			missing, done = sp.withdrawSlices(t, slot, st, w)
 		}
 		if done {
 			return missing
@@ -150,21 +152,58 @@ func (s *Store) withdrawEntries(sp *space, t *table, slot *slot, st int64, w *wi
 		return 0, false
 	}
 	var next *ring
-	if len(rest) > 0 {
-		// Never more memory than before. All of it is told again.
+	if len(rest) > 0 { // never more memory than before; all of it is told again
 		next = newRing(v.ref, rest[0].At, v.period, max(min(len(rest)+len(rest)/2+1, int(v.n)), len(rest)+1, ringSlotsMin))
 		for _, e := range rest {
 			next.push(logChange{at: e.At, units: e.Units})
 		}
 	}
+	return missing, sp.follow(t, slot, st, r, next)
+}
+
+// follow puts what is left of a sealed ring in its place, nil if that is nothing.
+func (sp *space) follow(t *table, slot *slot, st int64, r, next *ring) bool {
 	if !sp.logs.swap(r, next) {
-		return 0, false
+		return false
 	}
 	if next == nil {
 		sp.release(t, slot, st, stateIdle)
 	}
 	sp.mark(t, slot)
-	return missing, true
+	return true
+}
+
+// withdrawSlices is withdrawEntries for a counter.
+func (sp *space) withdrawSlices(t *table, slot *slot, st int64, w *withdrawal) (missing int64, done bool) {
+	r := sp.logs.load(st)
+	if r == nil {
+		sp.release(t, slot, st, stateIdle)
+		return 0, false
+	}
+	v := r.counter()
+	var list, out []LogEntry
+	for i := v.firstFrom(v.newest() - CounterSlices); i <= v.last(); i++ {
+		list = append(list, LogEntry{v.slice(i), v.units(i)})
+	}
+	for _, e := range w.entries {
+		out = append(out, LogEntry{sliceOf(e.At, v.period), e.Units})
+	}
+	rest, missing := withoutEntries(list, out, UnitsMax)
+	if missing == w.size() || missing > 0 && w.all {
+		return missing, v.holds()
+	}
+	if !v.holds() || !v.seal() {
+		return 0, false
+	}
+	var next *ring
+	if len(rest) > 0 {
+		left := counterList{period: v.period}
+		for _, e := range rest {
+			left.add(e.At, e.Units)
+		}
+		next = left.ring(v.ref, min(counterPlaces(len(left.slices)), int(v.places())))
+	}
+	return missing, sp.follow(t, slot, st, r, next)
 }
 
 // entries are the entries that had not left when the newest came.
