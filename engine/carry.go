@@ -140,7 +140,11 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 	case p.Algorithm.Shape() != ShapeWord:
 		c.Log = LogChange{Period: l.period, Oldest: math.MinInt64, From: math.MinInt64}
 		if p.Algorithm != r.from.Algorithm {
-			c.Log.Entries = []LogEntry{{now / 1000, min(r.units, most+1)}}
+			units := r.units
+			if p.Algorithm.Shape() == ShapeLog {
+				units = min(units, most+1)
+			}
+			c.Log.Entries = []LogEntry{{now / 1000, units}}
 			break
 		}
 		for _, e := range r.from.Log.Entries {
