@@ -158,6 +158,9 @@ func (p *Policy) Version() int64 { return p.version.Load() }
 // Overrides is how many the policy has.
 func (p *Policy) Overrides() int { return int(p.overrides.Load()) }
 
+// HasKeys says whether some keys have a plan of their own: then For tells which plan a key has.
+func (p *Policy) HasKeys() bool { return p.keyCount.Load() > 0 }
+
 // EachOverride visits the overrides, in the order of their keys.
 func (p *Policy) EachOverride(visit func(key string, plan *Plan)) {
 	p.eachKey(func(key string, plan *Plan) {
