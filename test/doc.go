@@ -5,7 +5,7 @@
 //   - attack: connections that do harm, and what honest clients notice of them
 //   - backend: decisions in a Redis, a Redis Cluster or behind Sentinels, and their faults
 //   - clients: redis-cli, redis-benchmark, and client libraries, of which `make test-clients` tries
-//     all and `make test` those for Go, Node and Python; redis_exporter; the README
+//     all and `make test` those for Go, Node and Python; redis_exporter; the README and its pages
 //   - debugging: CLIENT, COMMAND, INFO, MONITOR, SLOWLOG and keys, as an operator reads them
 //   - durability: what a crash, a full disk or a damaged file leaves of what was acknowledged
 //   - load: rlserver bench, of servers that are right, wrong, or fail
@@ -15,11 +15,12 @@
 //   - replication: replicas, their links, and failover by Sentinels
 //   - wire: the protocol byte by byte, beside Redis; TLS and sockets
 //
-// Three folders look at the engine in process:
+// Four folders look at the engine in process:
 //
 //   - linearizability: histories of concurrent calls against the pure step
 //   - model: random sequences against a map
 //   - parity: the same questions in memory and in Redis
+//   - picture: docs/algorithms.svg, the same requests asked of every algorithm
 //
 // The others hold no tests of the server: harness starts and asks servers, bench compares rlserver
 // with its peers.

@@ -60,7 +60,8 @@ func TestRecordsComeBack(t *testing.T) {
 	want := []engine.Change{
 		{},
 		{Key: "a"},
-		{Key: strings.Repeat("k", engine.KeyBytesMax)},
+		{Key: strings.Repeat("k", engine.StateBytesMax)},
+		{Key: "user:1@api:t100/1s", Algorithm: engine.TokenBucket | engine.Named, Word: now},
 		wordOf("user:1", now*1000), wordOf("\x00", math.MaxInt64), wordOf(strings.Repeat("k", 200), math.MinInt64),
 		{Key: "leaky", Algorithm: engine.LeakyBucket, Word: 1},
 		logOf("log", math.MinInt64, now-60e6),
@@ -121,18 +122,19 @@ func TestRecordsThatCannotBe(t *testing.T) {
 		payload string
 		want    error
 	}{
-		"type 0":             {"\x00", ErrNewer},
-		"later type":         {"\x06", ErrNewer},
-		"no algorithm":       {"\x01\x00\x01k12345678", ErrRecord},
-		"later algorithm":    {"\x01\x09\x01k12345678", ErrNewer},
-		"word of a log":      {"\x01\x03\x01k12345678", ErrRecord},
-		"log of a word":      {"\x02\x01" + l[2:] + "\x00", ErrRecord},
-		"no key":             {"\x04\x00", ErrRecord},
-		"key above the most": {"\x04\x81\x08" + strings.Repeat("k", 1025), ErrRecord},
-		"endless number":     {"\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ErrRecord},
-		"many entries":       {l + "\xff\xff\xff\xff\x0f", ErrRecord},
-		"out of order":       {l + "\x02\x04\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", ErrRecord},
-		"units":              {l + "\x01\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", ErrRecord},
+		"type 0":              {"\x00", ErrNewer},
+		"later type":          {"\x06", ErrNewer},
+		"no algorithm":        {"\x01\x00\x01k12345678", ErrRecord},
+		"later algorithm":     {"\x01\x09\x01k12345678", ErrNewer},
+		"word of a log":       {"\x01\x03\x01k12345678", ErrRecord},
+		"log of a word":       {"\x02\x01" + l[2:] + "\x00", ErrRecord},
+		"no key":              {"\x04\x00", ErrRecord},
+		"key above the most":  {"\x04\x81\x09" + strings.Repeat("k", 1153), ErrRecord},
+		"no algorithm, named": {"\x01\x20\x01k12345678", ErrRecord},
+		"endless number":      {"\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ErrRecord},
+		"many entries":        {l + "\xff\xff\xff\xff\x0f", ErrRecord},
+		"out of order":        {l + "\x02\x04\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", ErrRecord},
+		"units":               {l + "\x01\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", ErrRecord},
 	} {
 		if got, err := readAll([]byte(c.payload)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
