@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	callsFlag = flag.Int("calls", 20_000, "how many `calls` TestTogether makes of each backend")
+	callsFlag = flag.Int("calls", 20_000, "how many `calls` TestTogether makes of Redis and of a cluster each, and ten times as many in memory")
 	seedFlag  = flag.Uint64("seed", 1, "draw what workers ask from this `number`")
 )
 
@@ -32,7 +32,7 @@ func TestTogether(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			fleet := s.start(t)
 			establish(t, fleet)
-			v := run(t, s, fleet, connections, *callsFlag)
+			v := run(t, s, fleet, connections, s.times**callsFlag)
 			t.Log(v)
 			v.demandSums(t, fleet[0].Dial(), s.groups)
 			if v.admitted == 0 || v.denied == 0 || v.refunds == 0 {
