@@ -147,13 +147,7 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 			c.Log.Entries = []LogEntry{{now / 1000, units}}
 			break
 		}
-		for _, e := range r.from.Log.Entries {
-			if p.Algorithm.Shape() == ShapeCounter {
-				e.At = min(e.At, now/1000) // the last instant of its slice may be later
-			}
-			c.Log.Entries = append(c.Log.Entries, e)
-		}
-		if c.Log.Entries = counting(c.Algorithm, c.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
+		if c.Log.Entries = counting(c.Algorithm, r.from.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
 			c.Algorithm = 0
 		}
 	case p.Algorithm.plain() == FixedWindow:

@@ -215,7 +215,7 @@ func TestCarriedState(t *testing.T) {
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 601*sec, 1}, {noon - 5, 2}}, to: SlidingWindowLog, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}}},
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 601*sec, 1}}, to: SlidingWindowLog, limit: ten, units: 1},
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 5, 2}}, to: SlidingWindowCounter, limit: ten, units: 2, list: []LogEntry{{noon, 2}}},
-		{from: SlidingWindowCounter, of: hour, log: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}, to: SlidingWindowCounter, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}, {noon, 1}}},
+		{from: SlidingWindowCounter, of: hour, log: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}, to: SlidingWindowCounter, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}},
 	} {
 		r := carrier{from: Change{Key: "old", Algorithm: c.from | Named, Word: c.word, Log: LogChange{Period: c.of.period, Entries: c.log}}}
 		r.units = unitsIn(&r.from, &c.of, at)
