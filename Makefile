@@ -74,8 +74,8 @@ style: vet lint ## check format, vet and lint
 
 check: style race bench-smoke ## what CI runs besides make test: format, vet, lint, race tests, each benchmark for seconds
 
-docs: ## write docs/COMMANDS.md anew from the tables of commands and settings
-	$(GO) test -p 1 ./server ./cmd/rlserver -run Reference -update
+docs: ## write docs/COMMANDS.md anew from the tables of commands and settings, and the picture of the algorithms
+	$(GO) test -p 1 ./server ./cmd/rlserver ./test/picture -run 'Reference|Picture' -update
 
 bench-engine: setup ## measure the engine beside its peers: time, memory, ten million keys (5 minutes)
 	$(GOBENCH) ./test/bench/engine -bench . -skip Local

@@ -19,6 +19,8 @@ const (
 	SlidingWindowLog
 	// FixedWindow counts in windows that follow each other. State: one instant, one count.
 	FixedWindow
+	// SlidingWindowCounter is SlidingWindowLog with time cut into slices. State: at most 65 counts.
+	SlidingWindowCounter
 
 	algorithmEnd // one past the last
 
@@ -42,10 +44,13 @@ const (
 // explanation. Its functions are pure.
 type algorithm struct {
 	name    string
+	letter  byte   // stands for the name within the names of states
 	summary string // one line, for the reference page
 	state   string // what it keeps for a key, for the reference page
 	// hasBurst says whether a burst other than the limit means something.
 	hasBurst bool
+	// hasCalendar says whether a limit can be for a period of the calendar.
+	hasCalendar bool
 	// shape is the kind of its states.
 	shape Shape
 	// idleAt is the instant (ns) from which on a key with this word in its slot is idle, or
@@ -59,11 +64,12 @@ type algorithm struct {
 // algorithms is the one table of algorithms, indexed by Algorithm. To add one: its
 // constant above, its file, its row here.
 var algorithms = [algorithmEnd]algorithm{
-	0:                {name: "none"},
-	TokenBucket:      tokenBucket,
-	LeakyBucket:      leakyBucket,
-	SlidingWindowLog: slidingWindowLog,
-	FixedWindow:      fixedWindow,
+	0:                    {name: "none"},
+	TokenBucket:          tokenBucket,
+	LeakyBucket:          leakyBucket,
+	SlidingWindowLog:     slidingWindowLog,
+	FixedWindow:          fixedWindow,
+	SlidingWindowCounter: slidingWindowCounter,
 }
 
 // Algorithms lists every algorithm in the order of the table.
@@ -114,6 +120,9 @@ func (a Algorithm) row() *algorithm {
 // String is the algorithm's name on the wire, or "none".
 func (a Algorithm) String() string { return a.row().name }
 
+// Letter is the one letter that stands for the algorithm within the names of states, or 0.
+func (a Algorithm) Letter() byte { return a.row().letter }
+
 // Summary is one line on what the algorithm is for.
 func (a Algorithm) Summary() string { return a.row().summary }
 
@@ -140,6 +149,8 @@ func (a Algorithm) CheckLimit(l *Limit, logLimitMax int64) error {
 	switch {
 	case l.burst != l.limit && !a.HasBurst():
 		return &ArgumentError{"burst", "is not accepted by " + a.String() + ": the limit is the most that it admits at once"}
+	case l.calendar != NoCalendar && !a.row().hasCalendar:
+		return &ArgumentError{"period", l.PeriodText() + " is not accepted by " + a.String() + ": only fixed_window has windows of the calendar"}
 	case l.limit > a.limitMax(l.period, logLimitMax):
 		return outOfRange("limit of "+a.String(), l.limit, 1, a.limitMax(l.period, logLimitMax))
 	}
@@ -155,7 +166,7 @@ func (a Algorithm) step(o Op, word int64, l *Limit, now, cost int64) outcome {
 		return meterStep(o, word, l, now, cost)
 	case FixedWindow:
 		return fixedWindowStep(o, word, l, now, cost)
-	case SlidingWindowLog, algorithmEnd: // not of one word
+	case SlidingWindowLog, SlidingWindowCounter, algorithmEnd: // not of one word
 	}
 	panic("engine: a step on a word, of an algorithm without one")
 }
@@ -169,7 +180,7 @@ func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
 		leakyBucketExplain(l, x, d)
 	case FixedWindow:
 		fixedWindowExplain(l, x, d)
-	case SlidingWindowLog, algorithmEnd: // explains itself
+	case SlidingWindowLog, SlidingWindowCounter, algorithmEnd: // explains itself
 	}
 }
 

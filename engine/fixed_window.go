@@ -6,6 +6,9 @@ import "time"
 // without a gap, and the first begins at the Unix epoch. Twice the limit can pass around a
 // boundary: at the end of one window and at the beginning of the next.
 //
+// A limit for a week, month or year has the windows of the calendar in UTC instead: weeks begin on
+// Monday, and each window is as long as it is.
+//
 // A window has whole milliseconds. A period that has not, which only Go callers can ask for, is
 // rounded up.
 //
@@ -17,12 +20,14 @@ import "time"
 // over by then: a word has no room to remember the longest period. By a clock that reads less
 // than the window's start, the key is in that window all the same.
 var fixedWindow = algorithm{
-	name:     "fixed_window",
-	summary:  "at most the limit in each window of the clock, and twice that around a boundary",
-	state:    "one count and one instant",
-	shape:    ShapeWord,
-	idleAt:   windowIdleAt,
-	limitMax: windowLimitMax,
+	name:        "fixed_window",
+	letter:      'f',
+	summary:     "at most the limit in each window of the clock, and twice that around a boundary",
+	state:       "one count and one instant",
+	hasCalendar: true,
+	shape:       ShapeWord,
+	idleAt:      windowIdleAt,
+	limitMax:    windowLimitMax,
 }
 
 // A word holds the window's end and its count, in one of two layouts:
@@ -77,6 +82,15 @@ func WindowMillis(period int64) int64 {
 	return (period + int64(time.Millisecond) - 1) / int64(time.Millisecond)
 }
 
+// windowEnd is the end of the limit's window that an instant is in, both in ms.
+func (l *Limit) windowEnd(millis int64) int64 {
+	if l.calendar != NoCalendar {
+		return l.calendar.End(millis)
+	}
+	period := WindowMillis(l.period)
+	return millis - millis%period + period
+}
+
 // fixedWindowStep takes one step on a window at instant now (ns). The outcome's extra is the
 // count after the step.
 func fixedWindowStep(o Op, word int64, l *Limit, now, cost int64) outcome {
@@ -97,8 +111,7 @@ func fixedWindowStep(o Op, word int64, l *Limit, now, cost int64) outcome {
 	case o == OpPeek:
 		return outcome{word, count, left, 0}
 	}
-	period, millis := WindowMillis(l.period), now/int64(time.Millisecond)
-	next := WindowWord(max(end, millis-millis%period+period), count+cost)
+	next := WindowWord(max(end, l.windowEnd(now/int64(time.Millisecond))), count+cost)
 	return outcome{next, count + cost, windowIdleAt(next) - now, 0}
 }
 

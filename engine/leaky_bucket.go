@@ -8,6 +8,7 @@ import "time"
 // it a shaper and not a second token bucket.
 var leakyBucket = algorithm{
 	name:     "leaky_bucket",
+	letter:   'l',
 	summary:  "a steady drain: each admitted request is told how long to wait",
 	state:    "one instant",
 	hasBurst: true,

@@ -70,36 +70,13 @@ type Limit struct {
 	unit int64
 	// over is by how much limit units, each paid for by itself, cost more than a period:
 	// limit·E − period ns. Invariant: 0 ≤ over < limit.
-	over int64
+	over uint32
+	// calendar is NoCalendar but for a limit of NewCalendarLimit.
+	calendar Calendar
 	// capacity is the highest debt of a meter in ns: see Slack.
 	// Invariant: price of burst ≤ capacity ≤ FillMax.
 	capacity int64
-	calendar Calendar
 }
-
-// A Calendar is a period of the calendar in UTC, whose length depends on the date. The periods minute,
-// hour and day are as long as 60, 3,600 and 86,400 s everywhere, and so are none of these.
-type Calendar uint8
-
-// The calendars.
-const (
-	NoCalendar Calendar = iota
-	Week                // from Monday 00:00
-	Month
-	Year
-)
-
-// NewCalendarLimit makes a limit of so many units for each week, month or year. Period is the longest
-// that such a period can be: 7, 31 or 366 days.
-func NewCalendarLimit(limit int64, c Calendar) (Limit, error) {
-	days := [...]time.Duration{Week: 7, Month: 31, Year: 366}[c]
-	l, err := NewLimit(limit, days*24*time.Hour, 0)
-	l.calendar = c
-	return l, err
-}
-
-// Calendar is the period of the calendar that the limit is for, or NoCalendar.
-func (l Limit) Calendar() Calendar { return l.calendar }
 
 // NewLimit makes a limit of so many units per period, of which burst can be taken at
 // once. A burst of 0 means the default, the limit itself.
@@ -119,7 +96,7 @@ func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 			"%d is more than one unit a nanosecond: accepted is 1 to %d for this period", limit, int64(period))}
 	}
 	l := Limit{limit: limit, period: int64(period), burst: burst, unit: (int64(period) + limit - 1) / limit}
-	l.over = limit*l.unit - l.period
+	l.over = uint32(limit*l.unit - l.period)
 	if burst == 0 {
 		l.burst = limit // whose price is the period
 	} else if err := CheckUnits("burst", burst); err != nil {
@@ -149,7 +126,7 @@ func (l *Limit) price(cost int64) int64 {
 	if l.over == 0 {
 		return cost * l.unit
 	}
-	return cost*l.unit - cost*l.over/l.limit
+	return cost*l.unit - cost*int64(l.over)/l.limit
 }
 
 // Slack is the highest debt with which a meter admits so many units, in ns, or −1 for more than

@@ -239,7 +239,7 @@ func TestWrongType(t *testing.T) {
 // TestChangedLimit is the example of the reference: of 10 an hour all are used up, and then the
 // limit is 20 an hour.
 func TestChangedLimit(t *testing.T) {
-	left := map[Algorithm]int64{TokenBucket: 0, LeakyBucket: 0, SlidingWindowLog: 10, FixedWindow: 10}
+	left := map[Algorithm]int64{TokenBucket: 0, LeakyBucket: 0, SlidingWindowLog: 10, FixedWindow: 10, SlidingWindowCounter: 10}
 	for _, a := range Algorithms() {
 		s := mustStore()
 		mustCheck(s, "key", a, mustLimit(10, time.Hour, 0), 10, noon)

@@ -37,6 +37,7 @@ import (
 // whatever keeps them to decide.
 var slidingWindowLog = algorithm{
 	name:     "sliding_window_log",
+	letter:   'w',
 	summary:  "exact over every window, for audits and hard quotas",
 	state:    "8 bytes for each admitted request that its longest period counts, plus room to grow",
 	shape:    ShapeLog,

@@ -246,7 +246,7 @@ func (s *Store) stepAbsent(sp *space, q *query, d *Decision) (writes bool, err e
 // accepts says that all arguments but the key are within their ranges. False is no refusal yet.
 func (s *Store) accepts(a Algorithm, l *Limit, cost, now int64) bool {
 	return a.valid() && l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
-		(l.burst == l.limit || algorithms[a].hasBurst) && l.limit <= s.limitMax[a]
+		(l.burst == l.limit || algorithms[a].hasBurst) && l.limit <= s.limitMax[a] && (l.calendar == NoCalendar || algorithms[a].hasCalendar)
 }
 
 // refusal is the error for arguments of which one is not within its range.

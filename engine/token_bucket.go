@@ -5,6 +5,7 @@ package engine
 // meter's.
 var tokenBucket = algorithm{
 	name:     "token_bucket",
+	letter:   't',
 	summary:  "bursts up to the limit, then the average rate",
 	state:    "one instant",
 	hasBurst: true,

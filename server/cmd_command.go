@@ -92,14 +92,19 @@ func (c *command) keySpecs() resp.Set {
 	if c.keys == noKeys {
 		return nil
 	}
-	last := c.keys.last
+	begin, last := c.keys.first, c.keys.last
 	if last > 0 {
 		last -= c.keys.first // Redis counts it from the first key here
 	}
+	find := resp.Map{"type", "range", "spec", resp.Map{"lastkey", last, "keystep", c.keys.step, "limit", 0}}
+	if c.movesKeys {
+		begin--
+		find = resp.Map{"type", "keynum", "spec", resp.Map{"keynumidx", 0, "firstkey", 1, "keystep", 2}}
+	}
 	return resp.Set{resp.Map{
 		"flags", c.keyFlags(),
-		"begin_search", resp.Map{"type", "index", "spec", resp.Map{"index", c.keys.first}},
-		"find_keys", resp.Map{"type", "range", "spec", resp.Map{"lastkey", last, "keystep", c.keys.step, "limit", 0}},
+		"begin_search", resp.Map{"type", "index", "spec", resp.Map{"index", begin}},
+		"find_keys", find,
 	}}
 }
 
@@ -157,7 +162,9 @@ func (r *request) keysOfWords() (c *command, keys [][]byte) {
 	case !c.fits(len(words)):
 		r.fail(errBadArgCount)
 	default:
-		keys = c.keysOf(words)
+		if keys = c.keysOf(words); keys == nil {
+			r.fail(errBadArguments)
+		}
 	}
 	return c, keys
 }

@@ -214,6 +214,7 @@ func infoStats(s info, add addField) {
 	add("evicted_live_keys", evicted)
 	add("keyspace_hits", s.stats.hits.Load())
 	add("keyspace_misses", s.stats.misses.Load())
+	add("denied_shadow", s.stats.deniedShadow.Load())
 	if s.replicator != nil {
 		s.replicator.Info("stats", add)
 	}
@@ -243,6 +244,9 @@ func infoLimiter(s info, add addField) {
 	add("contended_swaps", counted.Contended)
 	add("tables_rebuilt", counted.Rebuilt)
 	add("max_log_limit", s.config().MaxLogLimit)
+	add("policies", s.policies.set.Policies())
+	add("policy_overrides", s.policies.set.Overrides())
+	add("policies_version", s.policies.set.Version())
 }
 
 // mode is whether clients are to take the server for a Redis Cluster.

@@ -62,6 +62,9 @@ type command struct {
 	onPrimary                            bool // of a cluster it is for the primary, also after READONLY
 	isPrivate                            bool // kept from MONITOR and the slow log
 	refusedInMulti                       bool
+	// movesKeys: in front of the first key stands how many keys there are, and a word follows each. To
+	// clients that look at the range of keys only, the first is the key.
+	movesKeys bool
 
 	stats atomic.Pointer[commandStats]
 }
@@ -72,11 +75,18 @@ type keyRange struct{ first, last, step int }
 
 // keysOf are the keys in a command line that fits.
 func (c *command) keysOf(words [][]byte) (keys [][]byte) {
-	last := c.keys.last
-	if last < 0 {
+	last, step := c.keys.last, c.keys.step
+	switch {
+	case c.movesKeys:
+		n, ok := wholeNumber(words[c.keys.first-1])
+		if step = 2; !ok || n < 1 || n > int64(len(words)-c.keys.first)/2 {
+			return nil
+		}
+		last += 2 * int(n-1)
+	case last < 0:
 		last += len(words)
 	}
-	for i := c.keys.first; i > 0 && i <= last; i += c.keys.step {
+	for i := c.keys.first; i > 0 && i <= last; i += step {
 		keys = append(keys, words[i])
 	}
 	return keys
@@ -142,6 +152,7 @@ func (c *command) derive() {
 	c.upperName = strings.ToUpper(c.name)
 	c.isFast, c.needsNoAuth, c.writes = c.has("fast"), c.has("no_auth"), c.has("write")
 	c.isBrief = c.isFast || c.brief
+	c.movesKeys = c.has("movablekeys")
 	c.onPrimary = c.writes || c.has("pubsub") // a replica has not the subscribers of its primary
 	c.refusedInMulti, c.mayReplicate = c.has("no_multi"), c.has("may_replicate")
 	// A line that may hold a password is shown neither to MONITOR nor in the slow log, as in
@@ -156,7 +167,7 @@ func (c *command) arityOfSynopsis() int {
 		words++
 	}
 	for _, a := range c.arguments {
-		open = open || a.multiple || a.optional
+		open = open || a.multiple || a.optional || a.varies()
 		if !a.optional {
 			words += a.words()
 		}

@@ -9,7 +9,7 @@ import (
 // Every row must agree with itself: what is said of a command in several ways is the same.
 func TestCommandTable(t *testing.T) {
 	table := newCommandTable()
-	known := strings.Fields("write readonly fast admin noscript loading stale no_auth no_multi may_replicate blocking pubsub skip_slowlog")
+	known := strings.Fields("write readonly fast admin noscript loading stale no_auth no_multi may_replicate movablekeys blocking pubsub skip_slowlog")
 	table.each(func(c *command) {
 		name := c.fullName()
 		if c.name != strings.ToLower(c.name) || len(c.name) > commandNameMax {

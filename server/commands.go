@@ -5,12 +5,15 @@ var (
 	keyFirst  = keyRange{1, 1, 1}
 	keySecond = keyRange{2, 2, 1}
 	keyAll    = keyRange{1, -1, 1}
+	keyPairs  = keyRange{pairsFrom, pairsFrom, 1}
 	noKeys    = keyRange{}
 )
 
 const (
-	// limitArguments are the arguments of RL.CHECK, RL.PEEK and RL.REFUND.
-	limitArguments = "key algorithm limit period [BURST burst] [COST cost]"
+	// limitArguments are the arguments of RL.PEEK, RL.REFUND and RL.EXPLAIN, and those of RL.CHECK but FORCE.
+	limitArguments = "key (@policy | algorithm limit period [BURST burst]) [COST cost]"
+	// definitionArguments say what a policy or an override is.
+	definitionArguments = "(LIMIT algorithm limit period [BURST burst] [LIMIT ...] [SHADOW] | DENY | ALLOW)"
 	// always is the flags of commands that answer in every state of the server.
 	always     = "noscript loading stale"
 	alwaysFast = "noscript loading stale fast"
@@ -31,6 +34,7 @@ type commandGroup struct {
 func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"limiter", limiterCommands()},
+		{"policies", policyCommands()},
 		{"connection", connectionCommands()},
 		{"keys", keysCommands()},
 		{"pubsub", pubsubCommands()},
@@ -44,13 +48,36 @@ func commandGroups() []commandGroup {
 func limiterCommands() []*command {
 	return []*command{
 		{name: "rl.check", summary: "Takes units from a key if they fit, and says whether they did.",
-			synopsis: limitArguments, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
+			synopsis: limitArguments + " [FORCE]", flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
+		{name: "rl.explain", summary: "Tells of each limit of a key how it stands, when one unit more is free, and which override applies; takes nothing.",
+			synopsis: limitArguments, flags: "readonly fast", keys: keyFirst, run: cmdExplain},
+		{name: "rl.mcheck", summary: "Takes units from several keys at once, all or nothing.",
+			synopsis: "numkeys key @policy [key @policy ...] [COST cost] [FORCE]", flags: "write fast movablekeys", keys: keyPairs, asksLimiter: true, run: cmdMultiCheck},
 		{name: "rl.peek", summary: "Asks what RL.CHECK would answer; takes and writes nothing.",
 			synopsis: limitArguments, flags: "readonly fast", keys: keyFirst, asksLimiter: true, run: cmdPeek},
 		{name: "rl.refund", summary: "Gives units back to a key, never beyond full.",
 			synopsis: limitArguments, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdRefund},
 		{name: "rl.reset", summary: "Forgets keys; replies how many there were.",
 			synopsis: "key [key ...]", flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
+	}
+}
+
+func policyCommands() []*command {
+	return []*command{
+		{name: "rl.policy", summary: "Changes the policies, and looks at them.", subs: []*command{
+			{name: "del", summary: "Forgets a policy that was set, with its overrides; that of the settings file, if it has one, is in force again.",
+				synopsis: "name", flags: "write", run: cmdPolicyDel},
+			{name: "get", summary: "A policy: its definition, where it comes from, how many overrides it has, and how many requests its shadow would have denied.",
+				synopsis: "name", flags: "readonly", brief: true, run: cmdPolicyGet},
+			{name: "list", summary: "Every policy with its definition.", flags: "readonly", run: cmdPolicyList},
+			{name: "override", summary: "Gives one key of a policy limits of its own, or denies or allows it.",
+				synopsis: "name key " + definitionArguments, flags: "write", run: cmdPolicyOverride},
+			{name: "overrides", summary: "Every override of a policy with its definition, however many there are.", synopsis: "name", flags: "readonly", run: cmdPolicyOverrides},
+			{name: "reload", summary: "Reads the policies of the settings file again.", flags: "write", run: cmdPolicyReload},
+			{name: "set", summary: "Makes a policy, or puts another definition in its place.",
+				synopsis: "name " + definitionArguments, flags: "write", run: cmdPolicySet},
+			{name: "unset", summary: "Forgets the override of a key.", synopsis: "name key", flags: "write", run: cmdPolicyUnset},
+		}},
 	}
 }
 

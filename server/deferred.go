@@ -210,6 +210,7 @@ type awaited struct {
 	reset     bool
 	silent    bool     // it is dropped
 	keys      []string // that a client that tracks has read with it
+	call      *call    // that the question asks, if any
 }
 
 // waiting says whether there are questions without an answer.
@@ -241,8 +242,8 @@ func (q *questions) clear() {
 }
 
 // await has a reply wait that answers the last n questions.
-func (c *session) await(n int, reset bool) {
-	c.questions.replies = append(c.questions.replies, awaited{c.request.command, len(c.reply.Buf), n, reset, c.silenced(), c.takeTracked()})
+func (c *session) await(n int, reset bool, asked *call) {
+	c.questions.replies = append(c.questions.replies, awaited{c.request.command, len(c.reply.Buf), n, reset, c.silenced(), c.takeTracked(), asked})
 	c.conn.Defer(wire.ShortWait)
 }
 
@@ -259,6 +260,9 @@ func (c *session) writeAnswers(early []byte) {
 		c.reply.Raw(early[at:w.at])
 		from := len(c.reply.Buf)
 		c.writeAnswer(w.command, c.questions.batch.Questions[next:next+w.questions], w.reset)
+		if w.call != nil && c.questions.batch.Questions[next].Err == nil {
+			c.countShadows(w.call)
+		}
 		if w.silent {
 			c.dropReply(from)
 		}
@@ -278,6 +282,8 @@ func (c *session) writeAnswer(to *command, questions []engine.Question, reset bo
 		case q.Err != nil:
 			c.failLate(to, errDecision(q.Err))
 			return
+		case q.Call != nil:
+			c.writeDecision(&q.Call.Decision)
 		case !reset:
 			c.writeDecision(&q.Decision)
 		case q.Existed:
@@ -290,14 +296,19 @@ func (c *session) writeAnswer(to *command, questions []engine.Question, reset bo
 }
 
 // askBackend asks the request's question of the backend.
-func (r *request) askBackend(o engine.Op) {
+func (r *request) askBackend() {
 	q := &r.question
 	if err := q.algorithm.CheckLimit(&q.limit, r.server.config().MaxLogLimit); err != nil {
 		r.fail(errDecision(err))
 		return
 	}
-	if !r.questions.add(r.server.backend, engine.Question{Key: q.key, Op: o, Algorithm: q.algorithm, Limit: q.limit, Cost: q.cost}) {
-		r.await(1, false)
+	r.putQuestion(engine.Question{Key: q.key, Op: q.op, Algorithm: q.algorithm, Limit: q.limit, Cost: q.cost})
+}
+
+// putQuestion asks the backend a question without a call.
+func (r *request) putQuestion(q engine.Question) {
+	if !r.questions.add(r.server.backend, q) {
+		r.await(1, false, nil)
 		return
 	}
 	last := len(r.questions.batch.Questions) - 1
@@ -305,10 +316,32 @@ func (r *request) askBackend(o engine.Op) {
 	r.questions.batch.Questions = r.questions.batch.Questions[:last]
 }
 
+// askBackendCall asks a call of the backend. One limit that neither replaces another nor is a shadow is
+// a question like those without a policy, and can be known.
+func (r *request) askBackendCall(c *call) {
+	c.prepare(r.now)
+	for i := range c.pairs {
+		c.pairs[i].key = "" // stands in the connection's buffer
+	}
+	if c.settled {
+		r.writeDecision(&c.Decision)
+		return
+	}
+	if p := &c.Parts[0]; len(c.Parts) == 1 && !p.Shadow && len(p.Formers) == 0 {
+		r.putQuestion(engine.Question{Key: p.State, Op: c.Op, Algorithm: p.Algorithm, Limit: p.Limit, Cost: c.Cost})
+		return
+	}
+	for i := range c.Parts {
+		c.Parts[i].Replaced = nil // a change reaches the servers of a backend one after the other anyhow
+	}
+	r.questions.batch.Questions = append(r.questions.batch.Questions, engine.Question{Call: &c.Call})
+	r.await(1, false, c)
+}
+
 // resetInBackend has the backend reset keys.
 func (r *request) resetInBackend(keys [][]byte) {
 	for _, key := range keys {
 		r.questions.add(r.server.backend, engine.Question{Key: resp.View(key), Reset: true})
 	}
-	r.await(len(keys), true)
+	r.await(len(keys), true, nil)
 }

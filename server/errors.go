@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 )
 
 // Every error text that goes over the wire stands here. Where Redis has a text, it is
@@ -28,6 +29,7 @@ const (
 	errSlowlogGet          = "ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."
 	errNoKeyArgs           = "ERR The command has no key arguments"
 	errBadCommand          = "ERR Invalid command specified"
+	errBadArguments        = "ERR Invalid arguments specified for command"
 	errBadArgCount         = "ERR Invalid number of arguments specified for command"
 	errMaxClients          = "ERR max number of clients reached"
 	errSlowCount           = "ERR count should be greater than or equal to -1"
@@ -164,26 +166,6 @@ func errUnknownOrArity(cmd *command) string {
 	return fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", cmd.upperName, cmd.container.upperName)
 }
 
-func errUnknownOption(option []byte, accepted string) string {
-	return fmt.Sprintf("ERR option '%s' is not known: accepted is %s", cut(option, quotedBytesMax), accepted)
-}
-
-func errOptionValue(option string) string { return "ERR option " + option + " needs a value" }
-
-func errOptionTwice(option string) string { return "ERR option " + option + " is given twice" }
-
-func errNotWhole(argument string, value []byte) string {
-	return fmt.Sprintf("ERR %s '%s' is not accepted: accepted is a whole number from 1 to %d", argument, cut(value, quotedBytesMax), engine.UnitsMax)
-}
-
-func errPeriod(value []byte) string {
-	return fmt.Sprintf("ERR period '%s' is not accepted: accepted is a whole number of seconds, or one with ms, s, m, h or d, from 1ms to 366d", cut(value, quotedBytesMax))
-}
-
-func errBurst(a engine.Algorithm) string {
-	return "ERR option BURST is not accepted by " + a.String() + ": its limit is the most that it admits at once"
-}
-
 // errNotHere is for commands about keys that only the backend has.
 func errNotHere(cmd *command, backend string) string {
 	name := strings.ToUpper(strings.ReplaceAll(cmd.fullName(), "|", " "))
@@ -240,6 +222,36 @@ func plainly(err error) string {
 func errNotOnDisk(err error) string { return "MISCONF Errors writing to the AOF file: " + plainly(err) }
 
 func errRewrite(err error) string { return "ERR Rewriting config file: " + err.Error() }
+
+// The errors of policies. What is wrong with words says package policy.
+
+const errPolicyKept = "ERR the server ends, and does not know whether the change of policies was kept"
+
+func errPairCount(word []byte) string {
+	return fmt.Sprintf("ERR numkeys '%s' is not accepted: accepted is a whole number from 1 to %d, how many pairs of key and @policy follow", cut(word, quotedBytesMax), policy.PairsMax)
+}
+
+func errPairsFewer(numkeys, words int) string {
+	return fmt.Sprintf("ERR numkeys is %d, and %d words follow: accepted is key @policy so many times, and then COST n and FORCE", numkeys, words)
+}
+
+func errPairsMore(numkeys int, key []byte) string {
+	return fmt.Sprintf("ERR numkeys is %d, and behind so many pairs of key and @policy stands '%s': accepted there is COST n and FORCE", numkeys, cut(key, quotedBytesMax))
+}
+
+func errNotPolicy(word []byte) string {
+	return fmt.Sprintf("ERR policy '%s' is not accepted: accepted behind each key is @ and the name of a policy", cut(word, quotedBytesMax))
+}
+
+func errPairTwice(key, name []byte) string {
+	return fmt.Sprintf("ERR key '%s' with %s is given twice", cut(key, quotedBytesMax), name)
+}
+
+// errCrossSlot has the text of Redis, and more.
+func errCrossSlot(one, other string) string {
+	return fmt.Sprintf("CROSSSLOT Keys in request don't hash to the same slot: '%s' and '%s'. Keys with the same {tag} do; nothing was taken",
+		cut([]byte(one), quotedBytesMax), cut([]byte(other), quotedBytesMax))
+}
 
 // errDecision is the text for an error of the limiter.
 func errDecision(err error) string {

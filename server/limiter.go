@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 )
 
 // The interfaces that the server consumes: a limiter that decides, or a backend that decides in its place,
-// and a replicator that keeps the limiter's changes.
+// a replicator that keeps the limiter's changes, and a keeper of policies.
 
 // A Limiter decides, and keeps the keys. engine.Store is one. now is in microseconds since the Unix
 // epoch. Keys may stand in a buffer that is reused after the call; a limiter that keeps one copies it.
@@ -69,6 +70,15 @@ type Replicator interface {
 	// Info adds the fields that INFO shows in the sections "persistence", "replication" and
 	// "stats".
 	Info(section string, add func(name string, value any))
+}
+
+// A PolicyKeeper keeps the set of policies outside of this process, where there is such a place: the
+// change stream, or the Redis of a backend.
+type PolicyKeeper interface {
+	// Keep computes a change against the set in force, keeps it and puts it in force. done is called
+	// once, by any goroutine, with the error of change or of what keeps it; then nothing has changed.
+	// With a replicator it does not wait for the disk: see Commit.
+	Keep(change func() ([]policy.Entry, error), done func(error))
 }
 
 // A Role is that of a primary or a replica.

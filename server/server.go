@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/config"
 	"github.com/rlserver/rlserver/server/process"
 	"github.com/rlserver/rlserver/server/wire"
@@ -46,6 +47,7 @@ type Server struct {
 	configFile string // that rewrite writes
 
 	prefetch func(key string) // the limiter's, if it has one
+	policies policies
 
 	replicator Replicator // nil: changes are kept by the limiter alone
 	gates      gatekeeper
@@ -76,6 +78,8 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 		gates:    gatekeeper{paused: map[*session]func(){}},
 		pubsub:   pubsub{topics: [topicKinds]map[string]map[*session]struct{}{{}, {}, {}}},
 	}
+	s.policies.set = policy.NewSet(s.Now, cfg.MaxLogLimit)
+	s.policies.keeper = &s.policies
 	s.wire = wire.NewServer(owner{s}, logger)
 	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
 		s.prefetch = p.Prefetch
@@ -86,13 +90,17 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 
 // UseBackend has a backend decide in place of the limiter. The backend may use the limiter for other
 // things. It comes before Serve.
-func (s *Server) UseBackend(backend Backend) { s.backend, s.prefetch = backend, nil }
+func (s *Server) UseBackend(backend Backend) {
+	s.backend, s.prefetch = backend, nil
+	s.keepPoliciesIn(backend)
+}
 
 // Replicate has a replicator keep the changes that the limiter makes. It comes before Serve, and
 // excludes UseBackend: a backend keeps its own changes. An error means that the settings cannot take
 // effect.
 func (s *Server) Replicate(r Replicator) error {
 	s.replicator = r
+	s.keepPoliciesIn(r)
 	return s.config().Apply()
 }
 

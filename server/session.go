@@ -65,6 +65,10 @@ type request struct {
 	// parsed: question was made from the command that came last, or from one that it repeats.
 	parsed   bool
 	decision engine.Decision
+	// stateName is the name of a state, and call a question about policies: each is good for one command,
+	// and its memory is used again.
+	stateName []byte
+	call      *call
 }
 
 // An owner is the server as package wire sees it.
@@ -138,11 +142,16 @@ func (c *session) BeginBatch() {
 	c.conn.Trust(c.mayAsk())
 }
 
-// Expect has the limiter fetch a key that is asked for soon.
+// Expect has the limiter fetch a key that is asked for soon, most likely by the question that came last.
 func (c *session) Expect(key []byte) {
-	if c.server.prefetch != nil {
-		c.server.prefetch(resp.View(key))
+	if c.server.prefetch == nil {
+		return
 	}
+	if q := &c.request.question; q.isStraight && c.request.parsed {
+		c.request.stateName = append(append(c.request.stateName[:0], key...), q.plan.Limits[0].Suffix...)
+		key = c.request.stateName
+	}
+	c.server.prefetch(resp.View(key))
 }
 
 // Run runs a command.

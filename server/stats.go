@@ -19,6 +19,7 @@ type stats struct {
 	idle, stuck    atomic.Uint64 // connections closed for timeout and write-timeout
 	cutOff         atomic.Uint64 // connections closed because too many pushes waited
 	hits, misses   atomic.Uint64 // of commands that look a key up
+	deniedShadow   atomic.Uint64 // checks that a policy would have denied, if it were no shadow
 	errors         errorCounts
 	// rates are what the janitor measures once a second.
 	rates rates
@@ -44,7 +45,7 @@ func (r *rate) update(count uint64) {
 
 func (s *stats) reset() {
 	for _, counter := range []*atomic.Uint64{
-		&s.commands, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.hits, &s.misses,
+		&s.commands, &s.connections, &s.rejected, &s.protocolErrors, &s.panics, &s.idle, &s.stuck, &s.cutOff, &s.hits, &s.misses, &s.deniedShadow,
 		&s.rates.commands.grown, &s.rates.bytesIn.grown, &s.rates.bytesOut.grown,
 	} {
 		counter.Store(0)

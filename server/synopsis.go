@@ -11,6 +11,7 @@ import (
 //
 //	name                 a required argument; its type follows from its name
 //	NAME|NAME            one of these words
+//	( … | … )            one of these
 //	TOKEN name           a word and then an argument
 //	[ … ]                optional
 //	[name ...]           behind the same name or names: as many more as you like
@@ -35,10 +36,15 @@ func (a argument) words() int {
 	return n
 }
 
+// varies says whether the argument can be of several lengths, of which words is the shortest.
+func (a argument) varies() bool {
+	return a.kind == "oneof" && slices.ContainsFunc(a.parts, func(part argument) bool { return part.kind == "block" })
+}
+
 // argumentKinds lists the names of arguments that are not strings.
 var argumentKinds = map[string]string{
 	"key": "key", "pattern": "pattern", "limit": "integer", "burst": "integer", "cost": "integer",
-	"count": "integer", "cursor": "integer", "index": "integer", "protover": "integer", "client-id": "integer",
+	"count": "integer", "numkeys": "integer", "cursor": "integer", "index": "integer", "protover": "integer", "client-id": "integer",
 }
 
 // parseSynopsis reads the notation. The table is ours, so what it cannot read it panics on.
@@ -47,10 +53,16 @@ func parseSynopsis(synopsis string) []argument {
 	for rest := strings.TrimSpace(synopsis); rest != ""; {
 		var item string
 		optional := rest[0] == '['
-		if optional {
+		switch {
+		case rest[0] == '(':
+			end := closing(rest)
+			arguments = append(arguments, oneOf(strings.Split(rest[1:end], " | ")))
+			rest = strings.TrimSpace(rest[end+1:])
+			continue
+		case optional:
 			end := closing(rest)
 			item, rest = rest[1:end], rest[end+1:]
-		} else {
+		default:
 			item, rest = cutItem(rest)
 		}
 		rest = strings.TrimSpace(rest)
@@ -90,16 +102,26 @@ func parseItem(item string) argument {
 		return inner[0]
 	}
 	if strings.Contains(first, "|") {
-		a := argument{name: strings.ToLower(strings.Split(first, "|")[0]), kind: "oneof"}
-		for word := range strings.SplitSeq(first, "|") {
-			a.parts = append(a.parts, argument{name: strings.ToLower(word), kind: "pure-token", token: word})
-		}
-		return a
+		return oneOf(strings.Split(first, "|"))
 	}
 	if rest == "" {
 		return argument{name: first, kind: kindOf(first)}
 	}
 	return block(first, parseSynopsis(item))
+}
+
+// oneOf is one of several alternatives. The first names it.
+func oneOf(alternatives []string) argument {
+	a := argument{kind: "oneof"}
+	for _, alternative := range alternatives {
+		parts := parseSynopsis(alternative)
+		if isToken(alternative) { // a word that parseSynopsis, at the end of a line, takes for a name
+			parts = []argument{{name: strings.ToLower(alternative), kind: "pure-token", token: alternative}}
+		}
+		a.parts = append(a.parts, block(parts[0].name, parts))
+	}
+	a.name = a.parts[0].name
+	return a
 }
 
 // block is several arguments as one, unless it is only one.
@@ -133,9 +155,9 @@ func closing(s string) int {
 	depth := 0
 	for i, c := range s {
 		switch c {
-		case '[':
+		case '[', '(':
 			depth++
-		case ']':
+		case ']', ')':
 			if depth--; depth == 0 {
 				return i
 			}

@@ -72,7 +72,7 @@ func (b Bars) Draw() SVG {
 		}
 		y += groupGap
 	}
-	return d.finish(y)
+	return d.finish(width, y)
 }
 
 func barText(text func(float64) string, v float64) string {

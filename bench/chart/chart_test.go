@@ -107,3 +107,19 @@ func TestBars(t *testing.T) {
 		t.Errorf("one group: %s", file)
 	}
 }
+
+func TestTimeline(t *testing.T) {
+	line := Timeline{
+		Title: "T", To: 10, Marks: []float64{5}, MarkName: "half", Ticks: []float64{0, 10}, Text: number,
+		Lanes: []Lane{
+			{Name: "now", Says: "<says>", Events: []Event{{1, 1, true}, {2, 2, true}, {3, 3, false}}},
+			{Name: "later", Events: []Event{{1, 4, true}, {3, 3, false}}},
+		},
+	}
+	file := line.Draw().File()
+	mustBeXML(t, file)
+	// A sign in the legend and for each event that was taken, and one more for each that leaves later.
+	if taken, denied := strings.Count(string(file), "v-15"), strings.Count(string(file), "v-5"); taken != 5 || denied != 3 {
+		t.Errorf("%d signs of what was taken, %d of what was not, in %s", taken, denied, file)
+	}
+}

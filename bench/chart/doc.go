@@ -1,4 +1,4 @@
-// Package chart draws lines and bars as SVG: for a page that shows them in its own colours, and as
+// Package chart draws lines, bars and timelines as SVG: for a page that shows them in its own colours, and as
 // files of their own. It knows nothing of benchmarks.
 //
 // A chart has no colours in it, only classes. Style says what they look like on light and on dark

@@ -60,13 +60,13 @@ func (l Lines) Draw() SVG {
 	least, greatest, some := l.extent()
 	if !some {
 		d.text(width/2, top+30, "middle", "nothing was measured")
-		return d.finish(top + 60)
+		return d.finish(width, top+60)
 	}
 	f := l.axes(d, top, least, greatest)
 	for _, s := range l.Series {
 		d.line(f, s, l)
 	}
-	return d.finish(f.bottom + 44)
+	return d.finish(width, f.bottom+44)
 }
 
 // extent finds the least and greatest numbers that can be shown on each axis.

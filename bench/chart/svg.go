@@ -36,6 +36,10 @@ func (d *drawing) rule(x1, y1, x2, y2 float64) {
 	fmt.Fprintf(d, `<line class="grid" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x1, y1, x2, y2)
 }
 
+func (d *drawing) path(class, path string) {
+	fmt.Fprintf(d, `<path class="%s" d="%s"/>`, class, path)
+}
+
 // spot is an invisible point that tells its figures.
 func (d *drawing) spot(x, y float64, color int, text string) {
 	fmt.Fprintf(d, `<circle class="spot %s" cx="%.1f" cy="%.1f" r="5"><title>%s</title></circle>`, colorClass(color), x, y, html.EscapeString(text))
@@ -68,16 +72,16 @@ func (d *drawing) legend(keys []key) (bottom float64) {
 // An SVG is a chart that is drawn.
 type SVG string
 
-// finish closes a chart of the given height. Its title and summary are what screen readers say.
-func (d *drawing) finish(height float64) SVG {
-	heading := html.EscapeString(d.title)
-	return SVG(fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="%s" viewBox="0 0 %.0f %.0f"><title>%s</title>`+
+// finish closes a chart of the given size. Its title and summary are what screen readers say.
+func (d *drawing) finish(width, height float64) SVG {
+	heading, summary := html.EscapeString(d.title), html.EscapeString(d.summary)
+	return SVG(fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="%s: %s" viewBox="0 0 %.0f %.0f" width="%.0f"><title>%s</title><desc>%s</desc>`+
 		`<rect class="ground" width="%.0f" height="%.0f" rx="8"/><text class="title" x="%.0f" y="%.0f">%s</text>%s</svg>`,
-		html.EscapeString(d.title+": "+d.summary), width, height, heading, width, height, margin, margin+14, heading, d.String()))
+		heading, summary, width, height, width, heading, summary, width, height, margin, margin+14, heading, d.String()))
 }
 
 // File is the chart as a file of its own, with its style.
 func (s SVG) File() []byte {
 	head, rest, _ := strings.Cut(string(s), ">")
-	return []byte(head + ` width="` + fmt.Sprint(width) + `"><style>` + Style + "</style>" + rest + "\n")
+	return []byte(head + "><style>" + Style + "</style>" + rest + "\n")
 }

@@ -49,7 +49,8 @@ func wordOf(key string, rest int64) engine.Change {
 
 // What is written to disk outlives the table of algorithms, so their numbers may not change.
 func TestAlgorithmNumbers(t *testing.T) {
-	if engine.TokenBucket != 1 || engine.LeakyBucket != 2 || engine.SlidingWindowLog != 3 {
+	if engine.TokenBucket != 1 || engine.LeakyBucket != 2 || engine.SlidingWindowLog != 3 ||
+		engine.FixedWindow != 4 || engine.SlidingWindowCounter != 5 {
 		t.Error("an algorithm has another number than in files that were written before")
 	}
 }

@@ -25,8 +25,12 @@ const (
 	NameBackend    = "backend"
 )
 
-// BackendMemory is the backend that needs no Redis.
-const BackendMemory = "memory"
+// The backends that the code names: the one that needs no Redis, and the one whose keys are in the slots
+// of a cluster.
+const (
+	BackendMemory  = "memory"
+	BackendCluster = "redis-cluster"
+)
 
 // MaxMemoryMin is the lowest bound on memory. Empty tables for keys of every length take a
 // sixth of it; a bound below that would leave next to nothing to reclaim.
@@ -108,7 +112,7 @@ func (c *Config) table() []Setting {
 		{Name: "tls-replication", Field: Bool(&c.TLSReplication), Default: "no",
 			Usage: "speak TLS with the primary, with tls-ca-cert-file for its authority and tls-cert-file to show"},
 	}), In(Backend, []Setting{
-		{Name: NameBackend, Field: OneOf(&c.Backend, BackendMemory, "redis", "redis-cluster", "redis-sentinel"), Default: BackendMemory,
+		{Name: NameBackend, Field: OneOf(&c.Backend, BackendMemory, "redis", BackendCluster, "redis-sentinel"), Default: BackendMemory,
 			Usage: "where decisions are made: in this process, or in a Redis that many servers share"},
 	}))
 }

@@ -3,12 +3,7 @@
 package backend
 
 import (
-	"encoding/binary"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,45 +12,11 @@ import (
 	"github.com/rlserver/rlserver/test/harness"
 )
 
-// A clock is that of a redis-server, which stands where the test sets it.
-type clock struct {
-	t    *testing.T
-	file *os.File
-}
-
-func (c clock) set(at time.Time) {
-	c.t.Helper()
-	if _, err := c.file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(at.UnixMicro())), 0); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// startRedisWithClock starts a redis-server with a clock that the test sets.
-func startRedisWithClock(t *testing.T, at time.Time) (*harness.Process, clock) {
-	t.Helper()
-	dir := t.TempDir()
-	library := filepath.Join(dir, "clock.so")
-	if out, err := exec.Command("gcc", "-O", "-shared", "-fPIC", "-o", library, "testdata/clock.c").CombinedOutput(); err != nil {
-		t.Fatalf("gcc: %v\n%s", err, out)
-	}
-	file, err := os.Create(filepath.Join(dir, "clock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = file.Close() })
-	c := clock{t, file}
-	c.set(at)
-	p := harness.StartProcess(t, "env", "LD_PRELOAD="+library, "CLOCK="+file.Name(),
-		"redis-server", "--port", strconv.Itoa(harness.FreePort(t)), "--save", "", "--dir", dir)
-	t.Cleanup(func() { kill(p) })
-	return p, c
-}
-
 // A key of which all is taken when Redis's clock steps back an hour owes what it owed, and its time goes on
 // from there. It is neither held for the hour nor forgiven.
 func TestRedisClockStepsBack(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
-	r, now := startRedisWithClock(t, at)
+	r, now := harness.StartRedisWithClock(t, at)
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "0").Client()
 	inRedis := r.Client()
 	for _, a := range harness.Algorithms() {
@@ -69,12 +30,12 @@ func TestRedisClockStepsBack(t *testing.T) {
 		if a == other {
 			other = harness.Algorithms()[1]
 		}
-		now.set(at)
+		now.Set(at)
 		ask("at first", []int64{1, 10, 0, 0, 1000}, "CHECK", a, 10)
 		back := at.Add(-time.Hour)
-		now.set(back)
+		now.Set(back)
 		ask("after the step", []int64{0, 10, 0, 1000, 1000}, "PEEK", a, 10)
-		now.set(back.Add(time.Second))
+		now.Set(back.Add(time.Second))
 		ask("a peek writes nothing", []int64{0, 10, 0, 1000, 1000}, "PEEK", a, 10)
 		// The first to change the key finds the step, whatever is asked and answered.
 		if err := c.Do(t.Context(), "RL.CHECK", a, other, 10, "1s").Err(); !redis.HasErrorPrefix(err, "WRONGTYPE") {
@@ -83,18 +44,18 @@ func TestRedisClockStepsBack(t *testing.T) {
 		if left := inRedis.PTTL(t.Context(), "rl:"+a).Val(); left != time.Second {
 			t.Errorf("%s: Redis keeps the key for %v", a, left)
 		}
-		now.set(back.Add(1999 * time.Millisecond))
+		now.Set(back.Add(1999 * time.Millisecond))
 		ask("just before it is over", []int64{0, 10}, "CHECK", a, 10)
-		now.set(back.Add(2 * time.Second))
+		now.Set(back.Add(2 * time.Second))
 		ask("when it is over", []int64{1, 10, 0, 0, 1000}, "CHECK", a, 10)
 		// A request that is denied finds it as well, and one that is admitted.
-		now.set(back)
+		now.Set(back)
 		ask("after the next step", []int64{0, 10}, "CHECK", a, 1)
-		now.set(back.Add(999 * time.Millisecond))
+		now.Set(back.Add(999 * time.Millisecond))
 		ask("just before the next is over", []int64{0, 10}, "PEEK", a, 10)
-		now.set(back.Add(time.Second))
+		now.Set(back.Add(time.Second))
 		ask("when the next is over", []int64{1, 10}, "CHECK", a, 6)
-		now.set(back)
+		now.Set(back)
 		ask("after the last step", []int64{1, 10, 0, 0}, "CHECK", a, 4)
 		ask("full", []int64{0, 10, 0}, "CHECK", a, 1)
 	}
@@ -104,7 +65,7 @@ func TestRedisClockStepsBack(t *testing.T) {
 // would be short, and the limit could be taken three times around it.
 func TestRedisWindowAfterAStepBack(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
-	r, now := startRedisWithClock(t, at)
+	r, now := harness.StartRedisWithClock(t, at)
 	c := harness.StartServer(t, "--backend", "redis", "--redis-timeout", "20s", "--redis-addr", r.Addr(), "--deny-cache-max", "0").Client()
 	for i, row := range []struct {
 		at   time.Duration
@@ -118,7 +79,7 @@ func TestRedisWindowAfterAStepBack(t *testing.T) {
 		{-2001 * time.Millisecond, 1, []int64{0, 10, 0, 1, 1}},
 		{-2000 * time.Millisecond, 10, []int64{1, 10, 0, 0, 1000}},
 	} {
-		now.set(at.Add(row.at))
+		now.Set(at.Add(row.at))
 		if got := harness.Integers(t, c, "RL.CHECK", "k", "fixed_window", 10, "1s", "COST", row.cost); !slices.Equal(got[:5], row.want) {
 			t.Errorf("row %d, at %v: %v; want %v", i, row.at, got, row.want)
 		}

@@ -331,3 +331,6 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+// kill ends a process at once.
+func kill(p *harness.Process) { _ = p.Stop(syscall.SIGKILL) }

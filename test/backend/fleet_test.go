@@ -33,8 +33,8 @@ func ask(c *redis.Client, key, algorithm string, limit int) ([]int64, error) {
 // their {hash tags}: of each exactly the limit is admitted.
 func TestOneLimitManyServersOnACluster(t *testing.T) {
 	const servers, keys, limit, questions = 10, 1000, 5, 12
-	cl := startCluster(t, false)
-	fleet := startFleet(t, servers, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "10s")
+	cl := harness.StartCluster(t, false)
+	fleet := startFleet(t, servers, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "10s")
 	name := func(i int) string {
 		if i%10 == 0 {
 			return fmt.Sprintf("{tenant:%d}:%d", i%50, i)
@@ -76,14 +76,14 @@ func TestOneLimitManyServersOnACluster(t *testing.T) {
 			t.Errorf("%s: %d of %d were admitted; want exactly %d", name(i), n, questions, limit)
 		}
 	}
-	for i, node := range cl.nodes {
-		n := node.c.DBSize(t.Context()).Val()
+	for i, node := range cl.Nodes {
+		n := node.C.DBSize(t.Context()).Val()
 		t.Logf("primary %d has %d keys", i, n)
 		if n < keys/10 {
 			t.Errorf("primary %d has only %d keys", i, n)
 		}
 	}
-	if a, b := cl.slotOf("rl:"+name(0)), cl.slotOf("rl:"+name(50)); a != b {
+	if a, b := cl.SlotOf("rl:"+name(0)), cl.SlotOf("rl:"+name(50)); a != b {
 		t.Errorf("%s is in slot %d and %s in slot %d", name(0), a, name(50), b)
 	}
 }
@@ -93,14 +93,14 @@ func TestOneLimitManyServersOnACluster(t *testing.T) {
 func TestSlotsMigratedUnderLoad(t *testing.T) {
 	t.Parallel()
 	const keys, limit, tags = 60, 150, 6
-	cl := startCluster(t, false)
-	fleet := startFleet(t, 2, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "10s", "--deny-cache-max", "0")
-	from, to := cl.nodes[0], cl.nodes[1]
+	cl := harness.StartCluster(t, false)
+	fleet := startFleet(t, 2, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "10s", "--deny-cache-max", "0")
+	from, to := cl.Nodes[0], cl.Nodes[1]
 	var moving []int64 // slots of the first primary
 	var names []string
 	for i := 0; len(moving) < tags; i++ {
 		tag := fmt.Sprintf("{tenant:%d}", i)
-		if slot := cl.slotOf("rl:" + tag); primaryOf(slot) == 0 {
+		if slot := cl.SlotOf("rl:" + tag); harness.PrimaryOf(slot) == 0 {
 			moving = append(moving, slot)
 			for k := range keys / tags {
 				names = append(names, fmt.Sprintf("%s:%d", tag, k))
@@ -128,19 +128,19 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	for _, slot := range moving {
-		cl.migrate(slot, from, to)
+		migrate(cl, slot, from, to)
 	}
 	back := moving[:tags/2]
 	for _, slot := range back {
-		cl.migrate(slot, to, from)
+		migrate(cl, slot, to, from)
 	}
 	retries := func() int {
 		return int(harness.InfoNumbers(t, fleet[0])["backend_retries"]) + int(harness.InfoNumbers(t, fleet[1])["backend_retries"])
 	}
 	again, moves := retries(), len(moving)+len(back)
 	for tries := 0; again == 0 && tries < 20; tries++ {
-		cl.migrate(back[0], from, to)
-		cl.migrate(back[0], to, from)
+		migrate(cl, back[0], from, to)
+		migrate(cl, back[0], to, from)
 		again, moves = retries(), moves+2
 	}
 	t.Logf("%d questions while slots moved %d times, %d of them asked again at another node", asked.Load(), moves, again)
@@ -158,16 +158,16 @@ func TestSlotsMigratedUnderLoad(t *testing.T) {
 }
 
 // migrate moves a slot with its keys, a few at a time.
-func (cl *cluster) migrate(slot int64, from, to *clusterNode) {
-	cl.t.Helper()
+func migrate(cl *harness.Cluster, slot int64, from, to *harness.ClusterNode) {
+	cl.T.Helper()
 	ctx := context.Background()
-	cl.must(to, "cluster", "setslot", slot, "importing", from.id)
-	cl.must(from, "cluster", "setslot", slot, "migrating", to.id)
+	cl.Must(to, "cluster", "setslot", slot, "importing", from.ID)
+	cl.Must(from, "cluster", "setslot", slot, "migrating", to.ID)
 	for {
 		time.Sleep(5 * time.Millisecond) // for questions about a slot that is here and there
-		keys, err := from.c.ClusterGetKeysInSlot(ctx, int(slot), 2).Result()
+		keys, err := from.C.ClusterGetKeysInSlot(ctx, int(slot), 2).Result()
 		if err != nil {
-			cl.t.Fatal(err)
+			cl.T.Fatal(err)
 		}
 		if len(keys) == 0 {
 			break
@@ -176,12 +176,12 @@ func (cl *cluster) migrate(slot int64, from, to *clusterNode) {
 		for _, key := range keys {
 			args = append(args, key)
 		}
-		if err := from.c.Do(ctx, args...).Err(); err != nil {
-			cl.t.Fatalf("%v: %v", args, err)
+		if err := from.C.Do(ctx, args...).Err(); err != nil {
+			cl.T.Fatalf("%v: %v", args, err)
 		}
 	}
-	for _, node := range []*clusterNode{to, from, cl.nodes[2]} {
-		cl.must(node, "cluster", "setslot", slot, "node", to.id)
+	for _, node := range []*harness.ClusterNode{to, from, cl.Nodes[2]} {
+		cl.Must(node, "cluster", "setslot", slot, "node", to.ID)
 	}
 }
 
@@ -201,13 +201,13 @@ func TestPrimaryKilled(t *testing.T) {
 	if !harness.TimesMatter {
 		unreplicated = time.Hour
 	}
-	cl := startCluster(t, true)
-	fleet := startFleet(t, 3, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "1s", "--deny-cache-max", denyCacheMax.String())
-	patient := startFleet(t, 1, "--backend", "redis-cluster", "--redis-addr", cl.addrs(), "--redis-timeout", "20s")[0]
+	cl := harness.StartCluster(t, true)
+	fleet := startFleet(t, 3, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "1s", "--deny-cache-max", denyCacheMax.String())
+	patient := startFleet(t, 1, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "20s")[0]
 	w := &history{keys: make([]keyHistory, keys)}
 	for i := range w.keys {
 		name := fmt.Sprint("user:", i)
-		w.keys[i].name, w.keys[i].primary = name, primaryOf(cl.slotOf("rl:"+name))
+		w.keys[i].name, w.keys[i].primary = name, harness.PrimaryOf(cl.SlotOf("rl:"+name))
 	}
 	var asking sync.WaitGroup
 	var stop atomic.Bool
@@ -240,7 +240,7 @@ func TestPrimaryKilled(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	killed := time.Now()
 	dying.Store(true)
-	kill(cl.nodes[0].Process) // returns when the process, and each of its connections, has ended
+	kill(cl.Nodes[0].Process) // returns when the process, and each of its connections, has ended
 	gone.Store(true)
 	deadline := time.Now().Add(2 * time.Minute)
 	for !w.recovered(killed) && time.Now().Before(deadline) {

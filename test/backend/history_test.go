@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/test/harness"
 )
 
 // A history is what was answered about keys.
@@ -44,7 +45,7 @@ func (w *history) recovered(since time.Time) bool {
 	for i := range w.keys {
 		k := &w.keys[i]
 		k.mu.Lock()
-		late := k.primary == 0 && !k.answered.After(since.Add(nodeTimeout/2)) // what was on its way does not count
+		late := k.primary == 0 && !k.answered.After(since.Add(harness.NodeTimeout/2)) // what was on its way does not count
 		k.mu.Unlock()
 		if late {
 			return false

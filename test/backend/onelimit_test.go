@@ -26,7 +26,7 @@ var sharings = []sharing{
 	{"2 servers, one Redis", 2, startOnRedis},
 	{"10 servers, one Redis", 10, startOnRedis},
 	{"10 servers, a Redis Cluster", 10, func(t testing.TB, servers int) []*redis.Client {
-		return startFleet(t, servers, "--backend", "redis-cluster", "--redis-addr", startCluster(t, false).addrs(), "--redis-timeout", "10s")
+		return startFleet(t, servers, "--backend", "redis-cluster", "--redis-addr", harness.StartCluster(t, false).Addrs(), "--redis-timeout", "10s")
 	}},
 }
 

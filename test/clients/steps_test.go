@@ -12,6 +12,7 @@ import (
 
 const (
 	hourMs     = 3_600_000
+	dayMs      = 24 * hourMs
 	pipelineOf = 1000
 	logLimit   = 600
 )

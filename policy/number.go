@@ -1,0 +1,97 @@
+package policy
+
+import (
+	"strconv"
+	"time"
+	"unsafe"
+
+	"github.com/rlserver/rlserver/engine"
+)
+
+// view looks at a word as a string without a copy.
+func view(word []byte) string { return unsafe.String(unsafe.SliceData(word), len(word)) }
+
+// Number reads a decimal number of at most 18 digits, with an optional minus and without needless
+// zeros.
+func Number(word string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(word, 10, 64)
+	if err != nil || n <= -numberEnd || n >= numberEnd {
+		return 0, false
+	}
+	first := 0
+	if word[0] == '-' {
+		first = 1
+	}
+	return n, word[first] != '+' && (word[first] != '0' || len(word) == 1)
+}
+
+// numberEnd is one past the highest number.
+const numberEnd = 1_000_000_000_000_000_000
+
+// spanUnits may stand behind the number of a span. Without a unit it is seconds. A suffix stands
+// before those that it ends in.
+var spanUnits = [...]struct {
+	suffix string
+	unit   time.Duration
+}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}, {"", time.Second}}
+
+// Span reads a time of 0 or more: whole seconds, or a whole number with ms, s, m, h or d.
+func Span(word string) (span time.Duration, ok bool) {
+	for _, u := range spanUnits {
+		digits := len(word) - len(u.suffix)
+		if digits < 0 || word[digits:] != u.suffix {
+			continue
+		}
+		n, ok := Number(word[:digits])
+		if !ok || n < 0 || n > int64(1<<63-1)/int64(u.unit) {
+			return 0, false
+		}
+		return time.Duration(n) * u.unit, true
+	}
+	return 0, false
+}
+
+// The periods that have names of their own.
+var (
+	namedSpans = [...]struct {
+		name string
+		span time.Duration
+	}{{"minute", time.Minute}, {"hour", time.Hour}, {"day", 24 * time.Hour}}
+	calendars = [...]engine.Calendar{engine.Week, engine.Month, engine.Year}
+)
+
+// readPeriod reads the period of a limit: a span of engine.PeriodMin to engine.PeriodMax, minute, hour
+// or day, or a period of the calendar.
+func readPeriod(word string) (span time.Duration, calendar engine.Calendar, ok bool) {
+	if span, ok = Span(word); ok {
+		return span, 0, engine.PeriodMin <= span && span <= engine.PeriodMax
+	}
+	for _, named := range namedSpans {
+		if is(word, named.name) {
+			return named.span, 0, true
+		}
+	}
+	for _, c := range calendars {
+		if is(word, c.String()) {
+			return 0, c, true
+		}
+	}
+	return 0, 0, false
+}
+
+// is compares a word with a name in lower case. Words are of ASCII, in any case.
+func is(word, name string) bool {
+	if len(word) != len(name) {
+		return false
+	}
+	for i := range len(name) {
+		c := word[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != name[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/rlserver/rlserver/policy"
+)
+
+// policies are the set in force, and how it changes. It is the keeper where nothing is kept outside of
+// this process: then a change is over when it is in force.
+type policies struct {
+	set    *policy.Set
+	keeper PolicyKeeper
+	// read reads the policies of the settings file anew; nil: there is no file.
+	read     func() ([]policy.FileDefinition, error)
+	changing sync.Mutex
+}
+
+// Keep puts a change in force, one after the other.
+func (p *policies) Keep(change func() ([]policy.Entry, error), done func(error)) {
+	p.changing.Lock()
+	entries, err := change()
+	if err == nil {
+		p.set.Apply(entries)
+	}
+	p.changing.Unlock()
+	done(err)
+}
+
+// Policies is the set in force. Whoever keeps it puts in force what comes from elsewhere.
+func (s *Server) Policies() *policy.Set { return s.policies.set }
+
+// KeepPolicies has a keeper make the changes of policies. It comes before Serve.
+func (s *Server) KeepPolicies(keeper PolicyKeeper) { s.policies.keeper = keeper }
+
+// keepPoliciesIn takes a replicator or a backend as the keeper, if it is one.
+func (s *Server) keepPoliciesIn(place any) {
+	if keeper, ok := place.(PolicyKeeper); ok {
+		s.KeepPolicies(keeper)
+	}
+}
+
+// OnPolicyReload has RL.POLICY RELOAD and ReloadPolicies call read for the policies of the settings
+// file. It comes before Serve.
+func (s *Server) OnPolicyReload(read func() ([]policy.FileDefinition, error)) { s.policies.read = read }
+
+// ReloadPolicies reads the policies of the settings file, puts them in force, and returns when that is
+// done. After an error the set is as it was.
+func (s *Server) ReloadPolicies() error {
+	if s.policies.read == nil {
+		return nil
+	}
+	change, err := s.fileChange()
+	if err != nil {
+		return err
+	}
+	return s.changePolicies(change)
+}
+
+// fileChange reads the settings file, and returns the change to what it says.
+func (s *Server) fileChange() (func() ([]policy.Entry, error), error) {
+	definitions, err := s.policies.read()
+	return func() ([]policy.Entry, error) { return s.policies.set.File(definitions) }, err
+}
+
+// changePolicies has the keeper make a change, and waits.
+func (s *Server) changePolicies(change func() ([]policy.Entry, error)) error {
+	result := make(chan error, 1)
+	s.policies.keeper.Keep(change, func(err error) { result <- err })
+	return <-result
+}
