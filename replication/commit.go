@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -124,8 +125,9 @@ func (n *Node) enter(compute func() ([]stream.Entry, error)) error {
 	switch {
 	case n.ended.Err() != nil:
 		return stream.ErrClosing
-	case n.link.Load() != nil:
-		return ErrReplica
+	case n.link.Load() != nil: // computed all the same, because a file that was read is remembered
+		_, err := compute()
+		return cmp.Or(err, ErrReplica)
 	}
 	return n.feed.Enter(compute)
 }
