@@ -25,7 +25,8 @@ const (
 	algorithmEnd // one past the last
 
 	// Named is added to an algorithm where the state belongs to a limit of a policy. It is a kind of
-	// its own: a question without it on such a state is a *WrongTypeError.
+	// its own: a question without it on such a state is a *WrongTypeError. In all else it is the plain
+	// algorithm, whose row it has.
 	Named Algorithm = 1 << 5
 )
 
@@ -106,12 +107,15 @@ func algorithmNames() []string {
 	return names
 }
 
-// valid says whether a is a row of the table.
-func (a Algorithm) valid() bool { return a > 0 && a < algorithmEnd }
+// plain is the algorithm without Named.
+func (a Algorithm) plain() Algorithm { return a &^ Named }
+
+// Valid says whether a is a row of the table, with or without Named.
+func (a Algorithm) Valid() bool { return a.plain()-1 < algorithmEnd-1 }
 
 // row is the algorithm's row of the table; what is none has the row of none.
 func (a Algorithm) row() *algorithm {
-	if !a.valid() {
+	if a = a.plain(); a >= algorithmEnd {
 		a = 0
 	}
 	return &algorithms[a]
@@ -143,6 +147,17 @@ func (a Algorithm) limitMax(period, logLimitMax int64) int64 {
 	return UnitsMax
 }
 
+// takes is what of a limit the algorithm accepts that not every one does.
+func (a *algorithm) takes() (s special) {
+	if a.hasBurst {
+		s |= specialBurst
+	}
+	if a.hasCalendar {
+		s |= specialCalendar
+	}
+	return s
+}
+
 // CheckLimit reports whether a limit is within the algorithm's own range, where the highest
 // limit of a log is logLimitMax units. The error is an *ArgumentError.
 func (a Algorithm) CheckLimit(l *Limit, logLimitMax int64) error {
@@ -161,7 +176,7 @@ func (a Algorithm) CheckLimit(l *Limit, logLimitMax int64) error {
 // and explain are switches and not functions in the table because through a function value the
 // limit and the decision would escape to the heap, and copying them costs a quarter of a check.
 func (a Algorithm) step(o Op, word int64, l *Limit, now, cost int64) outcome {
-	switch a {
+	switch a.plain() {
 	case TokenBucket, LeakyBucket:
 		return meterStep(o, word, l, now, cost)
 	case FixedWindow:
@@ -173,7 +188,7 @@ func (a Algorithm) step(o Op, word int64, l *Limit, now, cost int64) outcome {
 
 // explain computes the answer from what a step on a word did.
 func (a Algorithm) explain(l *Limit, x outcome, d *Decision) {
-	switch a {
+	switch a.plain() {
 	case TokenBucket:
 		meterExplain(l, x, d)
 	case LeakyBucket:

@@ -70,13 +70,13 @@ func (s *Store) apply(sp *space, c *Change, now int64) error {
 // check finds what is wrong with a change, so that a damaged disk or a strange network breaks
 // nothing. Of a change without a state, the key is idle since ever.
 func (c *Change) check() (idleAt int64, err error) {
-	if err := CheckKey(c.Key); err != nil {
+	if err := CheckState(c.Key); err != nil {
 		return 0, err
 	}
 	switch {
 	case c.Algorithm == 0:
 		return math.MinInt64, nil
-	case !c.Algorithm.valid():
+	case !c.Algorithm.Valid():
 		return 0, &ArgumentError{"algorithm", "of a change is not known"}
 	}
 	return c.Algorithm.shape().check(c)

@@ -22,7 +22,7 @@ func TestAskAllAnswersAsAsk(t *testing.T) {
 			for range rapid.IntRange(0, 3*askAllAhead).Draw(t, "questions") {
 				a := rapid.SampledFrom(append(Algorithms(), algorithmEnd)).Draw(t, "algorithm")
 				l := Limit{}
-				if a.valid() {
+				if a.Valid() {
 					l = drawLimit(t, a)
 				}
 				questions = append(questions, Question{

@@ -47,7 +47,7 @@ func NewCalendarLimit(limit int64, c Calendar) (Limit, error) {
 	if err != nil {
 		return Limit{}, err
 	}
-	l.calendar = c
+	l.calendar, l.special = c, specialCalendar
 	return l, nil
 }
 

@@ -347,7 +347,7 @@ func TestApplyRefuses(t *testing.T) {
 	const p = int64(time.Second)
 	one := []LogEntry{{noon, 1}}
 	for _, c := range []Change{
-		{Key: strings.Repeat("k", KeyBytesMax+1)},
+		{Key: strings.Repeat("k", StateBytesMax+1)},
 		{Key: "k", Algorithm: algorithmEnd},
 		{Key: "k", Algorithm: TokenBucket},
 		{Key: "k", Algorithm: LeakyBucket, Word: -1},

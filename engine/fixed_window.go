@@ -92,27 +92,30 @@ func (l *Limit) windowEnd(millis int64) int64 {
 }
 
 // fixedWindowStep takes one step on a window at instant now (ns). The outcome's extra is the
-// count after the step.
+// count after the step. By force a window counts UnitsMax units at most.
 func fixedWindowStep(o Op, word int64, l *Limit, now, cost int64) outcome {
 	end, count := windowOf(word)
 	left := end*int64(time.Millisecond) - now // until the window ends
 	if left <= 0 {
 		end, count, left = 0, 0, 0
 	}
+	wait := int64(0)
 	switch {
 	case o == OpRefund && count <= cost:
 		return outcome{}
 	case o == OpRefund:
 		return outcome{WindowWord(end, count-cost), count - cost, left, 0}
 	case cost > l.limit:
-		return outcome{word, count, left, int64(Never)}
+		wait = int64(Never)
 	case count+cost > l.limit:
-		return outcome{word, count, left, left}
-	case o == OpPeek:
-		return outcome{word, count, left, 0}
+		wait = left
 	}
-	next := WindowWord(max(end, l.windowEnd(now/int64(time.Millisecond))), count+cost)
-	return outcome{next, count + cost, windowIdleAt(next) - now, 0}
+	if o == OpPeek || wait != 0 && o != OpForce {
+		return outcome{word, count, left, wait}
+	}
+	count = min(count+cost, UnitsMax)
+	next := WindowWord(max(end, l.windowEnd(now/int64(time.Millisecond))), count)
+	return outcome{next, count, windowIdleAt(next) - now, wait}
 }
 
 // fixedWindowExplain is the one place where a window's answer is computed.

@@ -24,13 +24,17 @@ const (
 )
 
 // classWords is how many words of key fit in a slot of each class: with the head 32, 48,
-// 64, 128, 256, 512 and 1,216 bytes.
-var classWords = [classCount]int{2, 4, 6, 14, 30, 62, 150}
+// 64, 128, 256, 512 and 1,344 bytes.
+var classWords = [classCount]int{2, 4, 6, 14, 30, 62, keyWordsMax}
 
-const spreadBytes = 7 // bytes of a spread key in a word
+const (
+	spreadBytes = 7 // bytes of a spread key in a word
+	// keyWordsMax is enough for the longest name of a state, spread.
+	keyWordsMax = 166
+)
 
 // classOf is the class for each number of words.
-var classOf = func() (class [151]uint8) {
+var classOf = func() (class [keyWordsMax + 1]uint8) {
 	for n := range class {
 		for classWords[class[n]] < n {
 			class[n]++
@@ -65,7 +69,7 @@ type probe struct {
 	from          *slot // where the words are, if not in key
 }
 
-// newProbe prepares a look-up. The key's length is 1 … KeyBytesMax.
+// newProbe prepares a look-up. The key's length is 1 … StateBytesMax.
 func newProbe(hash uint64, key string) probe {
 	p := probe{shard: uint16(hash >> (64 - shardBits)), meta: metaOf(hash, key), key: key}
 	p.measure()

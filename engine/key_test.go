@@ -16,8 +16,8 @@ import (
 func drawKey(t *rapid.T) string {
 	length := rapid.OneOf(
 		rapid.IntRange(1, 34),
-		rapid.SampledFrom([]int{48, 49, 56, 57, 112, 113, 240, 241, 496, 497, KeyBytesMax - 1, KeyBytesMax}),
-		rapid.IntRange(1, KeyBytesMax),
+		rapid.SampledFrom([]int{48, 49, 56, 57, 112, 113, 240, 241, 496, 497, StateBytesMax - 1, StateBytesMax}),
+		rapid.IntRange(1, StateBytesMax),
 	).Draw(t, "length")
 	key := make([]byte, 0, length)
 	for len(key) < length {
@@ -142,7 +142,7 @@ func TestDifferentKeysDiffer(t *testing.T) {
 		}
 		form := formOf(key)
 		for _, other := range others {
-			if len(other) <= KeyBytesMax && other != key && formOf(other) == form {
+			if len(other) <= StateBytesMax && other != key && formOf(other) == form {
 				t.Fatalf("%q and %q are both %s", key, other, form)
 			}
 		}
@@ -169,7 +169,7 @@ func TestAllSmallKeysDiffer(t *testing.T) {
 			add(string(ones))
 		}
 	}
-	for length := 1; length <= KeyBytesMax; length++ {
+	for length := 1; length <= StateBytesMax; length++ {
 		for _, b := range []byte{0, 1, 0xff} {
 			add(string(bytes.Repeat([]byte{b}, length)))
 		}
@@ -178,7 +178,7 @@ func TestAllSmallKeysDiffer(t *testing.T) {
 
 // Which class a key of each length is in, and how wide its slots are.
 func TestClasses(t *testing.T) {
-	sizes := []int{32, 48, 64, 128, 256, 512, 1216}
+	sizes := []int{32, 48, 64, 128, 256, 512, 1344}
 	for class, want := range sizes {
 		if got := newTable(nil, uint8(class), 2).stride * 8; got != uint64(want) {
 			t.Errorf("a slot of class %d takes %d bytes, want %d", class, got, want)
@@ -188,11 +188,11 @@ func TestClasses(t *testing.T) {
 		filler byte
 		most   []int // the longest key of each class
 	}{
-		{'k', []int{16, 32, 48, 112, 240, 496, KeyBytesMax}},
-		{0, []int{14, 28, 42, 98, 210, 434, KeyBytesMax}}, // seven bytes to a word
+		{'k', []int{16, 32, 48, 112, 240, 496, StateBytesMax}},
+		{0, []int{14, 28, 42, 98, 210, 434, StateBytesMax}}, // seven bytes to a word
 	} {
 		class := 0
-		for length := 1; length <= KeyBytesMax; length++ {
+		for length := 1; length <= StateBytesMax; length++ {
 			if length > c.most[class] {
 				class++
 			}
@@ -231,7 +231,7 @@ func TestHomeRisesWithThePlace(t *testing.T) {
 // One key has one hash in a store, and another in the next store.
 func TestHashesAreAStoresOwn(t *testing.T) {
 	one, two := newHasher(), newHasher()
-	for _, length := range []int{1, 7, 8, 11, 16, 17, 40, KeyBytesMax} {
+	for _, length := range []int{1, 7, 8, 11, 16, 17, 40, StateBytesMax} {
 		key := strings.Repeat("k", length)
 		if one.hash(key) != one.hash(string([]byte(key))) {
 			t.Errorf("two hashes of a key of %d bytes", length)
@@ -276,7 +276,7 @@ func TestHashesSpread(t *testing.T) {
 
 // A slot keeps at most its class's words, however many bytes of the key are zero.
 func TestEveryLengthFits(t *testing.T) {
-	for length := 1; length <= KeyBytesMax; length++ {
+	for length := 1; length <= StateBytesMax; length++ {
 		key := make([]byte, length)
 		for i := range key {
 			key[i] = byte(rand.Uint32() & 1) // most have no word of zeros, some have

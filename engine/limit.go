@@ -59,6 +59,15 @@ func CheckKey(key string) error {
 	return nil
 }
 
+// CheckState reports whether name is of an accepted length for the name of a state, 1 …
+// StateBytesMax bytes. Each key is the name of one.
+func CheckState(name string) error {
+	if len(name) < 1 || len(name) > StateBytesMax {
+		return &ArgumentError{"key", fmt.Sprintf("of a state is %d bytes long: accepted is 1 to %d bytes", len(name), StateBytesMax)}
+	}
+	return nil
+}
+
 // A Limit is "so many units per period", with the most that can be taken at once. The
 // zero Limit is not valid; NewLimit makes one.
 type Limit struct {
@@ -73,10 +82,19 @@ type Limit struct {
 	over uint32
 	// calendar is NoCalendar but for a limit of NewCalendarLimit.
 	calendar Calendar
+	special  special
 	// capacity is the highest debt of a meter in ns: see Slack.
 	// Invariant: price of burst ≤ capacity ≤ FillMax.
 	capacity int64
 }
+
+// special is what of a limit not every algorithm accepts.
+type special uint8
+
+const (
+	specialBurst    special = 1 << iota // a burst other than the limit
+	specialCalendar                     // a period of the calendar
+)
 
 // NewLimit makes a limit of so many units per period, of which burst can be taken at
 // once. A burst of 0 means the default, the limit itself.
@@ -104,6 +122,9 @@ func NewLimit(limit int64, period time.Duration, burst int64) (Limit, error) {
 	} else if l.Price(burst) > int64(FillMax) {
 		return Limit{}, &ArgumentError{"burst", fmt.Sprintf(
 			"%d takes more than 100 years to fill at this rate: accepted is 1 to %d for this limit and period", burst, l.units(int64(FillMax)))}
+	}
+	if l.burst != l.limit {
+		l.special = specialBurst
 	}
 	l.capacity = min(l.burst*l.unit, l.price(l.burst+1)-1, int64(FillMax))
 	return l, nil

@@ -12,7 +12,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 		if writes, err := s.stepAbsent(sp, q, d); !writes {
 			return true, err
 		}
-		first := firstRing(0, logChange{at: q.now / 1000, units: q.cost}, q.limit)
+		first := firstRing(0, logChange{at: q.now / 1000, units: min(q.cost, s.logLimitMax)}, q.limit)
 		return sp.stepped(t, slot, sp.start(t, slot, st, first), nil)
 	}
 	r := sp.logs.load(st)
@@ -39,6 +39,14 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 	}
 	done, err = s.replace(sp, &v, change, q)
 	return sp.stepped(t, slot, done, err)
+}
+
+// stepRing takes one step on a state in a ring, as stepLog does.
+func (s *Store) stepRing(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
+	if s.kinds[q.algorithm].shape == ShapeCounter {
+		return s.stepCounter(sp, t, slot, st, q, d)
+	}
+	return s.stepLog(sp, t, slot, st, q, d)
 }
 
 // stepped notes that a step has changed a log, if it has, and hands its result on.

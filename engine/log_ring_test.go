@@ -27,6 +27,7 @@ func (m *plainLog) ask(o Op, l Limit, cost, now int64) (allowed bool) {
 	}
 	entries = youngerOf(entries, now-ceilMicros(time.Duration(period)))
 	used := unitsOf(youngerOf(entries, now-ceilMicros(l.Period())))
+	fits := o == OpRefund || used+cost <= l.limit
 	switch {
 	case o == OpRefund && len(entries) == 0:
 		m.entries = nil
@@ -38,15 +39,16 @@ func (m *plainLog) ask(o Op, l Limit, cost, now int64) (allowed bool) {
 			m.entries[0][1] += m.most + 1 - unitsOf(m.entries)
 		}
 	case o == OpRefund:
-	case used+cost > l.limit:
+	case !fits && o != OpForce:
 		return false
-	case o == OpCheck:
+	case o == OpCheck, o == OpForce:
+		cost = min(cost, m.most)
 		if unitsOf(entries)+cost > unitsKept(m.most) {
 			entries = newestOf(entries, m.most+1-cost)
 		}
 		m.entries, m.period = append(slices.Clone(entries), [2]int64{now, cost}), max(period, l.period)
 	}
-	return true
+	return fits
 }
 
 // newestOf are the newest entries, of so many units.

@@ -15,6 +15,8 @@ func meterIdleAt(t int64) int64 { return t }
 //	base = max(T, now), next = base + price(cost)
 //	admitted iff next − now ≤ capacity, and then T = next
 //
+// By force T = next in any case, but for a debt of FillMax at most, or of what it was.
+//
 // The outcome's extra is the debt before the step; of a refund, 0.
 //
 // It is written with differences: the price is formed only when cost ≤ burst, so it is at
@@ -25,14 +27,14 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 	case o == OpRefund:
 		return meterRefund(before, l, now, cost)
 	case cost > l.burst:
-		return outcome{t, before, before, int64(Never)}
+		return meterDenied(o, t, before, int64(Never), l, now, cost)
 	}
 	price := l.unit // most often
 	if cost != 1 {
 		price = l.price(cost)
 	}
 	if wait := before - (l.capacity - price); wait > 0 {
-		return outcome{t, before, before, wait}
+		return meterDenied(o, t, before, wait, l, now, cost)
 	}
 	if o == OpPeek {
 		return outcome{t, before, before, 0}
@@ -42,6 +44,18 @@ func meterStep(o Op, t int64, l *Limit, now, cost int64) outcome {
 		panic("engine: meter admitted beyond its capacity")
 	}
 	return outcome{now + after, before, after, 0}
+}
+
+// meterDenied denies for a span of wait, and by force takes all the same.
+func meterDenied(o Op, t, before, wait int64, l *Limit, now, cost int64) outcome {
+	if o != OpForce {
+		return outcome{t, before, before, wait}
+	}
+	after := before
+	if room := int64(FillMax) - before; room > 0 {
+		after += min(l.Price(cost), room)
+	}
+	return outcome{now + after, before, after, wait}
 }
 
 // meterRefund lowers the debt, never below none. Without a debt the key is idle.

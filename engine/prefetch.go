@@ -18,7 +18,7 @@ func (s *Store) Prefetch(key string) {
 
 // prefetchOther is Prefetch for keys that are not short, and what is no key.
 func (s *Store) prefetchOther(key string) {
-	if CheckKey(key) != nil {
+	if CheckState(key) != nil {
 		return
 	}
 	hash := s.hasher.hash(key)

@@ -17,7 +17,7 @@ type KeyInfo struct {
 
 // Lookup describes key, unless it is absent or idle.
 func (s *Store) Lookup(key string, now int64) (KeyInfo, bool) {
-	if len(key) < 1 || len(key) > KeyBytesMax {
+	if CheckState(key) != nil {
 		return KeyInfo{}, false
 	}
 	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()

@@ -16,7 +16,9 @@ import (
 // unit left before a period as long had written. The units that a question can count are those
 // younger than both its own period and the log's.
 //
-// A refund takes back the newest of the units that count for its limit. Older ones stay.
+// A refund takes back the newest of the units that count for its limit. Older ones stay. By force as
+// many units are admitted as the highest limit that is accepted, at most: more would make no window
+// fuller, of any limit.
 //
 // # How many units are kept
 //
@@ -73,7 +75,7 @@ const (
 func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logChange {
 	micros, cost, l := q.now/1000, q.cost, q.limit
 	if log == nil || log.idleAt() <= q.now {
-		return slidingWindowLogFirst(q, log, d)
+		return slidingWindowLogFirst(q, log, most, d)
 	}
 	// A reading older than the newest unit counts as that unit's.
 	seen := LogSeen{Newest: log.newestAt(), Period: log.period}
@@ -87,6 +89,7 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 		first, seen.Period = log.firstFrom(kept, micros-wholeMicros(l.period)), l.period
 		seen.Used = log.unitsFrom(first)
 	}
+	fits := true
 	switch {
 	case q.op == OpRefund:
 		return slidingWindowLogRefund(q, log, kept, first, most, &seen, d)
@@ -96,7 +99,10 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 			seen.Blocking = log.at(log.behind(first, l.limit-cost))
 		}
 		seen.Explain(l, false, d)
-		return logChange{}
+		if q.op != OpForce {
+			return logChange{}
+		}
+		cost, fits = min(cost, most), false
 	case q.op == OpPeek:
 		seen.Explain(l, true, d)
 		return logChange{}
@@ -106,23 +112,26 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 		kind = logCut
 	}
 	seen.Used, seen.Newest, seen.Period = seen.Used+cost, micros, l.period
-	seen.Explain(l, true, d)
+	if fits {
+		seen.Explain(l, true, d)
+	} else {
+		seen.taken(l, d)
+	}
 	return logChange{kind, kept, micros, cost}
 }
 
 // slidingWindowLogFirst is the step on an empty log.
-func slidingWindowLogFirst(q *query, log *logView, d *Decision) (change logChange) {
+func slidingWindowLogFirst(q *query, log *logView, most int64, d *Decision) (change logChange) {
 	seen := LogSeen{Now: q.now / 1000, Period: q.limit.period}
+	seen.Never = q.cost > q.limit.limit && q.op != OpRefund
 	switch {
 	case q.op == OpRefund:
 		if log != nil {
 			change.kind = logEnd
 		}
-	case q.cost > q.limit.limit:
-		seen.Never = true
-	case q.op == OpCheck:
-		seen.Used, seen.Newest = q.cost, seen.Now
-		change = logChange{kind: logAppend, at: seen.Now, units: q.cost}
+	case q.op == OpForce, q.op == OpCheck && !seen.Never:
+		change = logChange{kind: logAppend, at: seen.Now, units: min(q.cost, most)}
+		seen.Used, seen.Newest = change.units, seen.Now
 		if log != nil {
 			change.first = log.size()
 		}
@@ -215,6 +224,12 @@ func (s *LogSeen) Explain(l *Limit, allowed bool, d *Decision) {
 	default:
 		d.RetryAfter = s.until(s.Blocking)
 	}
+}
+
+// taken explains what is left once units were taken. What was explained before, of whether they
+// fit, stays.
+func (s *LogSeen) taken(l *Limit, d *Decision) {
+	d.Remaining, d.ResetAfter = max(l.limit-s.Used, 0), s.until(s.Newest)
 }
 
 // until is the span until a unit that was admitted at an instant (µs) counts no more.

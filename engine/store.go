@@ -16,7 +16,15 @@ var ErrWrongType = errors.New("engine: the key belongs to another algorithm")
 type WrongTypeError struct{ Owner, Asked Algorithm }
 
 func (e *WrongTypeError) Error() string {
-	return "engine: the key belongs to " + e.Owner.String() + ", not " + e.Asked.String()
+	return "engine: the key belongs to " + kindText(e.Owner) + ", not " + kindText(e.Asked)
+}
+
+// kindText names an algorithm, and says whether it is that of a policy.
+func kindText(a Algorithm) string {
+	if a&Named != 0 {
+		return a.String() + " of a policy"
+	}
+	return a.String()
 }
 
 // Unwrap makes errors.Is(err, ErrWrongType) true.
@@ -35,7 +43,6 @@ func (e *WrongTypeError) Unwrap() error { return ErrWrongType }
 type Store struct {
 	hasher      hasher
 	logLimitMax int64
-	limitMax    [algorithmEnd]int64 // of each algorithm, for any period
 	space       atomic.Pointer[space]
 	maxMemory   atomic.Int64
 	sweepCursor atomic.Uint64
@@ -45,6 +52,15 @@ type Store struct {
 	following sync.Mutex // held to put another space in place, and to follow changes
 	drained   *space     // that the follower of changes knows of
 	drain     drain
+
+	kinds [256]kind // of each Algorithm: the zero kind of what is none
+}
+
+// A kind is what a check needs to know of an algorithm, with or without Named.
+type kind struct {
+	limitMax int64 // for any period
+	takes    special
+	shape    Shape
 }
 
 // NewStore makes an empty store. An option outside its range is an *ArgumentError.
@@ -60,7 +76,8 @@ func NewStore(o Options) (*Store, error) {
 	}
 	s := &Store{hasher: newHasher(), logLimitMax: o.LogLimitMax}
 	for _, a := range Algorithms() {
-		s.limitMax[a] = a.limitMax(0, o.LogLimitMax)
+		k := kind{limitMax: a.limitMax(0, o.LogLimitMax), takes: a.row().takes(), shape: a.Shape()}
+		s.kinds[a], s.kinds[a|Named] = k, k
 	}
 	s.SetMaxMemory(o.MaxMemory)
 	s.Flush()
@@ -138,8 +155,8 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 		if slot := t.near(&sp.hints[shard], metaOf(hash, key)|uint64(a), first, second); slot != nil {
 			if st := slot.state.Load(); !held(st) {
 				// no short way
-			} else if algorithms[a].shape == ShapeLog {
-				if done, err := s.stepLog(sp, t, slot, st, &query{o, a, l, cost, now}, d); done {
+			} else if s.kinds[a].shape != ShapeWord {
+				if done, err := s.stepRing(sp, t, slot, st, &query{o, a, l, cost, now}, d); done {
 					return d.unless(err)
 				}
 			} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
@@ -166,7 +183,7 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 	now *= 1000
 	hash, sp := s.hasher.hash(key), s.space.Load()
 	if t := sp.shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
-		if slot := t.nearOther(metaOf(hash, key)|uint64(a), key); slot != nil && algorithms[a].shape == ShapeWord {
+		if slot := t.nearOther(metaOf(hash, key)|uint64(a), key); slot != nil && s.kinds[a].shape == ShapeWord {
 			if st := slot.state.Load(); held(st) {
 				x := a.step(o, st, l, now, cost)
 				if x.next == st || x.next != 0 && t.swap(slot, st, x.next) {
@@ -187,8 +204,8 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 // step takes one step on the state of a slot of the algorithm's, which was st. It returns false
 // when the state has changed meanwhile, and with an error always true.
 func (s *Store) step(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
-	if algorithms[q.algorithm].shape == ShapeLog {
-		done, err = s.stepLog(sp, t, slot, st, q, d)
+	if s.kinds[q.algorithm].shape != ShapeWord {
+		done, err = s.stepRing(sp, t, slot, st, q, d)
 	} else {
 		done = sp.stepWord(t, slot, st, q, d)
 	}
@@ -230,32 +247,42 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 // stepAbsent takes one step on a key that has no slot, and explains it. It writes nothing, and
 // says whether there is something to write, for which the key needs a slot.
 func (s *Store) stepAbsent(sp *space, q *query, d *Decision) (writes bool, err error) {
-	if algorithms[q.algorithm].shape == ShapeLog {
-		if slidingWindowLogStep(q, nil, s.logLimitMax, d).kind == logKeep {
-			return false, nil
-		}
-		// Before a slot is made, so that a question that is refused makes no other key go.
-		err = s.roomForLog(sp, 0, firstRingBytes+cellBytes, q.now)
-		return err == nil, err
+	change, bytes := logChange{}, firstRingBytes
+	switch s.kinds[q.algorithm].shape {
+	case ShapeLog:
+		change = slidingWindowLogStep(q, nil, s.logLimitMax, d)
+	case ShapeCounter:
+		change, bytes = slidingWindowCounterStep(q, nil, d), firstCounterBytes
+	case ShapeWord:
+		x := q.algorithm.step(q.op, 0, q.limit, q.now, q.cost)
+		q.algorithm.explain(q.limit, x, d)
+		return x.next != 0, nil
 	}
-	x := q.algorithm.step(q.op, 0, q.limit, q.now, q.cost)
-	q.algorithm.explain(q.limit, x, d)
-	return x.next != 0, nil
+	if change.kind == logKeep {
+		return false, nil
+	}
+	// Before a slot is made, so that a question that is refused makes no other key go.
+	err = s.roomForLog(sp, 0, bytes+cellBytes, q.now)
+	return err == nil, err
 }
 
 // accepts says that all arguments but the key are within their ranges. False is no refusal yet.
 func (s *Store) accepts(a Algorithm, l *Limit, cost, now int64) bool {
-	return a.valid() && l.limit != 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax) &&
-		(l.burst == l.limit || algorithms[a].hasBurst) && l.limit <= s.limitMax[a] && (l.calendar == NoCalendar || algorithms[a].hasCalendar)
+	k := &s.kinds[a]
+	return uint64(l.limit-1) < uint64(k.limitMax) && l.special&^k.takes == 0 && uint64(cost-1) < UnitsMax && uint64(now) <= uint64(NowMicrosMax)
 }
 
 // refusal is the error for arguments of which one is not within its range.
 func (s *Store) refusal(key string, a Algorithm, l *Limit, cost, now int64) error {
-	if err := CheckKey(key); err != nil {
+	check := CheckKey
+	if a&Named != 0 {
+		check = CheckState
+	}
+	if err := check(key); err != nil {
 		return err
 	}
 	switch {
-	case !a.valid():
+	case !a.Valid():
 		return &ArgumentError{"algorithm", "is not known: accepted is " + strings.Join(algorithmNames(), ", ")}
 	case l.limit == 0:
 		return &ArgumentError{"limit", "is the zero Limit: make one with NewLimit"}
@@ -269,7 +296,7 @@ func (s *Store) refusal(key string, a Algorithm, l *Limit, cost, now int64) erro
 
 // Reset forgets a key and says whether there was one.
 func (s *Store) Reset(key string, now int64) bool {
-	if len(key) < 1 || len(key) > KeyBytesMax {
+	if CheckState(key) != nil {
 		return false
 	}
 	p, sp := newProbe(s.hasher.hash(key), key), s.space.Load()

@@ -37,7 +37,7 @@ func TestEqualHashes(t *testing.T) {
 	const hash = 0x1234_5678_9abc_def0
 	for class, words := range classWords {
 		s := mustStore()
-		keys := alike(min(words, KeyBytesMax/8))
+		keys := alike(min(words, StateBytesMax/8))
 		for _, key := range keys {
 			if d := plant(s, hash, key); !d.Allowed {
 				t.Fatalf("class %d: %q was there before it came", class, key)
@@ -63,7 +63,7 @@ func TestEqualHashes(t *testing.T) {
 func TestStalledClaim(t *testing.T) {
 	const hash = 0xabcd_0123_4567_89ab
 	for class, words := range classWords {
-		words = min(words, KeyBytesMax/8)
+		words = min(words, StateBytesMax/8)
 		keys := alike(words)
 		key := keys[words]
 		for done := range words {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,16 +33,15 @@ func (q *Question) Read(words [][]byte, noForce string) error {
 	if len(words) < 3 {
 		return ErrFewWords
 	}
-	var r ruleWords
-	if err := r.read(words); err != nil {
+	o := optionWords{hasRule: true, noForce: noForce}
+	if err := o.rule.read(words); err != nil {
 		return err
 	}
-	o := optionWords{rule: &r, noForce: noForce}
 	if err := o.read(words[3:]); err != nil {
 		return err
 	}
 	q.Cost, q.Force = max(o.cost, 1), o.force
-	return r.make(&q.Rule)
+	return o.rule.make(&q.Rule)
 }
 
 // ReadOptions reads what may stand behind the name of a policy: [COST n] [FORCE].
@@ -105,9 +105,10 @@ func readUnits(argument string, word []byte, to *int64) error {
 
 // optionWords are BURST n, COST n and FORCE, in any order.
 type optionWords struct {
-	rule     *ruleWords // that a burst is for; nil: of a policy, which has its own
-	inPolicy bool       // only BURST
-	noForce  string     // see Question.Read
+	rule    ruleWords // that a burst is for
+	hasRule bool      // or else they are for a policy, which has its own bursts
+	next    string    // of a rule in a policy: what stands before another rule; only BURST is accepted
+	noForce string    // see Question.Read
 
 	cost  int64
 	force bool
@@ -118,11 +119,11 @@ func (o *optionWords) read(words [][]byte) error {
 		var to *int64
 		var name, argument string
 		switch word := view(words[i]); {
-		case is(word, "burst") && o.rule != nil:
+		case is(word, "burst") && o.hasRule:
 			to, name, argument = &o.rule.burst, "BURST", "burst"
-		case is(word, "cost") && !o.inPolicy:
+		case is(word, "cost") && o.next == "":
 			to, name, argument = &o.cost, "COST", "cost"
-		case is(word, "force") && !o.inPolicy && o.noForce == "":
+		case is(word, "force") && o.next == "" && o.noForce == "":
 			if o.force {
 				return errOptionTwice("FORCE")
 			}
@@ -142,7 +143,7 @@ func (o *optionWords) read(words [][]byte) error {
 			return err
 		}
 	}
-	if o.rule != nil && o.rule.burst != 0 && !o.rule.algorithm.HasBurst() {
+	if o.rule.burst != 0 && !o.rule.algorithm.HasBurst() {
 		return fmt.Errorf("option BURST is not accepted by %v: its limit is the most that it admits at once", o.rule.algorithm)
 	}
 	return nil
@@ -150,13 +151,13 @@ func (o *optionWords) read(words [][]byte) error {
 
 // unknown is about a word that is no option here.
 func (o *optionWords) unknown(word []byte) error {
-	accepted := ""
+	var accepted string
 	switch withForce := o.noForce == ""; {
-	case o.inPolicy:
-		accepted = "BURST n"
-	case o.rule != nil && withForce:
+	case o.next != "":
+		accepted = "BURST n, " + o.next + " before another limit, or SHADOW"
+	case o.hasRule && withForce:
 		accepted = "BURST n, COST n and FORCE"
-	case o.rule != nil:
+	case o.hasRule:
 		accepted = "BURST n and COST n"
 	case withForce:
 		accepted = "COST n and FORCE"
@@ -164,12 +165,12 @@ func (o *optionWords) unknown(word []byte) error {
 		accepted = "COST n"
 	}
 	switch text := view(word); {
-	case is(text, "force") && !o.inPolicy:
+	case is(text, "force") && o.next == "":
 		return fmt.Errorf("option FORCE is not accepted by %s: accepted is %s; RL.CHECK and RL.MCHECK take FORCE", o.noForce, accepted)
-	case is(text, "burst") && !o.inPolicy:
+	case is(text, "burst") && o.next == "":
 		return fmt.Errorf("option BURST is not accepted with a policy, which has its own: accepted is %s", accepted)
-	case o.inPolicy && (is(text, "cost") || is(text, "force")):
-		return fmt.Errorf("option %s is not accepted in a policy: accepted is %s; each request has its own cost", strings.ToUpper(text), accepted)
+	case o.next != "" && (is(text, "cost") || is(text, "force")):
+		return fmt.Errorf("option %s is not accepted in a policy: accepted is %s; each request says its own", strings.ToUpper(text), accepted)
 	}
 	return fmt.Errorf("option '%s' is not known: accepted is %s", cut(word), accepted)
 }
@@ -194,14 +195,16 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 	if before == "+" { // which Parse has put before the first word
 		bare = words[1:]
 	}
-	if len(bare) == 1 && is(view(bare[0]), "deny") {
-		return Definition{Verdict: Deny}, nil
-	}
-	if len(bare) == 1 && is(view(bare[0]), "allow") {
-		return Definition{Verdict: Allow}, nil
-	}
-	if len(bare) == 0 {
+	if len(bare) == 0 || len(bare) == 1 && is(view(bare[0]), "shadow") {
 		return d, errNoLimit
+	}
+	for _, v := range []Verdict{Deny, Allow} {
+		if !is(view(bare[0]), v.String()) {
+			continue
+		} else if len(bare) > 1 {
+			return d, fmt.Errorf("'%s' behind %s is not accepted: it stands alone", cut(bare[1]), strings.ToUpper(v.String()))
+		}
+		return Definition{Verdict: v}, nil
 	}
 	for len(words) > 0 {
 		switch word := view(words[0]); {
@@ -220,35 +223,31 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 		if len(d.Rules) == LimitsMax {
 			return d, fmt.Errorf("more than %d limits: accepted is 1 to %d", LimitsMax, LimitsMax)
 		}
-		r, err := readRule(words[1:n])
+		r, err := readRule(words[1:n], strings.ToUpper(before))
 		if err != nil {
 			return d, fmt.Errorf("rule %d: %w", len(d.Rules)+1, err)
 		}
 		d.Rules, words = append(d.Rules, r), words[n:]
 	}
-	if len(d.Rules) == 0 {
-		return d, errNoLimit
-	}
 	return d, nil
 }
 
-// readRule reads a rule of a definition.
-func readRule(words [][]byte) (rule Rule, err error) {
-	var r ruleWords
-	if len(words) < 3 {
-		found := "nothing"
-		if len(words) > 0 {
-			found = fmt.Sprintf("'%s'", cut([]byte(strings.Join(strings.Fields(fmt.Sprintf("%s", words)), " "))))
-		}
-		return rule, fmt.Errorf("%s is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", found)
+// readRule reads a rule of a definition, where next stands before another one.
+func readRule(words [][]byte, next string) (rule Rule, err error) {
+	switch {
+	case len(words) == 0:
+		return rule, errors.New("it is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]")
+	case len(words) < 3:
+		return rule, fmt.Errorf("'%s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", cut(bytes.Join(words, []byte(" "))))
 	}
-	if err = r.read(words); err != nil {
+	o := optionWords{hasRule: true, next: next}
+	if err = o.rule.read(words); err != nil {
 		return rule, err
 	}
-	if err = (&optionWords{rule: &r, inPolicy: true}).read(words[3:]); err != nil {
+	if err = o.read(words[3:]); err != nil {
 		return rule, err
 	}
-	return rule, r.make(&rule)
+	return rule, o.rule.make(&rule)
 }
 
 // quotedBytesMax bounds what an error quotes of a word.

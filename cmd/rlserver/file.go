@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/config"
 )
 
@@ -113,7 +114,7 @@ func (f configFile) value(row config.Setting, node *yaml.Node) (string, error) {
 
 func unknownSetting(name string) string {
 	known := settingNames()
-	if near := nearest(name, known); near != "" {
+	if near := policy.Nearest(name, known); near != "" {
 		return fmt.Sprintf("unknown setting %q: did you mean %s? See rlserver serve --help for all of them", name, near)
 	}
 	return fmt.Sprintf("unknown setting %q: expected one of %s", name, strings.Join(known, ", "))

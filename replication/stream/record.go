@@ -74,8 +74,8 @@ func AppendEntry(b []byte, e Entry) []byte {
 }
 
 func appendKey(b []byte, key string) []byte {
-	if len(key) > engine.KeyBytesMax {
-		panic("replication: a key above KeyBytesMax")
+	if len(key) > engine.StateBytesMax {
+		panic("replication: a key above StateBytesMax")
 	}
 	return append(binary.AppendUvarint(b, uint64(len(key))), key...)
 }
@@ -209,27 +209,16 @@ func (r *recordReader) algorithm(kind byte) error {
 	a := engine.Algorithm(r.in[0])
 	r.in = r.in[1:]
 	switch {
-	case a == 0:
+	case a&^engine.Named == 0:
 		return r.bad("a state of no algorithm")
-	case int(a) > algorithmMax:
+	case !a.Valid():
 		return fmt.Errorf("%w: an algorithm of number %d", ErrNewer, a)
-	case a.Shape() != shapeOf(kind):
+	case (a.Shape() == engine.ShapeWord) != (kind == recordWord):
 		return r.bad("a state of another algorithm's shape")
 	}
 	r.change.Algorithm = a
 	return nil
 }
-
-// shapeOf is the shape of the states in records of a kind.
-func shapeOf(kind byte) engine.Shape {
-	if kind == recordWord {
-		return engine.ShapeWord
-	}
-	return engine.ShapeLog
-}
-
-// algorithmMax is the highest number of an algorithm.
-var algorithmMax = len(engine.Algorithms())
 
 func (r *recordReader) key() error {
 	var n uint64
@@ -237,7 +226,7 @@ func (r *recordReader) key() error {
 		return err
 	}
 	switch {
-	case n == 0 || n > engine.KeyBytesMax:
+	case n == 0 || n > engine.StateBytesMax:
 		return r.bad("a key's length is not one of a key")
 	case n > uint64(len(r.in)):
 		return r.bad("it ends within a key")
