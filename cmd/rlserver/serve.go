@@ -75,10 +75,11 @@ func serve(cmd *cobra.Command, env environment) error {
 	tuning, end := context.WithCancel(cmd.Context())
 	defer end()
 	go srv.TuneCollector(tuning) // before the store is filled from disk
-	var r *replicator            // with a backend there is none: Redis keeps the changes
+	first := func() ([]policy.Entry, error) { return nil, nil }
+	var r *replicator // with a backend there is none: Redis keeps the changes
 	if c.cfg.Backend == config.BackendMemory {
-		r, err = c.replication.start(srv, c.cfg, store, logger)
-	} else if err = c.backend.start(srv, c.cfg.Backend, store, logger); err == nil {
+		r, err = c.replication.start(srv, c.cfg, store, first, logger)
+	} else if err = c.backend.start(srv, c.cfg.Backend, store, first, logger); err == nil {
 		defer c.backend.limiter.Close()
 	}
 	if err != nil {
