@@ -54,7 +54,7 @@ func cmdPolicyReload(r *request) {
 		r.fail(errDecision(err)) // which begins with the file's name
 		return
 	}
-	r.changePolicies(r.server.policies.fileChange(definitions))
+	r.changePolicies(r.server.FileChange(definitions))
 }
 
 // changePolicies has the keeper make a change, and replies. With a backend the reply comes when the

@@ -44,19 +44,18 @@ func (s *Server) keepPoliciesIn(place any) {
 // Serve.
 func (s *Server) OnPolicyReload(read func() ([]policy.FileDefinition, error)) { s.policies.read = read }
 
-// FilePolicies puts in force what the settings file says of policies, and returns when that is done.
-// After an error the set is as it was.
+// FilePolicies makes FileChange, and returns when that is done. After an error the set is as it was.
 func (s *Server) FilePolicies(definitions []policy.FileDefinition) error {
-	return s.changePolicies(s.policies.fileChange(definitions))
+	return s.changePolicies(s.FileChange(definitions))
 }
 
-// fileChange is the change to what the settings file says; nil: it says nothing.
-func (p *policies) fileChange(definitions []policy.FileDefinition) policyChange {
+// FileChange is the change to what the settings file says of policies; nil: it says nothing.
+func (s *Server) FileChange(definitions []policy.FileDefinition) func() ([]policy.Entry, error) {
 	return func() ([]policy.Entry, error) {
 		if definitions == nil {
 			return nil, nil
 		}
-		return p.set.File(definitions)
+		return s.policies.set.File(definitions)
 	}
 }
 

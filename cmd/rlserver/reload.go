@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
+	"github.com/rlserver/rlserver/replication"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -46,7 +48,9 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 	}
 	*origins = fresh.origins
 	version := srv.Policies().Version()
-	if err := srv.FilePolicies(fresh.policies); err != nil {
+	if err := srv.FilePolicies(fresh.policies); errors.Is(err, replication.ErrReplica) {
+		logger.Info("the policies of the file are not put in force on a replica, which has those of its primary")
+	} else if err != nil {
 		logger.Error("the policies are not reloaded; those before stay in force", "error", err)
 	} else if now := srv.Policies().Version(); now != version {
 		logger.Info("policies reloaded", "policies", len(fresh.policies), "version", now)

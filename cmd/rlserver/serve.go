@@ -75,7 +75,7 @@ func serve(cmd *cobra.Command, env environment) error {
 	tuning, end := context.WithCancel(cmd.Context())
 	defer end()
 	go srv.TuneCollector(tuning) // before the store is filled from disk
-	first := func() ([]policy.Entry, error) { return nil, nil }
+	first := srv.FileChange(c.policies)
 	var r *replicator // with a backend there is none: Redis keeps the changes
 	if c.cfg.Backend == config.BackendMemory {
 		r, err = c.replication.start(srv, c.cfg, store, first, logger)
@@ -83,9 +83,6 @@ func serve(cmd *cobra.Command, env environment) error {
 		defer c.backend.limiter.Close()
 	}
 	if err != nil {
-		return err
-	}
-	if err := srv.FilePolicies(c.policies); err != nil {
 		return err
 	}
 	if c.file.path != "" {
