@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -136,4 +137,45 @@ func TestPoliciesOfTheFile(t *testing.T) {
 	rewriteFile(t, file, "maxclients: 80\n")
 	conn.MustSay("OK", "RL.POLICY", "RELOAD")
 	policies()
+}
+
+func TestCheckOfAPolicy(t *testing.T) {
+	c := startChild(t, nil, "--config", writeFile(t, `policies:
+  api: {limits: token_bucket 1 40d BURST 2 + fixed_window 3 year, overrides: {blocked: deny, free: allow}}
+  shape: leaky_bucket 2 40d
+`))
+	_, port, _ := strings.Cut(c.address, ":")
+	for _, c := range []struct {
+		args   string
+		code   int
+		output string // a regular expression
+	}{
+		{"u @api --peek", 0, `would be allowed: 2 of 2 left, full now`},
+		{"u @api", 0, `allowed: 1 of 2 left, full again in 40d0h`},
+		{"u @api --json", 0, `{"key":"u","policy":"api","allowed":true,"limit":2,"remaining":0,"retry_after_ms":0,"reset_after_ms":\d+,"delay_ms":0}`},
+		{"u @api", 1, `denied: try again in 40d0h \(0 of 2 left\)`},
+		{"u @api --cost 3", 1, `denied: this can never pass, it costs more than the 2 that can be taken at once \(0 of 2 left\)`},
+		{"blocked @api", 1, `denied: the policy denies this key, whatever it asks for`},
+		{"free @api --cost 1000", 0, `allowed: the policy has no limit for this key`},
+		{"free @api --peek", 0, `would be allowed: the policy has no limit for this key`},
+		{"u @shape", 0, `allowed: 1 of 2 left, full again in 20d0h`},
+		{"u @shape", 0, `allowed: go ahead in 20d0h; 0 of 2 left, full again in 40d0h`},
+	} {
+		got := call([]string{"RLSERVER_PORT=" + port}, append([]string{"check"}, strings.Fields(c.args)...)...)
+		if got.code != c.code || got.stderr != "" || !regexp.MustCompile("^"+c.output+"\n$").MatchString(got.stdout) {
+			t.Errorf("check %s: %+v\nwant exit %d and %s", c.args, got, c.code, c.output)
+		}
+	}
+	call(nil, "check", "u", "@apl", "-p", port).expect(t, 2, "", "rlserver: "+c.address+" answers: ERR unknown policy 'apl': did you mean api? RL.POLICY LIST shows all\n")
+
+	names := "@api\ttoken_bucket 1 40d BURST 2 + fixed_window 3 year\n@shape\tleaky_bucket 2 40d\n"
+	if got := call(nil, "__complete", "check", "-p", port, "u", "").stdout; !strings.HasPrefix(got, names+"token_bucket\t") {
+		t.Errorf("the completions of a policy are %q", got)
+	}
+	if got := call(nil, "__complete", "check", "-p", port, "u", "@api", ""); got.stdout != ":36\n" {
+		t.Errorf("the completions behind a policy are %q", got.stdout)
+	}
+	if got := call(nil, "__complete", "check", "-p", fmt.Sprint(harness.FreePort(t)), "u", ""); strings.Contains(got.stdout, "@") || !strings.Contains(got.stdout, "token_bucket\t") {
+		t.Errorf("the completions without a server are %q", got.stdout)
+	}
 }
