@@ -65,6 +65,9 @@ func (y *tally) ask(t *testing.T, c *harness.Conn, rng *rand.Rand, done <-chan s
 			return
 		}
 		if six, err := reply.Integers(); err != nil || six[0] != 1 {
+			if t.Failed() {
+				return // others say the same
+			}
 			t.Errorf("%q was answered %c%q %v (%v)", words, reply.Kind, reply.Text, six, err)
 			return
 		}
