@@ -56,7 +56,7 @@ func demandUsed(t *testing.T, c *harness.Conn, key, policy string, used int64) {
 }
 
 // What is taken by force is taken of every limit, however much it is, and can be given back. Of those
-// that force at the same time as many are told that they are allowed as would have been.
+// that force at the same time no more are told that they are allowed than would have been.
 func TestForceTogether(t *testing.T) {
 	const cost, times = 3, 5
 	for _, s := range settings {
@@ -69,7 +69,8 @@ func TestForceTogether(t *testing.T) {
 				for range times {
 					commands = append(commands, []string{"RL.MCHECK", "2", "{f}1", "@" + p.name, "{f}2", "@" + p.name, "COST", strconv.Itoa(cost), "FORCE"})
 				}
-				if got, want := together(t, fleet, commands...), int(p.most/cost); got != want {
+				// In memory one may come first at one limit and another at the next.
+				if got, want := together(t, fleet, commands...), int(p.most/cost); got > want || got < want && s.name != "memory" {
 					t.Errorf("@%s: %d calls by force were allowed; want %d", p.name, got, want)
 				}
 				const left = 11
