@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -11,22 +11,28 @@ import (
 // view looks at a word as a string without a copy.
 func view(word []byte) string { return unsafe.String(unsafe.SliceData(word), len(word)) }
 
+// numberDigitsMax is the most digits of a number.
+const numberDigitsMax = 18
+
 // Number reads a decimal number of at most 18 digits, with an optional minus and without needless
 // zeros.
 func Number(word string) (n int64, ok bool) {
-	n, err := strconv.ParseInt(word, 10, 64)
-	if err != nil || n <= -numberEnd || n >= numberEnd {
+	digits, isNegative := strings.CutPrefix(word, "-")
+	if digits == "" || len(digits) > numberDigitsMax || digits[0] == '0' && len(word) > 1 {
 		return 0, false
 	}
-	first := 0
-	if word[0] == '-' {
-		first = 1
+	for i := range len(digits) {
+		c := digits[i]
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
 	}
-	return n, word[first] != '+' && (word[first] != '0' || len(word) == 1)
+	if isNegative {
+		n = -n
+	}
+	return n, true
 }
-
-// numberEnd is one past the highest number.
-const numberEnd = 1_000_000_000_000_000_000
 
 // spanUnits may stand behind the number of a span. Without a unit it is seconds. A suffix stands
 // before those that it ends in.

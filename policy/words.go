@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,16 +33,15 @@ func (q *Question) Read(words [][]byte, noForce string) error {
 	if len(words) < 3 {
 		return ErrFewWords
 	}
-	var r ruleWords
-	if err := r.read(words); err != nil {
+	o := optionWords{hasRule: true, noForce: noForce}
+	if err := o.rule.read(words); err != nil {
 		return err
 	}
-	o := optionWords{rule: &r, noForce: noForce}
 	if err := o.read(words[3:]); err != nil {
 		return err
 	}
 	q.Cost, q.Force = max(o.cost, 1), o.force
-	return r.make(&q.Rule)
+	return o.rule.make(&q.Rule)
 }
 
 // ReadOptions reads what may stand behind the name of a policy: [COST n] [FORCE].
@@ -105,9 +105,10 @@ func readUnits(argument string, word []byte, to *int64) error {
 
 // optionWords are BURST n, COST n and FORCE, in any order.
 type optionWords struct {
-	rule     *ruleWords // that a burst is for; nil: of a policy, which has its own
-	inPolicy bool       // only BURST
-	noForce  string     // see Question.Read
+	rule     ruleWords // that a burst is for
+	hasRule  bool      // or else they are for a policy, which has its own bursts
+	inPolicy bool      // of a rule in a policy: only BURST
+	noForce  string    // see Question.Read
 
 	cost  int64
 	force bool
@@ -118,7 +119,7 @@ func (o *optionWords) read(words [][]byte) error {
 		var to *int64
 		var name, argument string
 		switch word := view(words[i]); {
-		case is(word, "burst") && o.rule != nil:
+		case is(word, "burst") && o.hasRule:
 			to, name, argument = &o.rule.burst, "BURST", "burst"
 		case is(word, "cost") && !o.inPolicy:
 			to, name, argument = &o.cost, "COST", "cost"
@@ -142,7 +143,7 @@ func (o *optionWords) read(words [][]byte) error {
 			return err
 		}
 	}
-	if o.rule != nil && o.rule.burst != 0 && !o.rule.algorithm.HasBurst() {
+	if o.rule.burst != 0 && !o.rule.algorithm.HasBurst() {
 		return fmt.Errorf("option BURST is not accepted by %v: its limit is the most that it admits at once", o.rule.algorithm)
 	}
 	return nil
@@ -150,13 +151,13 @@ func (o *optionWords) read(words [][]byte) error {
 
 // unknown is about a word that is no option here.
 func (o *optionWords) unknown(word []byte) error {
-	accepted := ""
+	var accepted string
 	switch withForce := o.noForce == ""; {
 	case o.inPolicy:
 		accepted = "BURST n"
-	case o.rule != nil && withForce:
+	case o.hasRule && withForce:
 		accepted = "BURST n, COST n and FORCE"
-	case o.rule != nil:
+	case o.hasRule:
 		accepted = "BURST n and COST n"
 	case withForce:
 		accepted = "COST n and FORCE"
@@ -200,7 +201,7 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 	if len(bare) == 1 && is(view(bare[0]), "allow") {
 		return Definition{Verdict: Allow}, nil
 	}
-	if len(bare) == 0 {
+	if len(bare) == 0 || len(bare) == 1 && is(view(bare[0]), "shadow") {
 		return d, errNoLimit
 	}
 	for len(words) > 0 {
@@ -226,29 +227,26 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 		}
 		d.Rules, words = append(d.Rules, r), words[n:]
 	}
-	if len(d.Rules) == 0 {
-		return d, errNoLimit
-	}
 	return d, nil
 }
 
 // readRule reads a rule of a definition.
 func readRule(words [][]byte) (rule Rule, err error) {
-	var r ruleWords
 	if len(words) < 3 {
 		found := "nothing"
 		if len(words) > 0 {
-			found = fmt.Sprintf("'%s'", cut([]byte(strings.Join(strings.Fields(fmt.Sprintf("%s", words)), " "))))
+			found = fmt.Sprintf("'%s'", cut(bytes.Join(words, []byte(" "))))
 		}
 		return rule, fmt.Errorf("%s is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", found)
 	}
-	if err = r.read(words); err != nil {
+	o := optionWords{hasRule: true, inPolicy: true}
+	if err = o.rule.read(words); err != nil {
 		return rule, err
 	}
-	if err = (&optionWords{rule: &r, inPolicy: true}).read(words[3:]); err != nil {
+	if err = o.read(words[3:]); err != nil {
 		return rule, err
 	}
-	return rule, r.make(&rule)
+	return rule, o.rule.make(&rule)
 }
 
 // quotedBytesMax bounds what an error quotes of a word.
