@@ -19,7 +19,7 @@ SOAKTIME  ?= 10m
 
 export CGO_ENABLED := 0
 
-.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-docs bench-smoke parity attack crash links soak-disk soak-times soak-wire fuzz soak clean
+.PHONY: help setup run build test test-clients race lint format vet style check docs bench bench-engine bench-local bench-redis bench-durability bench-peers bench-policies bench-docs bench-smoke parity policies attack crash links soak-disk soak-times soak-wire fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,9 +97,12 @@ bench-peers: setup ## compare with other limiters: libraries of Go programs in p
 bench-durability: setup ## measure what the append-only file and a replica cost, and a restart with ten million keys (2 minutes)
 	$(GOBENCH) ./test/bench/durability -bench .
 
+bench-policies: setup ## measure what limits cost by name and in the command, and very many policies (2 minutes)
+	$(GOBENCH) ./test/bench/policies -bench .
+
 # What these printed last is kept in build/bench, from which the document is filled. To measure one
 # anew, remove its file.
-FIGURES ?= bench bench-local bench-redis bench-peers bench-durability bench-engine
+FIGURES ?= bench bench-local bench-redis bench-peers bench-durability bench-policies bench-engine
 build/bench/%.md:
 	@mkdir -p $(@D)
 	$(MAKE) -s $* >$@.part
@@ -115,11 +118,15 @@ bench-smoke: setup ## run each benchmark for seconds: only wrong counts and cras
 parity: setup ## compare STEPS (a million) random steps in Redis and in memory, and a tenth as many on the wire, field by field
 	$(GOTEST) ./test/parity -v -timeout 20m -run TestParity -steps $(or $(STEPS),1000000) -wiresteps $$(($(or $(STEPS),1000000) / 10))
 
+policies: setup ## call policies CALLS (a million) times in Redis and in a cluster, and ten times as often in memory, and compare all sums (5 minutes)
+	$(SOAK) -timeout 60m ./test/policies -run 'TestTogether$$' -calls $(or $(CALLS),1000000) $(if $(SEED),-seed $(SEED))
+
 attack: setup ## attack a server by its connections, and see what honest clients notice (half an hour)
 	$(SOAK) -timeout 60m ./test/attack -run 'TestAttack$$' -attack
 
 crash: setup ## kill a server CRASHES (300) times under load for each of appendfsync always and everysec (5 minutes)
 	$(SOAK) -timeout 0 ./test/durability -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-crashseed $(SEED))
+	$(SOAK) -timeout 0 ./test/policies -run 'TestCrash$$' -crashes $(or $(CRASHES),300) $(if $(SEED),-seed $(SEED))
 
 links: setup ## make the links of replicas worse for LINKSTIME (3m) under load, and compare state key by key
 	$(SOAK) -timeout 0 ./test/replication -run 'TestLinks$$' -links $(or $(LINKSTIME),3m) $(if $(SEED),-linksseed $(SEED))
@@ -131,7 +138,7 @@ soak-wire: setup ## full load with churn for SOAKTIME, looking for growth
 	$(SOAK) -timeout 0 ./test/attack -run TestAttackChurnSoak -churn $(SOAKTIME)
 
 soak-times: setup ## run the tests of the built binary on a machine that does nothing else, and judge how long things took (6 minutes)
-	$(SOAK) -timeout 30m -parallel 1 ./test/attack ./test/backend ./test/debugging ./test/pubsub ./test/replication
+	$(SOAK) -timeout 30m -parallel 1 ./test/attack ./test/backend ./test/debugging ./test/policies ./test/pubsub ./test/replication
 
 fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server/resp -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -94,8 +95,7 @@ func unitsIn(c *Change, l *Limit, now int64) (units int64) {
 	switch {
 	case c.Algorithm == 0:
 	case c.Algorithm.Shape() != ShapeWord:
-		since := now/1000 - wholeMicros(min(l.period, c.Log.Period))
-		c.Log.Entries = slices.DeleteFunc(c.Log.Entries, func(e LogEntry) bool { return e.At <= since })
+		c.Log.Entries = counting(c.Algorithm, c.Log.Entries, min(l.period, c.Log.Period), now)
 		for _, e := range c.Log.Entries {
 			units += e.Units
 		}
@@ -107,6 +107,17 @@ func unitsIn(c *Change, l *Limit, now int64) (units int64) {
 		units = l.unitsUp(max(c.Word-now, 0))
 	}
 	return min(units, UnitsMax)
+}
+
+// counting are the entries of a log or counter that count for a period at instant now, both ns.
+func counting(a Algorithm, entries []LogEntry, period, now int64) []LogEntry {
+	now, period = now/1000, wholeMicros(period)
+	since := now - period
+	if a.Shape() == ShapeCounter {
+		since = sliceStart(max(sliceOf(now, period)-CounterSlices, 0), period) - 1
+	}
+	first, _ := slices.BinarySearchFunc(entries, since+1, func(e LogEntry, at int64) int { return cmp.Compare(e.At, at) })
+	return entries[first:]
 }
 
 // unitsUp is how many units a debt (ns) is, rounded up: the fewest whose price is no less.
@@ -129,16 +140,14 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 	case p.Algorithm.Shape() != ShapeWord:
 		c.Log = LogChange{Period: l.period, Oldest: math.MinInt64, From: math.MinInt64}
 		if p.Algorithm != r.from.Algorithm {
-			c.Log.Entries = []LogEntry{{now / 1000, min(r.units, most+1)}}
+			units := r.units
+			if p.Algorithm.Shape() == ShapeLog {
+				units = min(units, most+1)
+			}
+			c.Log.Entries = []LogEntry{{now / 1000, units}}
 			break
 		}
-		since := now/1000 - wholeMicros(l.period)
-		for _, e := range r.from.Log.Entries {
-			if e.At > since {
-				c.Log.Entries = append(c.Log.Entries, e)
-			}
-		}
-		if len(c.Log.Entries) == 0 {
+		if c.Log.Entries = counting(c.Algorithm, r.from.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
 			c.Algorithm = 0
 		}
 	case p.Algorithm.plain() == FixedWindow:

@@ -7,10 +7,10 @@ type Change struct {
 	Key       string    // "": every key was dropped
 	Algorithm Algorithm // 0: the key has no state any more
 	Word      int64     // of algorithms whose state is one word: that word
-	Log       LogChange // of algorithms whose state is a log
+	Log       LogChange // of algorithms whose state is a log or a counter
 }
 
-// A LogChange is what a log has become, given what it was before.
+// A LogChange is what a log or a counter has become, given what it was before.
 type LogChange struct {
 	Period int64 // ns: a unit that old has left
 	Oldest int64 // µs since the Unix epoch; units admitted before have left
@@ -20,7 +20,8 @@ type LogChange struct {
 	Entries []LogEntry // in the order of time
 }
 
-// A LogEntry is units that were admitted at one instant.
+// A LogEntry is units that were admitted at one instant, or of a counter until that instant in its
+// slice, of which it is the last.
 type LogEntry struct {
 	At    int64 // µs since the Unix epoch
 	Units int64

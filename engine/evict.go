@@ -205,7 +205,7 @@ func (e *evictStep) look(number, i uint64) {
 // slot adds the key of a slot to the sample, or reclaims it.
 func (e *evictStep) slot(t *table, s *slot) {
 	st := s.state.Load()
-	if !held(st) || st == e.keep && s.kind().row().shape == ShapeLog {
+	if !held(st) || st == e.keep && s.kind().row().shape != ShapeWord {
 		return
 	}
 	at, ok := e.sp.idleAt(s, st)

@@ -129,11 +129,11 @@ func TestWindowWord(t *testing.T) {
 func TestFixedWindowNeverExceedsItsLimitInAWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := drawLimit(t, FixedWindow)
-		units, period := map[int64]int64{}, WindowMillis(int64(l.Period()))
+		units := map[int64]int64{}
 		for _, unit := range admissions(t, FixedWindow, l) {
-			window := unit.at / 1000 / period
+			window := l.windowEnd(unit.at / 1000)
 			if units[window] += unit.units; units[window] > l.Limit() {
-				t.Fatalf("%+v admitted %d units in window %d", l, units[window], window)
+				t.Fatalf("%+v admitted %d units in the window until %d", l, units[window], window)
 			}
 		}
 	})

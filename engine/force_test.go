@@ -53,7 +53,7 @@ func most(f *life) int64 {
 func unitsHeld(s *Store, f *life) (units int64) {
 	s.Dump(0, 1<<20, f.now, func(c *Change) {
 		switch {
-		case f.algorithm.Shape() == ShapeLog:
+		case f.algorithm.Shape() != ShapeWord:
 			for _, e := range c.Log.Entries {
 				units += e.Units
 			}
@@ -78,6 +78,7 @@ func TestForceSaturates(t *testing.T) {
 		{LeakyBucket, 2, FillMax},
 		{FixedWindow, 2, 46*time.Minute + 40*time.Second},
 		{SlidingWindowLog, 2, time.Hour},
+		{SlidingWindowCounter, 2, time.Hour + 43*time.Second + 750*time.Millisecond},
 	} {
 		s := mustStore()
 		for range c.forced {

@@ -45,7 +45,13 @@ func drawLimit(t *rapid.T, a Algorithm) Limit {
 				rapid.SampledFrom([]int64{100, UnitsMax}), // 100 of FillMax/100: exactly the longest fill
 			).Draw(t, "burst")
 		} else {
-			limit = min(limit, LogLimitMax)
+			limit = min(limit, a.limitMax(int64(period), LogLimitMax))
+		}
+		if a.row().hasCalendar && rapid.IntRange(0, 3).Draw(t, "calendar") == 0 {
+			c := rapid.SampledFrom([]Calendar{Week, Month, Year}).Draw(t, "of the calendar")
+			if l, err := NewCalendarLimit(limit, c); err == nil {
+				return l
+			}
 		}
 		// What is left out: more than a unit a nanosecond, more than 100 years to fill.
 		// A limit that the algorithm does not accept.

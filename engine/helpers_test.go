@@ -141,9 +141,12 @@ func contents(s *Store, now int64) map[string]content {
 			return
 		}
 		c := content{owner: slot.kind(), state: st}
-		if c.owner.Shape() == ShapeLog {
-			r := s.space.Load().logs.load(st)
-			c.log = fmt.Sprint(r.period, entriesOf(r))
+		switch r := &s.space.Load().logs; c.owner.Shape() {
+		case ShapeLog:
+			c.log = fmt.Sprint(r.load(st).period, entriesOf(r.load(st)))
+		case ShapeCounter:
+			c.log = fmt.Sprint(r.load(st).period, slicesOf(r.load(st)))
+		case ShapeWord:
 		}
 		all[keyOf(slot, slot.meta.Load())] = c
 	})
@@ -170,6 +173,17 @@ func entriesOf(r *ring) (entries [][2]int64) {
 		}
 	}
 	return entries
+}
+
+// slicesOf are the slices of a counter, those that have left included.
+func slicesOf(r *ring) (slices []sliceUnits) {
+	v := r.counter()
+	for i := range v.last() + 1 {
+		if v.entry(i) != 0 {
+			slices = append(slices, sliceUnits{v.slice(i), v.units(i)})
+		}
+	}
+	return slices
 }
 
 // ceilMicros rounds a span up to whole µs, the step of a caller's clock.

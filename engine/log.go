@@ -44,6 +44,14 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 	return sp.stepped(t, slot, done, err)
 }
 
+// stepRing takes one step on a state in a ring, as stepLog does.
+func (s *Store) stepRing(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
+	if s.kinds[q.algorithm].shape == ShapeCounter {
+		return s.stepCounter(sp, t, slot, st, q, d)
+	}
+	return s.stepLog(sp, t, slot, st, q, d)
+}
+
 // stepped notes that a step has changed a log, if it has, and hands its result on.
 func (sp *space) stepped(t *table, slot *slot, done bool, err error) (bool, error) {
 	if done && err == nil {

@@ -65,27 +65,38 @@ func (r *changeReader) log(ring *ring, following bool, c *LogChange) bool {
 
 func (logShape) check(c *Change) (idleAt int64, err error) {
 	l := &c.Log
-	if l.Period < int64(PeriodMin) || l.Period > int64(PeriodMax) {
-		return 0, outOfRange("period of a log", l.Period, int64(PeriodMin), int64(PeriodMax))
+	if err := l.checkEntries(logUnitsMask); err != nil {
+		return 0, err
 	}
-	if len(l.Entries) == 0 {
-		return 0, &ArgumentError{"log", "has no entries"}
-	}
-	before, units := max(l.Oldest, l.From), int64(0)
+	units, newest := int64(0), l.Entries[len(l.Entries)-1].At
 	for _, e := range l.Entries {
-		if e.At < max(before, 0) || e.At > NowMicrosMax {
-			return 0, &ArgumentError{"log", "is not in the order of time"}
-		}
-		if e.Units < 1 || e.Units > logUnitsMask {
-			return 0, outOfRange("units of a log's entry", e.Units, 1, logUnitsMask)
-		}
-		before = e.At
 		units += e.Units
 	}
-	if units > logUnitsMask || before-l.Entries[0].At > logAtMax {
+	if units > logUnitsMask || newest-l.Entries[0].At > logAtMax {
 		return 0, &ArgumentError{"log", "has more than a log can hold"}
 	}
-	return before*1000 + l.Period, nil
+	return newest*1000 + l.Period, nil
+}
+
+// checkEntries finds what is wrong with the period or an entry, which has at most so many units.
+func (c *LogChange) checkEntries(most int64) error {
+	if c.Period < int64(PeriodMin) || c.Period > int64(PeriodMax) {
+		return outOfRange("period of a log", c.Period, int64(PeriodMin), int64(PeriodMax))
+	}
+	if len(c.Entries) == 0 {
+		return &ArgumentError{"log", "has no entries"}
+	}
+	before := max(c.Oldest, c.From, 0)
+	for _, e := range c.Entries {
+		if e.At < before || e.At > NowMicrosMax {
+			return &ArgumentError{"log", "is not in the order of time"}
+		}
+		if e.Units < 1 || e.Units > most {
+			return outOfRange("units of a log's entry", e.Units, 1, most)
+		}
+		before = e.At
+	}
+	return nil
 }
 
 func (logShape) apply(sp *space, t *table, slot *slot, st int64, change *Change) bool {

@@ -35,11 +35,12 @@ func TestMeterNeverExceedsItsRate(t *testing.T) {
 	})
 }
 
-// In no window of one period, wherever it begins, does a log admit more than limit units.
+// In no window of one period, wherever it begins, does a log or a counter admit more than limit units.
 func TestLogNeverExceedsItsLimitInAnyWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := drawLimit(t, SlidingWindowLog)
-		admitted := admissions(t, SlidingWindowLog, l)
+		a := rapid.SampledFrom([]Algorithm{SlidingWindowLog, SlidingWindowCounter}).Draw(t, "algorithm")
+		l := drawLimit(t, a)
+		admitted := admissions(t, a, l)
 		for i, first := range admitted { // the fullest windows begin at an admission
 			units := int64(0)
 			for _, unit := range admitted[i:] {

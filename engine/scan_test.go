@@ -43,7 +43,7 @@ func populated(t *testing.T, live, rest int) *Store {
 			mustCheck(s, fmt.Sprint("live", i), a, l, 1, noon)
 		}
 		if i < rest {
-			mustCheck(s, fmt.Sprint("rest", i), a, l, 1, noon-sec)
+			mustCheck(s, fmt.Sprint("rest", i), a, l, 1, noon-2*sec)
 		}
 	}
 	return s

@@ -11,7 +11,12 @@ const (
 	// ShapeLog is a log of admitted units. It stands in a ring (log_ring.go), and the slot
 	// holds a reference to it.
 	ShapeLog
+	// ShapeCounter is counts of admitted units, in a ring as well (counter_ring.go).
+	ShapeCounter
 )
+
+// String is the shape's name, as OBJECT ENCODING tells it.
+func (s Shape) String() string { return [...]string{"word", "log", "counter"}[s] }
 
 // A shape is what the store does with states of one kind. Which kind a key has, its
 // algorithm's row says, and nothing outside of this table asks for more. What is done to a key
@@ -40,7 +45,7 @@ type shape interface {
 	apply(sp *space, t *table, s *slot, st int64, c *Change) bool
 }
 
-var shapes = [...]shape{ShapeWord: wordShape{}, ShapeLog: logShape{}}
+var shapes = [...]shape{ShapeWord: wordShape{}, ShapeLog: logShape{}, ShapeCounter: counterShape{}}
 
 // shape is the shape of the states of an algorithm.
 func (a Algorithm) shape() shape { return shapes[a.row().shape] }

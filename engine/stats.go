@@ -22,7 +22,7 @@ type Options struct {
 type Stats struct {
 	Keys       int64  // in memory, idle ones that are not reclaimed yet included
 	TableBytes int64  // the tables: keys, and the states of one word
-	LogBytes   int64  // the entries of logs, with room to grow
+	LogBytes   int64  // the entries of logs and counters, with room to grow
 	Reclaimed  uint64 // idle keys whose memory was taken back
 	Evicted    uint64 // live keys that were dropped for want of memory
 	Contended  uint64 // how often a swap lost to another caller's

@@ -156,8 +156,8 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 		if slot := t.near(&sp.hints[shard], metaOf(hash, key)|uint64(a), first, second); slot != nil {
 			if st := slot.state.Load(); !held(st) {
 				// no short way
-			} else if s.kinds[a].shape == ShapeLog {
-				if done, err := s.stepLog(sp, t, slot, st, &query{o, a, l, cost, now, nil}, d); done {
+			} else if s.kinds[a].shape != ShapeWord {
+				if done, err := s.stepRing(sp, t, slot, st, &query{o, a, l, cost, now, nil}, d); done {
 					return d.unless(err)
 				}
 			} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
@@ -205,8 +205,8 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 // step takes one step on the state of a slot of the algorithm's, which was st. It returns false
 // when the state has changed meanwhile, and with an error always true.
 func (s *Store) step(sp *space, t *table, slot *slot, st int64, q *query, d *Decision) (done bool, err error) {
-	if s.kinds[q.algorithm].shape == ShapeLog {
-		done, err = s.stepLog(sp, t, slot, st, q, d)
+	if s.kinds[q.algorithm].shape != ShapeWord {
+		done, err = s.stepRing(sp, t, slot, st, q, d)
 	} else {
 		done = sp.stepWord(t, slot, st, q, d)
 	}
@@ -248,17 +248,23 @@ func (s *Store) search(sp *space, hash uint64, key string, q *query, d *Decision
 // stepAbsent takes one step on a key that has no slot, and explains it. It writes nothing, and
 // says whether there is something to write, for which the key needs a slot.
 func (s *Store) stepAbsent(sp *space, q *query, d *Decision) (writes bool, err error) {
-	if s.kinds[q.algorithm].shape == ShapeLog {
-		if slidingWindowLogStep(q, nil, s.logLimitMax, d).kind == logKeep {
-			return false, nil
-		}
-		// Before a slot is made, so that a question that is refused makes no other key go.
-		err = s.roomForLog(sp, 0, firstRingBytes+cellBytes, q.now)
-		return err == nil, err
+	change, bytes := logChange{}, firstRingBytes
+	switch s.kinds[q.algorithm].shape {
+	case ShapeLog:
+		change = slidingWindowLogStep(q, nil, s.logLimitMax, d)
+	case ShapeCounter:
+		change, bytes = slidingWindowCounterStep(q, nil, d), firstCounterBytes
+	case ShapeWord:
+		x := q.algorithm.step(q.op, 0, q.limit, q.now, q.cost)
+		q.algorithm.explain(q.limit, x, d)
+		return x.next != 0, nil
 	}
-	x := q.algorithm.step(q.op, 0, q.limit, q.now, q.cost)
-	q.algorithm.explain(q.limit, x, d)
-	return x.next != 0, nil
+	if change.kind == logKeep {
+		return false, nil
+	}
+	// Before a slot is made, so that a question that is refused makes no other key go.
+	err = s.roomForLog(sp, 0, bytes+cellBytes, q.now)
+	return err == nil, err
 }
 
 // accepts says that all arguments but the key are within their ranges. False is no refusal yet.

@@ -114,9 +114,14 @@ func TestStepOnAChangedState(t *testing.T) {
 		table, slot, st, _ := sp.locate(&p, sp.first(&p), noon*1000)
 		q := query{OpCheck, a, &l, 1, noon * 1000, nil}
 		step := func() (done bool) { done, _ = s.step(sp, table, slot, st, &q, &d); return done }
-		if a.Shape() == ShapeLog { // whose reference stays the same: its step begins with a view
+		switch a.Shape() { // of those in a ring the reference stays the same: a step begins with a view
+		case ShapeLog:
 			v := sp.logs.load(st).view()
 			step = func() bool { return v.append(slidingWindowLogStep(&q, &v, s.logLimitMax, &d)) }
+		case ShapeCounter:
+			v := sp.logs.load(st).counter()
+			step = func() bool { return v.append(slidingWindowCounterStep(&q, &v, &d)) }
+		case ShapeWord:
 		}
 		mustCheck(s, "key", a, l, 1, noon) // the other caller
 		if step() {

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // What a call has taken from one state is taken out again when another state refuses, or when its limit
 // was replaced meanwhile. That is no refund, which gives units back and asks not which: to undo is to
 // make the state what it would be had nothing been taken, whatever others took since.
@@ -25,15 +27,15 @@ func (t *taken) noteWord(a Algorithm, before, after, now int64) {
 
 // A withdrawal is what is to be taken out of a state.
 type withdrawal struct {
-	algorithm Algorithm // with Named
-	word      taken     // of a word
-	entries   []LogEntry
-	now       int64 // ns: no earlier than any reading with which the state was asked
-	all       bool  // nothing is taken out unless all of it is there
+	algorithm Algorithm  // with Named
+	word      taken      // of a word
+	entries   []LogEntry // of a log or a counter: in the order of time, and of a slice one instant
+	now       int64      // ns: no earlier than any reading with which the state was asked
+	all       bool       // nothing is taken out unless all of it is there
 }
 
-// withdraw takes out of a state what a call has taken from it, or carried over. What is missing, in units
-// or for a meter in ns, somebody else has taken out.
+// withdraw takes out of a state what a call has taken from it, or carried over, as far as it is there. What
+// is missing, in units or for a meter in ns, somebody else has taken out.
 func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 	p, sp := newProbe(s.hasher.hash(name), name), s.space.Load()
 	for t := sp.first(&p); t != nil; {
@@ -50,6 +52,8 @@ func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 			missing, done = sp.withdrawWord(t, slot, st, w)
 		case ShapeLog:
 			missing, done = s.withdrawEntries(sp, t, slot, st, w)
+		case ShapeCounter:
+			missing, done = sp.withdrawSlices(t, slot, st, w)
 		}
 		if done {
 			return missing
@@ -76,7 +80,7 @@ func (w *withdrawal) size() (n int64) {
 // withdrawWord is withdraw for a slot with a word. It returns false when that has changed meanwhile.
 func (sp *space) withdrawWord(t *table, slot *slot, st int64, w *withdrawal) (missing int64, done bool) {
 	next, missing := w.algorithm.without(st, w.word, w.now)
-	if next == st || missing > 0 && w.all {
+	if next == st {
 		return missing, true
 	}
 	if next == 0 {
@@ -143,28 +147,65 @@ func (s *Store) withdrawEntries(sp *space, t *table, slot *slot, st int64, w *wi
 	}
 	v := r.view()
 	rest, missing := withoutEntries(v.entries(), w.entries, s.logLimitMax)
-	if missing == w.size() || missing > 0 && w.all {
+	if missing == w.size() {
 		return missing, v.holds()
 	}
 	if !v.seal() {
 		return 0, false
 	}
 	var next *ring
-	if len(rest) > 0 {
-		// Never more memory than before. All of it is told again.
+	if len(rest) > 0 { // never more memory than before; all of it is told again
 		next = newRing(v.ref, rest[0].At, v.period, max(min(len(rest)+len(rest)/2+1, int(v.n)), len(rest)+1, ringSlotsMin))
 		for _, e := range rest {
 			next.push(logChange{at: e.At, units: e.Units})
 		}
 	}
+	return missing, sp.follow(t, slot, st, r, next)
+}
+
+// follow puts what is left of a sealed ring in its place, nil if that is nothing.
+func (sp *space) follow(t *table, slot *slot, st int64, r, next *ring) bool {
 	if !sp.logs.swap(r, next) {
-		return 0, false
+		return false
 	}
 	if next == nil {
 		sp.release(t, slot, st, stateIdle)
 	}
 	sp.mark(t, slot)
-	return missing, true
+	return true
+}
+
+// withdrawSlices is withdrawEntries for a counter.
+func (sp *space) withdrawSlices(t *table, slot *slot, st int64, w *withdrawal) (missing int64, done bool) {
+	r := sp.logs.load(st)
+	if r == nil {
+		sp.release(t, slot, st, stateIdle)
+		return 0, false
+	}
+	v := r.counter()
+	var list, out []LogEntry
+	for i := v.firstFrom(v.newest() - CounterSlices); i <= v.last(); i++ {
+		list = append(list, LogEntry{v.slice(i), v.units(i)})
+	}
+	for _, e := range w.entries {
+		out = append(out, LogEntry{sliceOf(e.At, v.period), e.Units})
+	}
+	rest, missing := withoutEntries(list, out, UnitsMax)
+	if missing == w.size() {
+		return missing, v.holds()
+	}
+	if !v.holds() || !v.seal() {
+		return 0, false
+	}
+	var next *ring
+	if len(rest) > 0 {
+		left := counterList{period: v.period}
+		for _, e := range rest {
+			left.add(e.At, e.Units)
+		}
+		next = left.ring(v.ref, min(counterPlaces(len(left.slices)), int(v.places())))
+	}
+	return missing, sp.follow(t, slot, st, r, next)
 }
 
 // entries are the entries that had not left when the newest came.
@@ -185,27 +226,23 @@ func withoutEntries(list, out []LogEntry, most int64) (rest []LogEntry, missing 
 	for _, e := range list {
 		full += e.Units
 	}
-	for _, e := range list {
-		for len(out) > 0 && out[0].At < e.At {
-			missing += out[0].Units
-			out = out[1:]
-		}
-		for len(out) > 0 && out[0].At == e.At && e.Units > 0 {
-			back := min(out[0].Units, e.Units)
-			e.Units -= back
-			if out[0].Units == back {
-				out = out[1:]
-			} else {
-				out = append([]LogEntry{{e.At, out[0].Units - back}}, out[1:]...)
+	rest = slices.Clone(list)
+	i := len(rest) - 1
+	for _, o := range slices.Backward(out) {
+		for o.Units > 0 {
+			for i >= 0 && (rest[i].At > o.At || rest[i].Units == 0) {
+				i--
 			}
+			if i < 0 || rest[i].At < o.At {
+				break
+			}
+			back := min(o.Units, rest[i].Units)
+			rest[i].Units -= back
+			o.Units -= back
 		}
-		if e.Units > 0 {
-			rest = append(rest, e)
-		}
+		missing += o.Units
 	}
-	for _, e := range out {
-		missing += e.Units
-	}
+	rest = slices.DeleteFunc(rest, func(e LogEntry) bool { return e.Units == 0 })
 	if full > most && len(rest) > 0 {
 		rest = newestEntries(rest, most+1)
 	}

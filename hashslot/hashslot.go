@@ -6,13 +6,21 @@ import "strings"
 // Count is how many slots a Redis Cluster has.
 const Count = 16384
 
-// Of is the slot of a key in a Redis Cluster: the CRC-16 of the key, or of what stands
-// between its first { and the next }, if anything does. See the Redis Cluster specification.
+// Tag is the hash tag of a key: what stands between its first { and the next }. Empty: it has none.
+func Tag(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	tag, _, closed := strings.Cut(rest, "}")
+	if !closed {
+		return ""
+	}
+	return tag
+}
+
+// Of is the slot of a key in a Redis Cluster: the CRC-16 of its hash tag, or if it has none of the
+// whole key. See the Redis Cluster specification.
 func Of(key string) int {
-	if open := strings.IndexByte(key, '{'); open >= 0 {
-		if length := strings.IndexByte(key[open+1:], '}'); length > 0 {
-			key = key[open+1 : open+1+length]
-		}
+	if tag := Tag(key); tag != "" {
+		key = tag
 	}
 	crc := uint16(0)
 	for i := range len(key) {

@@ -137,7 +137,7 @@ func (e *entry) decide(q *engine.Question, now time.Duration) bool {
 	switch {
 	case now >= e.low:
 		return false
-	case rows[q.Algorithm].byDebt:
+	case rowOf(q.Algorithm).byDebt:
 		explainDebt(q, engine.OpCheck, int64(e.high-now))
 		// The wait is as much shorter as the debt may be.
 		return q.Decision.RetryAfter == engine.Never || q.Decision.RetryAfter > e.high-e.low
@@ -182,7 +182,7 @@ func (c *denyCache) learn(q *engine.Question, sent, answered time.Duration, told
 func newEntry(q *engine.Question, sent, answered time.Duration, told evidence) entry {
 	e := entry{algorithm: q.Algorithm, sent: sent, answered: answered}
 	holds := q.Decision.ResetAfter
-	if !rows[q.Algorithm].byDebt {
+	if !rowOf(q.Algorithm).byDebt {
 		holds = min(told.holds, max(q.Decision.RetryAfter, 0)) // 0 and Never tell nothing
 		e.isDenial, e.used, e.limit, e.cost, e.decision = holds > 0, told.used, q.Limit, q.Cost, q.Decision
 	}
@@ -192,7 +192,7 @@ func newEntry(q *engine.Question, sent, answered time.Duration, told evidence) e
 
 // merge has an entry tell what is known after one more answer. It returns false if nothing is.
 func (e *entry) merge(other *entry, changes, isUnsure bool) bool {
-	byDebt, isLater := rows[other.algorithm].byDebt, other.sent >= e.answered
+	byDebt, isLater := rowOf(other.algorithm).byDebt, other.sent >= e.answered
 	switch {
 	case e.algorithm != other.algorithm: // the key was idle in between, or others have reset it
 		if !isLater || !byDebt && !other.isDenial {
@@ -264,16 +264,27 @@ func (c *denyCache) end(key string, now time.Duration) {
 	c.drop(s, key, now)
 }
 
-// lost is told that a question about a key may have been decided, and its answer is lost.
-func (c *denyCache) lost(key string, now time.Duration) {
-	s := c.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.drop(s, key, now)
+// changed is told that states may have changed in a way that tells nothing of them: by a call, by force,
+// or by a question whose answer is lost.
+func (c *denyCache) changed(q *engine.Question, now time.Duration) {
+	eachState(q, func(name string) {
+		s := c.shard(name)
+		s.change(now)
+		if c.size.Load() == 0 {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.drop(s, name, now)
+	})
 }
 
 // refused is told that a key belongs to another algorithm than the question's.
 func (c *denyCache) refused(q *engine.Question, now time.Duration) {
+	if q.Call != nil { // perhaps a former was moved before
+		c.changed(q, now)
+		return
+	}
 	s := c.shard(q.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -117,16 +117,28 @@ func isOnOtherNode(err error) bool {
 }
 
 // redirect gives each question to the node that its last answer has named, or else to the one
-// that its key is known to be on.
+// that its state is known to be on. What is in one slot goes where the first of it goes, and stays in
+// order: of a slot that moves, questions may have been answered ASK, MOVED, or not yet.
 func (l *Limiter) redirect(list []inFlight, give func(n *node, part []inFlight, asking bool)) {
+	var firsts map[int]string // of a cluster: the address that the first question of each slot was sent to
+	if l.options.Mode == Cluster {
+		firsts = map[int]string{}
+		for i := range list {
+			slot := l.slotOf(firstState(list[i].Question))
+			if _, known := firsts[slot]; !known {
+				firsts[slot], _ = named(list[i].problem)
+			}
+		}
+	}
+	to := func(i *inFlight) string { return firsts[l.slotOf(firstState(i.Question))] }
 	for len(list) > 0 {
-		// Questions about a key that moves may have been answered ASK and then MOVED, to the
-		// same node. They stay in order, for ASKING does no harm where it is not needed.
-		addr, ask := named(list[0].problem)
+		// ASKING does no harm where it is not needed.
+		addr, ask := to(&list[0]), false
 		same, others := split(list, func(i *inFlight) bool {
-			other, askOther := named(i.problem)
-			ask = ask || other == addr && askOther
-			return other == addr
+			_, askOther := named(i.problem)
+			isSame := to(i) == addr
+			ask = ask || isSame && askOther
+			return isSame
 		})
 		if n := l.router.at(addr); n != nil {
 			give(n, same, ask)

@@ -29,8 +29,8 @@ type Limiter struct {
 
 // A router knows which Redis a key is in.
 type router interface {
-	// route is the node that a key is in, prefix and all, or nil when none is known.
-	route(key string) *node
+	// route is the node that the state of a name is in, or nil when none is known.
+	route(name string) *node
 	// at is the node at an address that another node has named, or nil.
 	at(addr string) *node
 	// refresh looks again, soon, where keys are.
@@ -93,12 +93,22 @@ type inFlight struct {
 }
 
 // forgives says whether a question may have a key owe less than before.
-func forgives(q *engine.Question) bool { return q.Reset || q.Op == engine.OpRefund }
+func forgives(q *engine.Question) bool {
+	if q.Call != nil {
+		return q.Call.Op == engine.OpRefund
+	}
+	return q.Reset || q.Op == engine.OpRefund
+}
+
+// changesUnseen says whether the answer to a question does not tell enough of how it changed its states for
+// the cache of denials.
+func changesUnseen(q *engine.Question) bool { return q.Call != nil || q.Op == engine.OpForce }
 
 // done says that a question has its answer.
 func (l *Limiter) done(i inFlight) {
 	if forgives(i.Question) {
-		l.denials.end(i.Key, l.now())
+		now := l.now()
+		eachState(i.Question, func(name string) { l.denials.end(name, now) })
 	}
 	if i.ticket.left.Add(-1) == 0 {
 		i.ticket.batch.Done()
@@ -112,12 +122,18 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 		t := &ticket{batch: b, deadline: deadline}
 		t.left.Store(int32(len(b.Questions)))
 		l.stats.questions.Add(uint64(len(b.Questions)))
-		list := make([]inFlight, len(b.Questions))
+		list := make([]inFlight, 0, len(b.Questions))
 		for i := range b.Questions {
-			list[i] = inFlight{Question: &b.Questions[i], ticket: t}
-			if forgives(list[i].Question) {
-				l.denials.begin(list[i].Key)
+			one := inFlight{Question: &b.Questions[i], ticket: t}
+			if forgives(one.Question) {
+				eachState(one.Question, l.denials.begin)
 			}
+			if one.Call != nil && l.options.Mode == Cluster && !l.sharesSlot(one.Question) {
+				one.Err = ErrCrossSlot
+				l.done(one)
+				continue
+			}
+			list = append(list, one)
 		}
 		l.distribute(list, (*node).put)
 	}
@@ -126,8 +142,8 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 // distribute gives each node its part of a list, in order.
 func (l *Limiter) distribute(list []inFlight, give func(*node, []inFlight)) {
 	for len(list) > 0 {
-		to := l.router.route(list[0].Key)
-		own, others := split(list, func(i *inFlight) bool { return l.router.route(i.Key) == to })
+		to := l.router.route(firstState(list[0].Question))
+		own, others := split(list, func(i *inFlight) bool { return l.router.route(firstState(i.Question)) == to })
 		if to != nil {
 			give(to, own)
 		} else {
@@ -163,11 +179,11 @@ func split(list []inFlight, belongs func(*inFlight) bool) (own, others []inFligh
 func (l *Limiter) Known(questions []engine.Question) bool {
 	before, q := questions[:len(questions)-1], &questions[len(questions)-1]
 	longest := l.tuning.Load().DenyCacheMax
-	if longest == 0 || q.Reset || q.Op != engine.OpCheck || l.denials.size.Load() == 0 || !l.denials.answer(q, l.now(), longest) {
+	if longest == 0 || q.Reset || q.Call != nil || q.Op != engine.OpCheck || l.denials.size.Load() == 0 || !l.denials.answer(q, l.now(), longest) {
 		return false
 	}
 	for i := range before { // they may change the key, and come first
-		if before[i].Key == q.Key {
+		if touches(&before[i], q.Key) {
 			return false
 		}
 	}

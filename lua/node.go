@@ -277,7 +277,11 @@ func (n *node) answer(i inFlight, reply any, sent, answered time.Duration) {
 		l.degrade([]inFlight{i}, err.Error())
 		return
 	}
-	if !forgives(i.Question) {
+	switch {
+	case forgives(i.Question):
+	case changesUnseen(i.Question):
+		l.denials.changed(i.Question, answered)
+	default:
 		l.denials.learn(i.Question, sent, answered, told, l.tuning.Load().DenyCacheMax > 0)
 	}
 	l.done(i)
@@ -302,7 +306,7 @@ func (n *node) lose(list []inFlight, err error, waited time.Duration) {
 	}
 	now := l.now()
 	for _, i := range list { // perhaps it has taken units
-		l.denials.lost(i.Key, now)
+		l.denials.changed(i.Question, now)
 	}
 	n.losing.CompareAndSwap(0, int64(now))
 	if late && waited >= timeout/2 || now-time.Duration(n.losing.Load()) >= timeout {

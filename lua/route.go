@@ -64,9 +64,7 @@ func (r *clusterRouter) start() {
 	}
 }
 
-func (r *clusterRouter) route(key string) *node {
-	return r.slots.Load()[hashslot.Of(r.limiter.options.Prefix+key)]
-}
+func (r *clusterRouter) route(name string) *node { return r.slots.Load()[r.limiter.slotOf(name)] }
 
 func (r *clusterRouter) refresh() {
 	select {

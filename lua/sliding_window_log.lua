@@ -8,78 +8,40 @@
 --   7 bytes   the log's time at the reading in the head
 --   4 bytes   the units ever logged, modulo 2^32
 --   4 bytes   first, how many entries have left and are not yet cut off
---   entries of 11 bytes, oldest first: the instant in the log's time (7 bytes) and the units that
---   had been logged before it (4 bytes, modulo 2^32)
+--   entries, of which the instant is in the log's time
 --
--- So the units between two entries are a difference, and entries are found by bisection. A log
--- that fits the first read is written whole; a longer one is appended to, and cut when half of
+-- A log that fits the first read is written whole; a longer one is appended to, and cut when half of
 -- it has left.
 --
--- ARGV[3]           the limit
--- ARGV[4]           the cost
--- ARGV[5], ARGV[6]  the period: microseconds, nanoseconds
--- ARGV[7]           the highest limit of a log
+-- a[3]        the limit
+-- a[4]        the cost
+-- a[5], a[6]  the period: microseconds, nanoseconds
+-- a[7]        the highest limit of a log
+-- a.to        of the operation m (move, see call.lua), the key of another log, of this period
 --
 -- Replies the units in the window, if they were admitted and logged; else whether it is
 -- allowed, the units in the window after the call, and if there are some: the age (us) of the
 -- newest, the log's period (microseconds, nanoseconds), and on a denial the ages (us) of the
--- unit that stands in the way and of the oldest.
-local limit, cost, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
-local prefix, width, wrap = 52, 11, 4294967296
+-- unit that stands in the way and of the oldest. Units that are forced where they do not fit are
+-- not yet in that.
+local limit, cost, most = a[3] + 0, a[4] + 0, a[7] + 0
 local time = 0 -- now, in the log's time
-
--- The entries kept .. size - 1 have not left and hold this many units, up to a total; those from
--- first on count for the question, and hold used.
-local size, kept, held, total = 0, 0, 0, 0
-local first, used = 0, 0
 local whole = #head < 2048
 local newest
 -- The log's period, and the longer of that and the question's.
-local period_us, period_ns = tonumber(ARGV[5]), tonumber(ARGV[6])
+local period_us, period_ns = a[5] + 0, a[6] + 0
 local longer_us, longer_ns = period_us, period_ns
 
-local function entry(i)
-  local at = prefix + i * width
-  if at + width <= #head then
-    return struct.unpack('>I7I4', head, at + 1)
-  end
-  return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
-end
--- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
-local function lowest(from, to, holds)
-  while from < to do
-    local middle = math.floor((from + to) / 2)
-    if holds(middle) then
-      to = middle
-    else
-      from = middle + 1
-    end
-  end
-  return from
-end
--- The first entry from .. size - 1 that is younger than a period, and how many units there are
--- from there on; else size and 0.
+-- The first entry that is younger than a period.
 local function younger(from, us, ns)
-  local at, before = entry(from)
-  local instant = time - us
-  if ns > 0 then
-    instant = instant - 1
-  end
-  if at <= instant then
-    from = lowest(from + 1, size, function(i) return entry(i) > instant end)
-    if from == size then
-      return size, 0
-    end
-    at, before = entry(from)
-  end
-  return from, (total - before) % wrap
+  return later(from, time - us - (ns > 0 and 1 or 0))
 end
 
 -- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
 -- of the instant last. oldest takes the place of the oldest entry, if it is given.
 local function write(to, units, last, more, oldest)
   left_us = last + longer_us - time
-  local start = string.format('w%016d+%016d%03d', now, left_us, longer_ns) .. struct.pack('>I7', time)
+  local start = string.format('%s%016d+%016d%03d', letter, now, left_us, longer_ns) .. struct.pack('>I7', time)
   local left = math.ceil((left_us + (longer_ns > 0 and 1 or 0)) / 1000)
   if more and not whole and kept * 2 < to then
     redis.call('APPEND', key, more)
@@ -103,9 +65,9 @@ local function write(to, units, last, more, oldest)
   end
   local value = start .. struct.pack('>I4I4', units, 0) .. entries .. (more or '')
   if clock then
-    redis.call('SET', key, value)
+    redis.call('SET', a.to or key, value)
   else
-    redis.call('SET', key, value, 'PX', left)
+    redis.call('SET', a.to or key, value, 'PX', left)
   end
 end
 
@@ -127,19 +89,14 @@ if live then
   end
 end
 
--- The first entry from .. size - 1 behind which there are at most so many units.
-local function behind(from, units)
-  return lowest(from, size - 1, function(i)
-    local _, before = entry(i + 1)
-    return (total - before) % wrap <= units
-  end)
-end
-if op == 'c' and used + cost <= limit then
+local fits = used + cost <= limit
+-- [act]
+if fits and (op == 'c' or op == 'f') then
   if held + cost > most + 1 then
     kept = behind(kept, most - cost)
   end
   write(size, (total + cost) % wrap, time, struct.pack('>I7I4', time, total))
-  return used + cost
+  return used + cost, true
 end
 
 local function answer(allowed, blocking)
@@ -152,7 +109,18 @@ local function answer(allowed, blocking)
   end
   return seen
 end
+local function denial()
+  return answer(0, cost <= limit and behind(first, limit - cost))
+end
 
+if op == 'f' then
+  local seen, units = denial(), math.min(cost, most)
+  if held + units > most + 1 then
+    kept = behind(kept, most - units)
+  end
+  write(size, (total + units) % wrap, time, struct.pack('>I7I4', time, total))
+  return seen, false
+end
 if op == 'r' then
   local back, full = math.min(cost, used), held > most
   if not live or back > 0 and back == held and not full then
@@ -179,10 +147,15 @@ if op == 'r' then
   end
   return answer(1)
 end
-if cost > limit then
-  return answer(0)
+if op == 'm' then
+  longer_us, longer_ns = a[5] + 0, a[6] + 0
+  local left = live and newest + longer_us - time or -1
+  if left > 0 or left == 0 and longer_ns > 0 then
+    write(size, total, newest)
+  end
+  return
 end
-if used + cost > limit then
-  return answer(0, behind(first, limit - cost))
+if not fits then
+  return denial(), fits
 end
-return answer(1)
+return answer(1), fits

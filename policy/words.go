@@ -105,10 +105,10 @@ func readUnits(argument string, word []byte, to *int64) error {
 
 // optionWords are BURST n, COST n and FORCE, in any order.
 type optionWords struct {
-	rule     ruleWords // that a burst is for
-	hasRule  bool      // or else they are for a policy, which has its own bursts
-	inPolicy bool      // of a rule in a policy: only BURST
-	noForce  string    // see Question.Read
+	rule    ruleWords // that a burst is for
+	hasRule bool      // or else they are for a policy, which has its own bursts
+	next    string    // of a rule in a policy: what stands before another rule; only BURST is accepted
+	noForce string    // see Question.Read
 
 	cost  int64
 	force bool
@@ -121,9 +121,9 @@ func (o *optionWords) read(words [][]byte) error {
 		switch word := view(words[i]); {
 		case is(word, "burst") && o.hasRule:
 			to, name, argument = &o.rule.burst, "BURST", "burst"
-		case is(word, "cost") && !o.inPolicy:
+		case is(word, "cost") && o.next == "":
 			to, name, argument = &o.cost, "COST", "cost"
-		case is(word, "force") && !o.inPolicy && o.noForce == "":
+		case is(word, "force") && o.next == "" && o.noForce == "":
 			if o.force {
 				return errOptionTwice("FORCE")
 			}
@@ -153,8 +153,8 @@ func (o *optionWords) read(words [][]byte) error {
 func (o *optionWords) unknown(word []byte) error {
 	var accepted string
 	switch withForce := o.noForce == ""; {
-	case o.inPolicy:
-		accepted = "BURST n"
+	case o.next != "":
+		accepted = "BURST n, " + o.next + " before another limit, or SHADOW"
 	case o.hasRule && withForce:
 		accepted = "BURST n, COST n and FORCE"
 	case o.hasRule:
@@ -165,12 +165,12 @@ func (o *optionWords) unknown(word []byte) error {
 		accepted = "COST n"
 	}
 	switch text := view(word); {
-	case is(text, "force") && !o.inPolicy:
+	case is(text, "force") && o.next == "":
 		return fmt.Errorf("option FORCE is not accepted by %s: accepted is %s; RL.CHECK and RL.MCHECK take FORCE", o.noForce, accepted)
-	case is(text, "burst") && !o.inPolicy:
+	case is(text, "burst") && o.next == "":
 		return fmt.Errorf("option BURST is not accepted with a policy, which has its own: accepted is %s", accepted)
-	case o.inPolicy && (is(text, "cost") || is(text, "force")):
-		return fmt.Errorf("option %s is not accepted in a policy: accepted is %s; each request has its own cost", strings.ToUpper(text), accepted)
+	case o.next != "" && (is(text, "cost") || is(text, "force")):
+		return fmt.Errorf("option %s is not accepted in a policy: accepted is %s; each request says its own", strings.ToUpper(text), accepted)
 	}
 	return fmt.Errorf("option '%s' is not known: accepted is %s", cut(word), accepted)
 }
@@ -195,14 +195,16 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 	if before == "+" { // which Parse has put before the first word
 		bare = words[1:]
 	}
-	if len(bare) == 1 && is(view(bare[0]), "deny") {
-		return Definition{Verdict: Deny}, nil
-	}
-	if len(bare) == 1 && is(view(bare[0]), "allow") {
-		return Definition{Verdict: Allow}, nil
-	}
 	if len(bare) == 0 || len(bare) == 1 && is(view(bare[0]), "shadow") {
 		return d, errNoLimit
+	}
+	for _, v := range []Verdict{Deny, Allow} {
+		if !is(view(bare[0]), v.String()) {
+			continue
+		} else if len(bare) > 1 {
+			return d, fmt.Errorf("'%s' behind %s is not accepted: it stands alone", cut(bare[1]), strings.ToUpper(v.String()))
+		}
+		return Definition{Verdict: v}, nil
 	}
 	for len(words) > 0 {
 		switch word := view(words[0]); {
@@ -221,7 +223,7 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 		if len(d.Rules) == LimitsMax {
 			return d, fmt.Errorf("more than %d limits: accepted is 1 to %d", LimitsMax, LimitsMax)
 		}
-		r, err := readRule(words[1:n])
+		r, err := readRule(words[1:n], strings.ToUpper(before))
 		if err != nil {
 			return d, fmt.Errorf("rule %d: %w", len(d.Rules)+1, err)
 		}
@@ -230,16 +232,15 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 	return d, nil
 }
 
-// readRule reads a rule of a definition.
-func readRule(words [][]byte) (rule Rule, err error) {
-	if len(words) < 3 {
-		found := "nothing"
-		if len(words) > 0 {
-			found = fmt.Sprintf("'%s'", cut(bytes.Join(words, []byte(" "))))
-		}
-		return rule, fmt.Errorf("%s is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", found)
+// readRule reads a rule of a definition, where next stands before another one.
+func readRule(words [][]byte, next string) (rule Rule, err error) {
+	switch {
+	case len(words) == 0:
+		return rule, errors.New("it is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]")
+	case len(words) < 3:
+		return rule, fmt.Errorf("'%s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", cut(bytes.Join(words, []byte(" "))))
 	}
-	o := optionWords{hasRule: true, inPolicy: true}
+	o := optionWords{hasRule: true, next: next}
 	if err = o.rule.read(words); err != nil {
 		return rule, err
 	}

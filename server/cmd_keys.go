@@ -79,13 +79,7 @@ func cmdMemoryUsage(r *request) {
 }
 
 func cmdObjectEncoding(r *request) {
-	r.describeKey(func(info engine.KeyInfo) {
-		if info.Algorithm.Shape() == engine.ShapeLog {
-			r.reply.BulkString("log")
-		} else {
-			r.reply.BulkString("word")
-		}
-	})
+	r.describeKey(func(info engine.KeyInfo) { r.reply.BulkString(info.Algorithm.Shape().String()) })
 }
 
 func cmdObjectFreq(r *request) { r.describeKey(func(engine.KeyInfo) { r.fail(errObjectFreq) }) }

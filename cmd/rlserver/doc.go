@@ -21,7 +21,6 @@
 //	replication.go  the settings of the disk and replicas, and their start
 //	help.go         the help of the settings, and their completion
 //	banner.go       what a terminal shows when the server has started
-//	suggest.go      “did you mean”
 //	log.go          the log
 //
 // # Invariants

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/rlserver/rlserver/policy"
 )
 
 const (
@@ -49,7 +51,7 @@ func (env environment) settings() (found []assignment, warnings []warning) {
 		case known, isServiceLink(name, env[name]):
 		default:
 			w := warning{"unknown environment variable ignored", []any{"name", name}}
-			if near := nearest(name, slices.Sorted(maps.Keys(settings))); near != "" {
+			if near := policy.Nearest(name, slices.Sorted(maps.Keys(settings))); near != "" {
 				w.attrs = append(w.attrs, "did_you_mean", near)
 			}
 			warnings = append(warnings, w)

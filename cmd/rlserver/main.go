@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/rlserver/rlserver/policy"
 )
 
 // Exit codes. check, aof and bench exit with 1 when their answer is no, and with 2 when they have none,
@@ -96,7 +98,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		var known []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		if near := nearest(unknown.GetSpecifiedName(), known); near != "" {
+		if near := policy.Nearest(unknown.GetSpecifiedName(), known); near != "" {
 			return usageError(cmd, "%w: did you mean --%s?", err, near)
 		}
 	}

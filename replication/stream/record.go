@@ -178,19 +178,11 @@ func (r *changeReader) algorithm(kind byte) error {
 		return r.bad("a state of no algorithm")
 	case !a.Valid():
 		return fmt.Errorf("%w: an algorithm of number %d", ErrNewer, a)
-	case a.Shape() != shapeOf(kind):
+	case (a.Shape() == engine.ShapeWord) != (kind == recordWord):
 		return r.bad("a state of another algorithm's shape")
 	}
 	r.change.Algorithm = a
 	return nil
-}
-
-// shapeOf is the shape of the states in records of a kind.
-func shapeOf(kind byte) engine.Shape {
-	if kind == recordWord {
-		return engine.ShapeWord
-	}
-	return engine.ShapeLog
 }
 
 func (r *changeReader) key() error {

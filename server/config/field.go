@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rlserver/rlserver/policy"
 )
 
 // A Field is where the value of a setting goes: a pointer with a kind, which says how values are
@@ -28,7 +30,7 @@ func Int[T int | int64](to *T, low, high int64) Field {
 	return Field{
 		Accepts: strconv.FormatInt(low, 10) + " to " + strconv.FormatInt(high, 10),
 		Set: func(text string) bool {
-			n, ok := integer(text)
+			n, ok := policy.Number(text)
 			return ok && low <= n && n <= high && put(to, T(n))
 		},
 		Get: func() string { return strconv.FormatInt(int64(*to), 10) },
@@ -82,8 +84,7 @@ func Seconds(to *time.Duration, low, high int64) Field {
 	return Field{
 		Accepts: fmt.Sprintf("%d to %d, in whole seconds or with s, m, h or d", low, high),
 		Set: func(text string) bool {
-			n, ok := scaled(text, spanUnits)
-			span := time.Duration(n)
+			span, ok := policy.Span(text)
 			return ok && span%time.Second == 0 && time.Duration(low) <= span/time.Second && span/time.Second <= time.Duration(high) && put(to, span)
 		},
 		Get: func() string { return strconv.FormatInt(int64(*to/time.Second), 10) },
@@ -99,8 +100,8 @@ func Span(to *time.Duration, high time.Duration) Field {
 	return Field{
 		Accepts: fmt.Sprintf("1ms to %s, in whole seconds or with %s", most, units),
 		Set: func(text string) bool {
-			n, ok := scaled(text, spanUnits)
-			return ok && n > 0 && n <= int64(high) && put(to, time.Duration(n))
+			span, ok := policy.Span(text)
+			return ok && 0 < span && span <= high && put(to, span)
 		},
 		Get: func() string {
 			if *to%time.Second != 0 {
@@ -120,7 +121,7 @@ func Bytes(to *int64, low int64) Field {
 	return Field{
 		Accepts: "bytes" + from + ", with units as maxmemory",
 		Set: func(text string) bool {
-			n, ok := scaled(strings.ToLower(text), byteUnits)
+			n, ok := bytes(strings.ToLower(text))
 			return ok && n >= low && put(to, n)
 		},
 		Get: func() string { return strconv.FormatInt(*to, 10) },
@@ -280,37 +281,18 @@ func put[T any](to *T, value T) bool {
 // the Kelvin sign, because it is longer.
 func same(text, word string) bool { return len(text) == len(word) && strings.EqualFold(text, word) }
 
-// numberEnd bounds numbers to 18 digits, as on the wire.
-const numberEnd = 1_000_000_000_000_000_000
-
-// integer reads a decimal number without needless zeros.
-func integer(text string) (int64, bool) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return n, err == nil && -numberEnd < n && n < numberEnd && strconv.FormatInt(n, 10) == text
-}
-
-// A unit may stand behind a number.
-type unit struct {
+// byteUnits may stand behind a number of bytes. They are Redis's: k is a thousand, kb 1024. A suffix
+// stands before those that it ends in.
+var byteUnits = [...]struct {
 	suffix string
 	size   int64
-}
+}{{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1}}
 
-// A suffix stands before those that it ends in.
-var (
-	byteUnits = []unit{ // Redis's: k is a thousand, kb 1024
-		{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1},
-	}
-	spanUnits = []unit{
-		{"ms", int64(time.Millisecond)}, {"s", int64(time.Second)}, {"m", int64(time.Minute)},
-		{"h", int64(time.Hour)}, {"d", 24 * int64(time.Hour)}, {"", int64(time.Second)},
-	}
-)
-
-// scaled is a number with a unit, 0 or more.
-func scaled(text string, units []unit) (int64, bool) {
-	for _, u := range units {
+// bytes is a number of bytes with a unit, 0 or more.
+func bytes(text string) (int64, bool) {
+	for _, u := range byteUnits {
 		if number, found := strings.CutSuffix(text, u.suffix); found {
-			n, ok := integer(number)
+			n, ok := policy.Number(number)
 			return n * u.size, ok && n >= 0 && n <= math.MaxInt64/u.size
 		}
 	}

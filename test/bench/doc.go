@@ -9,6 +9,7 @@
 //   - wire: rlserver beside a real Redis, by rlserver bench (make bench)
 //   - backend: decisions in Redis, through rlserver and straight (make bench-redis)
 //   - durability: what the append-only file and a replica cost (make bench-durability)
+//   - policies: limits by name, and very many of them (make bench-policies)
 //   - engine: the engine in process beside its peers (make bench-engine), and with 5,000 callers
 //     (make bench-local)
 //   - servers: rlserver on the wire beside other servers that limit rates (make bench-peers)

@@ -97,6 +97,16 @@ func (c *Conn) MustFail(want string, words ...string) {
 	}
 }
 
+// SetPolicy makes a policy of these rules.
+func (c *Conn) SetPolicy(name string, rules ...string) {
+	c.T.Helper()
+	words := []string{"RL.POLICY", "SET", name}
+	for _, rule := range rules {
+		words = append(append(words, "LIMIT"), strings.Fields(rule)...)
+	}
+	c.MustSay("OK", words...)
+}
+
 // LongPrefix makes keys so long that some tens of thousands of them fill a store of 16 MB.
 var LongPrefix = strings.Repeat("tenant:", 30)
 

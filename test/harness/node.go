@@ -252,6 +252,18 @@ func (n *Node) LastIncrement() string {
 	return filepath.Join(n.Dir, fmt.Sprintf("appendonly.%d.incr", slices.Max(m.increments)))
 }
 
+// LogBytes is how large the files of the append-only file are.
+func (n *Node) LogBytes() (sum int64) {
+	n.T.Helper()
+	paths, _ := filepath.Glob(filepath.Join(n.Dir, "appendonly.*"))
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum
+}
+
 // Kill ends the node at once, by SIGKILL.
 func (n *Node) Kill() { _ = n.Stop(syscall.SIGKILL) }
 

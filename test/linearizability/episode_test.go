@@ -47,7 +47,7 @@ func newEpisode(t testing.TB, random *rand.Rand, in setting, rounds int) *episod
 	if random.IntN(3) == 0 {
 		e.threads += e.workers
 	}
-	e.clock, e.barrier.parties = newClock(noon, e.workers), int64(e.workers)
+	e.clock, e.barrier.parties, e.barrier.awake = newClock(noon, e.workers), int64(e.workers), 256
 	for round := range e.scripts {
 		keys := drawSubjects(random, in.keyLengths, round)
 		for range e.workers {
@@ -165,16 +165,17 @@ func (r *record) operation(worker int) porcupine.Operation {
 // while, so that all go on at once.
 type barrier struct {
 	parties int64
+	awake   int // rounds, before a worker yields
 	arrived atomic.Int64
 }
 
 func (b *barrier) wait() {
-	const awake, yielding = 256, 64 // rounds, before they yield and then sleep
+	const yielding = 64 // rounds, before a worker sleeps
 	round := (b.arrived.Add(1) - 1) / b.parties
 	for spins := 0; b.arrived.Load() < (round+1)*b.parties; spins++ {
 		switch {
-		case spins < awake:
-		case spins < awake+yielding:
+		case spins < b.awake:
+		case spins < b.awake+yielding:
 			runtime.Gosched()
 		default:
 			time.Sleep(20 * time.Microsecond)

@@ -23,7 +23,7 @@ func (b Backend) Ask(key string, q Question) Answer {
 	if back := b.written[key] - q.Now; back > 0 && b.Limiter[key].Owner != 0 {
 		earlier := b.Limiter[key].earlier(back)
 		if q.Algorithm == engine.FixedWindow && earlier.Owner == q.Algorithm && q.Op != Reset {
-			earlier = earlier.untilWindow(q.Limit.Period())
+			earlier = earlier.untilWindow(&q.Limit)
 		}
 		if q.Op == Peek || q.Op == Lookup {
 			_, answer := earlier.Ask(q)
@@ -39,8 +39,11 @@ func (b Backend) Ask(key string, q Question) Answer {
 	return answer
 }
 
-// earlier is the key with all its instants earlier by a span (µs).
+// earlier is the key with all its instants earlier by a span (µs); of a counter, by the slices in it.
 func (k Key) earlier(by int64) Key {
+	if k.Owner == engine.SlidingWindowCounter {
+		by = sliceOf(by, microsOf(k.Period))
+	}
 	k.Log = slices.Clone(k.Log)
 	for i := range k.Log {
 		k.Log[i].At -= by
@@ -52,8 +55,7 @@ func (k Key) earlier(by int64) Key {
 }
 
 // untilWindow is a fixed_window that ends no earlier, and with a window of the clock.
-func (k Key) untilWindow(period time.Duration) Key {
-	length := ceil(int64(period), int64(time.Millisecond)) * int64(time.Millisecond)
+func (k Key) untilWindow(l *engine.Limit) Key {
 	used := k.Log[0].Units
-	return window(whole(ceil(k.IdleAt(), length)*length, used), used)
+	return window(whole(windowEnd(k.IdleAt()-1, l), used), used)
 }

@@ -70,12 +70,17 @@ func most(events []chart.Event) (units int) {
 	return units
 }
 
-// says is what the picture shows of each algorithm, before the most that it admits in a minute.
-var says = map[engine.Algorithm]string{
-	engine.TokenBucket:      "a burst of 10, then one every 6 s",
-	engine.LeakyBucket:      "admits the same, and holds each until its turn, 6 s apart",
-	engine.SlidingWindowLog: "each unit is free again exactly a minute after it was taken",
-	engine.FixedWindow:      "10 before a boundary and 10 behind it, then none until the next",
+// lanes are the algorithms from top to bottom, and what the picture shows of each, before the most
+// that it admits in a minute.
+var lanes = []struct {
+	algorithm engine.Algorithm
+	says      string
+}{
+	{engine.TokenBucket, "a burst of 10, then one every 6 s"},
+	{engine.LeakyBucket, "admits the same, and holds each until its turn, 6 s apart"},
+	{engine.SlidingWindowLog, "each unit is free again exactly a minute after it was taken"},
+	{engine.SlidingWindowCounter, "as the log, and free again up to 1/64 of a minute later"},
+	{engine.FixedWindow, "10 before a boundary and 10 behind it, then none until the next"},
 }
 
 func TestPicture(t *testing.T) {
@@ -86,16 +91,16 @@ func TestPicture(t *testing.T) {
 		Marks: []float64{minute, 2 * minute}, MarkName: "a window ends",
 		Text: func(s float64) string { return fmt.Sprintf("%d:%02d", int(s)/60, int(s)%60) },
 	}
-	for i, a := range engine.Algorithms() {
-		if says[a] == "" {
-			t.Errorf("the picture says nothing of %s", a)
-		}
-		events := ask(t, a)
+	for i, l := range lanes {
+		events := ask(t, l.algorithm)
 		line.To = max(line.To, events[len(events)-1].Leaves+2)
 		line.Lanes = append(line.Lanes, chart.Lane{
-			Name: a.String(), Color: i, Events: events,
-			Says: fmt.Sprintf("%s: at most %d in a minute", says[a], most(events)),
+			Name: l.algorithm.String(), Color: i, Events: events,
+			Says: fmt.Sprintf("%s: at most %d in a minute", l.says, most(events)),
 		})
+	}
+	if len(lanes) != len(engine.Algorithms()) {
+		t.Errorf("the picture shows %d of %d algorithms", len(lanes), len(engine.Algorithms()))
 	}
 	for at := 50.0; at < line.To; at += 10 {
 		line.Ticks = append(line.Ticks, at)

@@ -111,27 +111,15 @@ func (r *durableRow) measure(t testing.TB) (m durableRound) {
 		harness.AwaitSync(r.Node, r.replica) // nothing is left of the round before
 	}
 	pid := r.Cmd.Process.Pid
-	files, machine, begin, server := logBytes(r.Node), bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
+	files, machine, begin, server := r.Node.LogBytes(), bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
 	run := bench.Load{Words: r.words(), Keys: r.keys, Connections: bench.Connections, Pipeline: bench.Deep, Requests: r.requests}.Put(t, r.Process)
 	server = bench.ProcessTime(t, pid) - server
 	m.cores = max(0, (bench.MachineTime(t)-machine-server-run.CPU).Seconds()/time.Since(begin).Seconds())
 	harness.Drained(r.Node) // the last changes are written
 	m.Report = run.Report
 	m.cpu = float64(server) / float64(time.Microsecond) / float64(r.requests)
-	m.bytes = float64(logBytes(r.Node)-files) / float64(r.requests) * 1e6
+	m.bytes = float64(r.Node.LogBytes()-files) / float64(r.requests) * 1e6
 	return m
-}
-
-// logBytes is how large the files of the node are.
-func logBytes(n *harness.Node) (sum int64) {
-	n.T.Helper()
-	paths, _ := filepath.Glob(filepath.Join(n.Dir, "appendonly.*"))
-	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil {
-			sum += info.Size()
-		}
-	}
-	return sum
 }
 
 func durableRate(m durableRound) float64 { return m.PerSecond }
@@ -176,7 +164,7 @@ func BenchmarkRestartWithTenMillionKeys(t *testing.B) {
 		"", "files MB", "start s", "of which loading", "peak MB", "resident MB")
 	restart := func(name string) {
 		n.End(syscall.SIGTERM)
-		size, began := logBytes(n), time.Now()
+		size, began := n.LogBytes(), time.Now()
 		n.Start()
 		took, pid := time.Since(began), n.Cmd.Process.Pid
 		loading := "?"
