@@ -32,12 +32,12 @@ func TestBaseWaitsForTheFrame(t *testing.T) {
 	var f *Feed
 	var within bool // the next reading of the clock is that of a frame that is being applied
 	end := make(chan int64, 1)
-	f = NewFeed(context.Background(), store, func() int64 {
+	f = NewFeed(context.Background(), store, &setOfTexts{}, func() int64 {
 		if within {
 			within = false
 			seen := make(chan struct{})
 			go func() {
-				_ = f.DumpBase(func(*engine.Change) error { close(seen); return nil })
+				_ = f.DumpBase(Changes(func(*engine.Change) error { close(seen); return nil }))
 				end <- f.Offset()
 			}()
 			<-seen
