@@ -304,31 +304,30 @@ func (s *Store) takePart(c *Call, p *Part, now int64) error {
 func (s *Store) undoParts(c *Call, parts []Part, now int64) {
 	for i := range parts {
 		if p := &parts[i]; p.has {
-			s.undo(c, p, now, false)
+			s.undo(c, p, now)
 		}
 	}
 }
 
-// undo takes back what was taken from a part, and says whether all of it was there. With all, nothing is
-// taken back otherwise.
-func (s *Store) undo(c *Call, p *Part, now int64, all bool) bool {
+// undo takes back what was taken from a part, and says whether something of it was there.
+func (s *Store) undo(c *Call, p *Part, now int64) bool {
 	later := now*1000 + idleLag
 	if c.Clock != nil {
 		later = max(now, c.Clock()) * 1000
 	}
-	w := withdrawal{algorithm: p.Algorithm, word: p.took, now: later, all: all}
+	w := withdrawal{algorithm: p.Algorithm, word: p.took, now: later}
 	if p.Algorithm.Shape() != ShapeWord {
 		w.entries = []LogEntry{{p.took.before, p.took.after}}
 	}
 	p.has = false
-	return s.withdraw(p.State, &w) == 0
+	missing := s.withdraw(p.State, &w)
+	return missing == 0 || missing < w.size()
 }
 
 // withdrawCall takes back what a call has taken under limits that were replaced meanwhile. It returns
-// false if the call stands, because what was taken is no longer there: it was carried over. Where that is
-// so of some parts only, what was carried over counts though the call is asked again: for a period less
-// is admitted than could be, not more. What was given back is not taken back: it went to where the call,
-// asked anew, finds it.
+// false if the call stands, because what it took is no longer there: it was carried over. Where only some
+// was carried over, or of some parts only, the call does not stand, and these units count besides those
+// that it takes when it is asked again: fewer are admitted than could be, never more.
 func (s *Store) withdrawCall(c *Call, now int64) bool {
 	if c.Op == OpRefund {
 		for i := range c.Parts {
@@ -341,7 +340,7 @@ func (s *Store) withdrawCall(c *Call, now int64) bool {
 	undone := false
 	for i := range c.Parts {
 		if p := &c.Parts[i]; p.has {
-			if !s.undo(c, p, now, true) && !undone {
+			if !s.undo(c, p, now) && !undone {
 				return false
 			}
 			undone = true

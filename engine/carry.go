@@ -140,16 +140,14 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 	case p.Algorithm.Shape() != ShapeWord:
 		c.Log = LogChange{Period: l.period, Oldest: math.MinInt64, From: math.MinInt64}
 		if p.Algorithm != r.from.Algorithm {
-			c.Log.Entries = []LogEntry{{now / 1000, min(r.units, most+1)}}
+			units := r.units
+			if p.Algorithm.Shape() == ShapeLog {
+				units = min(units, most+1)
+			}
+			c.Log.Entries = []LogEntry{{now / 1000, units}}
 			break
 		}
-		for _, e := range r.from.Log.Entries {
-			if p.Algorithm.Shape() == ShapeCounter {
-				e.At = min(e.At, now/1000) // the last instant of its slice may be later
-			}
-			c.Log.Entries = append(c.Log.Entries, e)
-		}
-		if c.Log.Entries = counting(c.Algorithm, c.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
+		if c.Log.Entries = counting(c.Algorithm, r.from.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
 			c.Algorithm = 0
 		}
 	case p.Algorithm.plain() == FixedWindow:

@@ -25,10 +25,7 @@ func (s *Store) stepCounter(sp *space, t *table, slot *slot, st int64, q *query,
 	}
 	v := r.counter()
 	change := slidingWindowCounterStep(q, &v, d)
-	if q.took != nil {
-		now, _ := v.now(q.now / 1000)
-		q.took.note(now, change.units)
-	}
+	q.took.note(max(q.now/1000, sliceStart(v.newest(), v.period)), change.units)
 	switch change.kind {
 	case logKeep:
 		return v.holds(), nil

@@ -143,13 +143,9 @@ func (v *counterView) behind(from int, units int64) int {
 	return from + sort.Search(v.last()-from, func(i int) bool { return v.unitsFrom(from+i+1) <= units })
 }
 
-// now is the instant (µs) that a reading of the clock counts as, and its slice.
-func (v *counterView) now(reading int64) (now, slice int64) {
-	slice = sliceOf(reading, v.period)
-	if newest := v.newest(); slice < newest {
-		return sliceStart(newest, v.period), newest
-	}
-	return reading, slice
+// newestFor is the slice of another period (µs) that the newest slice is taken to.
+func (v *counterView) newestFor(period int64) int64 {
+	return sliceOf(sliceLast(v.newest(), v.period), period)
 }
 
 // leaves is the instant (µs) from which on a slice does not count any more, where it does for so many
@@ -266,23 +262,20 @@ func (l *counterList) giveBack(units int64) {
 // next is what the counter holds after a change that a question makes, in room.
 func (v *counterView) next(c logChange, q *query, room []sliceUnits) counterList {
 	l := counterList{period: wholeMicros(q.limit.period), slices: room}
-	now, _ := v.now(q.now / 1000)
-	if c.first > v.last() {
-		now = q.now / 1000
-	} else {
+	if c.first <= v.last() {
 		l.period = max(l.period, v.period)
 	}
 	for i := c.first; i <= v.last(); i++ {
 		slice := v.slice(i)
 		if l.period != v.period {
-			slice = sliceOf(min(sliceLast(slice, v.period), now), l.period)
+			slice = sliceOf(sliceLast(slice, v.period), l.period)
 		}
 		l.add(slice, v.units(i))
 	}
 	if c.kind == logGiveBack {
 		l.giveBack(c.units)
 	} else {
-		l.add(sliceOf(now, l.period), c.units)
+		l.add(sliceOf(q.now/1000, l.period), c.units)
 	}
 	return l
 }

@@ -14,14 +14,13 @@ import "math"
 // Therefore no window of one period, wherever it begins, holds more than limit units, as with the log; a
 // request is denied at most that much longer; and at most 65 counts are kept, whatever the limit.
 //
-// A reading of the clock that is before the newest slice counts as the first µs of that.
+// A reading of the clock that is before the newest slice counts as within that.
 //
 // Limits of several periods may ask for one key, by the rules of the log: the counter's period is the
 // longest that has written to it since it was last empty, and a limit counts the units that are young
 // enough for its own period and for the counter's. The slices are those of the counter's period. So for a
 // shorter one a unit counts until the end of the slice, of the counter's, in which the shorter period is
-// over. When a longer period writes, the units of each slice count as admitted in its last µs, or now if
-// that is before.
+// over. When a longer period writes, the units of each slice count as admitted in its last µs.
 //
 // A refund takes back the newest of the units that count for its limit. A counter knows of at most
 // UnitsMax units, which is as many as any limit can ask about: of more, which several limits and force can
@@ -59,7 +58,8 @@ func slidingWindowCounterStep(q *query, v *counterView, d *Decision) logChange {
 	if v == nil {
 		return slidingWindowCounterFirst(q, nil, d)
 	}
-	now, slice := v.now(q.now / 1000)
+	now := q.now / 1000
+	slice := max(sliceOf(now, v.period), v.newest())
 	kept := v.firstFrom(slice - CounterSlices)
 	if kept > v.last() {
 		return slidingWindowCounterFirst(q, v, d)
@@ -90,7 +90,7 @@ func slidingWindowCounterStep(q *query, v *counterView, d *Decision) logChange {
 	}
 	seen.Used = min(seen.Used+q.cost, UnitsMax)
 	if seen.Newest = v.leaves(slice, span); period > v.period {
-		seen.Newest = sliceStart(sliceOf(now, period)+CounterSlices+1, period)
+		seen.Newest = sliceStart(max(sliceOf(now, period), v.newestFor(period))+CounterSlices+1, period)
 	}
 	seen.Explain(q.limit, fits, d)
 	return change

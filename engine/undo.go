@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // What a call has taken from one state is taken out again when another state refuses, or when its limit
 // was replaced meanwhile. That is no refund, which gives units back and asks not which: to undo is to
 // make the state what it would be had nothing been taken, whatever others took since.
@@ -32,8 +34,8 @@ type withdrawal struct {
 	all       bool       // nothing is taken out unless all of it is there
 }
 
-// withdraw takes out of a state what a call has taken from it, or carried over. What is missing, in units
-// or for a meter in ns, somebody else has taken out.
+// withdraw takes out of a state what a call has taken from it, or carried over, as far as it is there. What
+// is missing, in units or for a meter in ns, somebody else has taken out.
 func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 	p, sp := newProbe(s.hasher.hash(name), name), s.space.Load()
 	for t := sp.first(&p); t != nil; {
@@ -78,7 +80,7 @@ func (w *withdrawal) size() (n int64) {
 // withdrawWord is withdraw for a slot with a word. It returns false when that has changed meanwhile.
 func (sp *space) withdrawWord(t *table, slot *slot, st int64, w *withdrawal) (missing int64, done bool) {
 	next, missing := w.algorithm.without(st, w.word, w.now)
-	if next == st || missing > 0 && w.all {
+	if next == st {
 		return missing, true
 	}
 	if next == 0 {
@@ -145,7 +147,7 @@ func (s *Store) withdrawEntries(sp *space, t *table, slot *slot, st int64, w *wi
 	}
 	v := r.view()
 	rest, missing := withoutEntries(v.entries(), w.entries, s.logLimitMax)
-	if missing == w.size() || missing > 0 && w.all {
+	if missing == w.size() {
 		return missing, v.holds()
 	}
 	if !v.seal() {
@@ -189,7 +191,7 @@ func (sp *space) withdrawSlices(t *table, slot *slot, st int64, w *withdrawal) (
 		out = append(out, LogEntry{sliceOf(e.At, v.period), e.Units})
 	}
 	rest, missing := withoutEntries(list, out, UnitsMax)
-	if missing == w.size() || missing > 0 && w.all {
+	if missing == w.size() {
 		return missing, v.holds()
 	}
 	if !v.holds() || !v.seal() {
@@ -224,27 +226,23 @@ func withoutEntries(list, out []LogEntry, most int64) (rest []LogEntry, missing 
 	for _, e := range list {
 		full += e.Units
 	}
-	for _, e := range list {
-		for len(out) > 0 && out[0].At < e.At {
-			missing += out[0].Units
-			out = out[1:]
-		}
-		for len(out) > 0 && out[0].At == e.At && e.Units > 0 {
-			back := min(out[0].Units, e.Units)
-			e.Units -= back
-			if out[0].Units == back {
-				out = out[1:]
-			} else {
-				out = append([]LogEntry{{e.At, out[0].Units - back}}, out[1:]...)
+	rest = slices.Clone(list)
+	i := len(rest) - 1
+	for _, o := range slices.Backward(out) {
+		for o.Units > 0 {
+			for i >= 0 && (rest[i].At > o.At || rest[i].Units == 0) {
+				i--
 			}
+			if i < 0 || rest[i].At < o.At {
+				break
+			}
+			back := min(o.Units, rest[i].Units)
+			rest[i].Units -= back
+			o.Units -= back
 		}
-		if e.Units > 0 {
-			rest = append(rest, e)
-		}
+		missing += o.Units
 	}
-	for _, e := range out {
-		missing += e.Units
-	}
+	rest = slices.DeleteFunc(rest, func(e LogEntry) bool { return e.Units == 0 })
 	if full > most && len(rest) > 0 {
 		rest = newestEntries(rest, most+1)
 	}

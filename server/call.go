@@ -122,7 +122,7 @@ func (c *call) forget() {
 	clear(c.pairs)
 	c.pairs = c.pairs[:0]
 	if cap(c.names) > callNamesKept || cap(c.Parts) > callPartsKept {
-		*c = call{}
+		*c = call{Call: engine.Call{Clock: c.Clock}}
 	}
 }
 
@@ -138,8 +138,10 @@ func (r *request) askPolicy() {
 		}
 		q.setPlan(plan)
 	}
-	if q.isStraight && q.op <= engine.OpPeek && r.now >= q.until && r.server.backend == nil {
-		r.askStraight()
+	if q.isStraight && q.op <= engine.OpPeek && r.now >= q.until && r.server.backend == nil &&
+		r.server.limiter.AskNamed(q.op, q.key, &q.named, q.cost, r.now, &r.decision) {
+		r.writeDecision(&r.decision)
+		r.mayHaveChanged(q.op, &r.decision)
 		return
 	}
 	c := r.newCall(q.op, q.cost)
@@ -153,49 +155,23 @@ func (q *question) setPlan(plan *policy.Plan) {
 		return
 	}
 	q.plan, q.until, q.isNew = plan, 0, true
-	if q.isStraight = len(plan.Limits) == 1 && !plan.Shadow && plan.Limits[0].Algorithm.Shape() == engine.ShapeWord; q.isStraight {
-		for i := range plan.Limits[0].Formers {
-			q.until = max(q.until, plan.Limits[0].Formers[i].Until)
+	q.isStraight = len(plan.Limits) == 1 && !plan.Shadow && plan.Limits[0].Algorithm.Shape() == engine.ShapeWord
+	if q.isStraight {
+		l := &plan.Limits[0]
+		q.named = engine.NewNamedLimit(l.Suffix, l.Algorithm, l.Limit, &plan.Replaced)
+		for i := range l.Formers {
+			q.until = max(q.until, l.Formers[i].Until)
 		}
 	}
-}
-
-// askStraight asks the one limit of a plan.
-func (r *request) askStraight() {
-	q, d := &r.question, &r.decision
-	l := &q.plan.Limits[0]
-	r.stateName = append(append(r.stateName[:0], q.key...), l.Suffix...)
-	if err := r.server.limiter.Ask(q.op, resp.View(r.stateName), l.Algorithm, &l.Limit, q.cost, r.now, d); err != nil {
-		r.fail(errDecision(err))
-		return
-	}
-	if q.plan.Replaced.Load() {
-		r.giveBack()
-		return
-	}
-	r.writeDecision(d)
-	r.mayHaveChanged(q.op, d)
-}
-
-// giveBack takes back what was taken under a plan that another has replaced meanwhile, and asks anew.
-func (r *request) giveBack() {
-	q, d := &r.question, &r.decision
-	if l := &q.plan.Limits[0]; q.op == engine.OpCheck && d.Allowed {
-		if err := r.server.limiter.Ask(engine.OpRefund, resp.View(r.stateName), l.Algorithm, &l.Limit, q.cost, r.now, d); err != nil {
-			r.fail(errDecision(err))
-			return
-		}
-	}
-	r.askPolicy()
 }
 
 // newCall begins a call. The session keeps it for the next one, but where a backend answers later.
 func (r *request) newCall(o engine.Op, cost int64) *call {
 	if r.server.backend != nil {
-		return &call{Call: engine.Call{Op: o, Cost: cost}}
+		return &call{Call: engine.Call{Op: o, Cost: cost}} // its clock is that of the backend
 	}
 	if r.call == nil {
-		r.call = &call{}
+		r.call = &call{Call: engine.Call{Clock: r.server.Now}}
 	}
 	r.call.Op, r.call.Cost = o, cost
 	return r.call

@@ -21,6 +21,7 @@ type question struct {
 	// replaced none, and then Ask decides it.
 	isStraight bool
 	until      int64
+	named      engine.NamedLimit // the limit
 	algorithm  engine.Algorithm
 	limit      engine.Limit
 }

@@ -28,6 +28,11 @@ func TestModelOfABackend(t *testing.T) {
 			{-time.Hour, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: 2 * sec, ResetAfter: 3 * sec}, "each is as old as it was"},
 			{-time.Hour + 2*sec, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec}, "the first has left"},
 		},
+		engine.SlidingWindowCounter: { // a unit leaves 65 slices after its slice's begin; noon is 2/3 into one
+			{0, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 3_015_625 * time.Microsecond}, "one of three"},
+			{sec, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3_046_875 * time.Microsecond}, "full"},
+			{-time.Hour, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: 2_015_625 * time.Microsecond, ResetAfter: 3_046_875 * time.Microsecond}, "each is as old as it was"},
+		},
 		engine.FixedWindow: { // a window of 3 s ends a second after noon, and an hour before
 			{0, model.Check, 3, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: sec}, "all"},
 			{-time.Hour - sec, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: 2 * sec, ResetAfter: 2 * sec}, "until a window ends"},
@@ -46,13 +51,14 @@ func TestModelOfABackend(t *testing.T) {
 
 // Whatever a clock that steps back reads, what is admitted stays within the limit by the time that
 // goes by, and a key is free again after a period, however far the clock has stepped. A window goes
-// on for up to a period more with each step.
+// on for up to a period more with each step, and a counter for up to a slice.
 func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 	bounds := map[engine.Algorithm]func(l engine.Limit, span int64) int64{ // units within a span (µs)
-		engine.TokenBucket:      bucketBound,
-		engine.LeakyBucket:      bucketBound,
-		engine.SlidingWindowLog: func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 1) },
-		engine.FixedWindow:      func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 2) },
+		engine.TokenBucket:          bucketBound,
+		engine.LeakyBucket:          bucketBound,
+		engine.SlidingWindowLog:     anyWindowBound,
+		engine.SlidingWindowCounter: anyWindowBound,
+		engine.FixedWindow:          func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 2) },
 	}
 	for _, a := range engine.Algorithms() {
 		steps, admitted, denied := 0, 0, 0
@@ -94,8 +100,11 @@ func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 				}
 			}
 			held := l.Period()
-			if a == engine.FixedWindow {
+			switch a {
+			case engine.FixedWindow:
 				held += time.Duration(inWindow) * l.Period()
+			case engine.SlidingWindowCounter:
+				held += l.Period()/engine.CounterSlices + time.Microsecond
 			}
 			d := ask(model.Check, l.Limit())
 			if now += (d.ResetAfter + time.Microsecond - 1).Microseconds(); d.ResetAfter > held+time.Microsecond || !ask(model.Check, l.Limit()).Allowed {
@@ -106,6 +115,11 @@ func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 			t.Errorf("%v: %d steps back, %d admitted, %d denied: this proves little", a, steps, admitted, denied)
 		}
 	}
+}
+
+// anyWindowBound is the limit for each period that a span (µs) reaches into.
+func anyWindowBound(l engine.Limit, span int64) int64 {
+	return l.Limit() * (span/l.Period().Microseconds() + 1)
 }
 
 // bucketBound is the burst, and what flows within a span (µs).

@@ -35,6 +35,18 @@
 //     that many (see refunded).
 //   - A reading of the clock older than the newest unit counts as that unit's.
 //
+// fixed_window counts until its window ends: at a multiple of its period since the Unix epoch, or, of a
+// week, month or year, at the next boundary of the calendar in UTC.
+//
+// sliding_window_counter is the log with time cut into slices, ⌊64·t/period⌋: what was admitted in slice k
+// counts while now is in slice k + 64 or before. Periods are as the log's: slices are those of the longest
+// that has written, a shorter one counts ⌈64·period/longest⌉ slices, and where a longer one writes each
+// slice is taken to the one in which its last µs is. At most UnitsMax units are known, the newest.
+//
+// By force units are taken whether or not they fit; the answer's allowed and retry_after are those of a
+// check. A bucket owes FillMax at most by that, a window or a counter has UnitsMax units, and a log gets as
+// many as its highest limit.
+//
 // An idle key is answered as if it were absent. It is remembered all the same, because a
 // question with an older reading may come later and find it not idle; a limiter is free
 // to drop it as soon as no such question can come.

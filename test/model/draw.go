@@ -28,6 +28,8 @@ type Script struct {
 	Backward   bool  // it may step back, by less than Lag
 	Wild       bool  // the clock may jump to anywhere
 	steady     bool  // it goes on evenly, and little is given back
+	// calendar is that of some questions of a fixed_window.
+	calendar engine.Calendar
 	// LogLimitMax is the highest limit of a log, one of LogLimits.
 	LogLimitMax int64
 }
@@ -53,6 +55,7 @@ func NewScript(r *rand.Rand, name string) *Script {
 	if r.IntN(3) > 0 { // keys are of one algorithm, mostly
 		s.algorithms = all[r.IntN(len(all)):][:1]
 	}
+	s.calendar = engine.Calendar(max(r.IntN(6)-2, 0))
 	period := time.Duration(0)
 	for range 1 + r.IntN(3) {
 		l := s.limit()
@@ -127,12 +130,18 @@ func (s *Script) Next() Step {
 		q.Op = Peek
 	case n < 6 && (!s.steady || s.IntN(20) == 0):
 		q.Op = Refund
-	case n == 6 && s.IntN(3) == 0 && (!s.steady || s.IntN(100) == 0):
+	case n < 7 && (!s.steady || s.IntN(20) == 0):
+		q.Op = Force
+	case n == 7 && s.IntN(3) == 0 && (!s.steady || s.IntN(100) == 0):
 		q.Op = Reset
 	}
-	if !q.Algorithm.HasBurst() { // which accepts no burst, and no limit beyond the store's
-		limit := min(q.Limit.Limit(), s.LogLimitMax)
-		q.Limit, _ = engine.NewLimit(limit, q.Limit.Period(), 0)
+	if limit, period := q.Limit.Limit(), q.Limit.Period(); !q.Algorithm.HasBurst() {
+		q.Limit, _ = engine.NewLimit(limit, period, 0)
+		if q.Algorithm == engine.FixedWindow && s.calendar != engine.NoCalendar && s.IntN(2) == 0 {
+			q.Limit, _ = engine.NewCalendarLimit(limit, s.calendar)
+		} else if q.Algorithm.CheckLimit(&q.Limit, s.LogLimitMax) != nil {
+			q.Limit, _ = engine.NewLimit(min(limit, s.LogLimitMax), period, 0)
+		}
 	}
 	q.LogLimitMax = s.LogLimitMax
 	q.Cost = 1
@@ -161,17 +170,30 @@ func (s *Script) tick() {
 	case n == 14 && s.Wild:
 		s.now = s.Int64N(engine.NowMicrosMax + 1)
 	case n < 19 && !s.steady: // to where something ends, or next to it
-		l := s.limits[s.IntN(len(s.limits))]
-		span := l.Period().Microseconds()
-		if s.IntN(2) == 0 {
-			span = span / l.Limit() * (1 + s.Int64N(3))
-		}
-		s.now += max(span+s.Int64N(3)-1, 0)
+		s.now = max(s.end()+s.Int64N(3)-1, s.now)
 	default:
 		s.now += s.Int64N(s.pace)
 	}
 	s.now = min(max(s.now, 0), engine.NowMicrosMax)
 	s.newest = max(s.newest, s.now)
+}
+
+// end is an instant at which something ends, for one of the limits.
+func (s *Script) end() int64 {
+	l := s.limits[s.IntN(len(s.limits))]
+	span := l.Period().Microseconds()
+	switch s.IntN(6) {
+	case 0, 1:
+		return s.now + span/l.Limit()*(1+s.Int64N(3))
+	case 2: // a slice of a counter
+		period := microsOf(l.Period())
+		return leavesAt(sliceOf(s.now, period), s.Int64N(slices64+2)-1, period)
+	case 3:
+		if c, err := engine.NewCalendarLimit(1, s.calendar); err == nil {
+			return windowEnd(s.now*1000, &c) / 1000
+		}
+	}
+	return s.now + span
 }
 
 // FillLogs makes the sequence one of long logs, which Redis keeps in another way than short ones.
@@ -188,9 +210,12 @@ func (s *Script) FillLogs() {
 }
 
 // MixPeriods makes the sequence one of limits of which the periods differ, up to a hundredfold, on
-// one or two logs: a short one that admits, again and again, within the window of a long one.
+// one or two logs or counters: a short one that admits, again and again, within the window of a long one.
 func (s *Script) MixPeriods() {
 	s.keys, s.algorithms, s.limits = 1+s.IntN(2), []engine.Algorithm{engine.SlidingWindowLog}, nil
+	if s.IntN(3) == 0 {
+		s.algorithms = []engine.Algorithm{engine.SlidingWindowCounter}
+	}
 	period, shortest := time.Duration(1+s.IntN(100))*time.Second+time.Duration(s.IntN(2)*s.IntN(1000)), engine.PeriodMax
 	for range 2 + s.IntN(4) {
 		l, _ := engine.NewLimit(1+s.Int64N(12), period/time.Duration(1+s.IntN(10)*s.IntN(11)), 0) // at least 10 ms

@@ -12,7 +12,6 @@ func init() { rules[engine.FixedWindow] = Key.askWindow }
 // had been admitted at its start, to leave together at its end.
 func (k Key) askWindow(q Question) (Key, engine.Decision) {
 	now, limit := q.Now*1000, q.Limit.Limit()
-	period := ceil(int64(q.Limit.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
 	end, used := int64(0), int64(0)
 	if k.Live(q.Now) {
 		used = k.Log[0].Units
@@ -29,9 +28,10 @@ func (k Key) askWindow(q Question) (Key, engine.Decision) {
 		d.Allowed, d.RetryAfter = false, engine.Never
 	case used+q.Cost > limit:
 		d.Allowed, d.RetryAfter = false, time.Duration(end-now)
-	case q.Op == Check:
-		used += q.Cost
-		end = whole(max(end, (now/period+1)*period), used)
+	}
+	if q.Op == Force || q.Op == Check && d.Allowed {
+		used = min(used+q.Cost, engine.UnitsMax)
+		end = whole(max(end, windowEnd(now, &q.Limit)), used)
 		next = window(end, used)
 	}
 	d.Remaining = max(limit-used, 0)
@@ -39,6 +39,23 @@ func (k Key) askWindow(q Question) (Key, engine.Decision) {
 		d.ResetAfter = time.Duration(end - now)
 	}
 	return next, d
+}
+
+// windowEnd is when the limit's window ends that an instant (ns) is in.
+func windowEnd(now int64, l *engine.Limit) int64 {
+	at := time.Unix(0, now).UTC()
+	year, month, day := at.Date()
+	switch l.Calendar() {
+	case engine.Week:
+		return time.Date(year, month, day+7-(int(at.Weekday())+6)%7, 0, 0, 0, 0, time.UTC).UnixNano()
+	case engine.Month:
+		return time.Date(year, month+1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	case engine.Year:
+		return time.Date(year+1, time.January, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	default:
+		period := ceil(int64(l.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
+		return (now/period + 1) * period
+	}
 }
 
 // whole is the instant (ns) at which a window ends that would at another: a whole millisecond, or

@@ -18,9 +18,9 @@ type Key struct {
 	Period time.Duration // the log's: a unit that old has left
 }
 
-// An Entry of a log is one admitted request.
+// An Entry of a log is one admitted request; of a counter, those of one slice.
 type Entry struct {
-	At    int64 // µs since the Unix epoch
+	At    int64 // µs since the Unix epoch; of a counter, the slice
 	Units int64
 }
 
@@ -31,7 +31,10 @@ func (k Key) Equal(other Key) bool {
 
 // IdleAt is the instant (ns) from which on the key is idle.
 func (k Key) IdleAt() int64 {
-	if n := len(k.Log); n > 0 {
+	switch n := len(k.Log); {
+	case n > 0 && k.Owner == engine.SlidingWindowCounter:
+		return leavesAt(k.Log[n-1].At, slices64, microsOf(k.Period)) * 1000
+	case n > 0:
 		return k.Log[n-1].At*1000 + int64(k.Period)
 	}
 	return k.Full
@@ -91,11 +94,20 @@ func (k Key) askMeter(q Question) (Key, engine.Decision) {
 		if q.Cost > l.Burst() {
 			d.RetryAfter = engine.Never
 		}
+		if q.Op == Force { // up to 100 years, or what is owed already
+			fill := big.NewInt(int64(engine.FillMax))
+			if more := new(big.Int).Add(owed, price(l, q.Cost)); more.Cmp(fill) < 0 {
+				owed = more
+			} else if owed.Cmp(fill) < 0 {
+				owed = fill
+			}
+			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
+		}
 	default:
 		if q.Algorithm == engine.LeakyBucket {
 			d.Delay = time.Duration(owed.Int64())
 		}
-		if q.Op == Check {
+		if q.Op == Check || q.Op == Force {
 			owed.Add(owed, price(l, q.Cost))
 			next = Key{Owner: q.Algorithm, Full: now.Add(now, owed).Int64()}
 		}
@@ -173,8 +185,9 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 			blocking++
 		}
 		d.Allowed, d.RetryAfter = false, leaves(window[blocking], counts, now)
-	case q.Op == Check:
-		more := Entry{At: now, Units: q.Cost}
+	}
+	if q.Op == Force || q.Op == Check && d.Allowed {
+		more := Entry{At: now, Units: min(q.Cost, most)}
 		written.Log, window, counts = append(slices.Clone(log), more), append(window, more), period
 		next = written
 	}

@@ -30,6 +30,12 @@ type row struct {
 func TestModel(t *testing.T) {
 	three, one := mustLimit(3, 3*sec, 0), mustLimit(1, sec, 0)
 	odd := mustLimit(3, 10*ms, 0) // E = 3,333,334 ns
+	slow := mustLimit(3, 64*sec, 0)
+	month, err := engine.NewCalendarLimit(3, engine.Month)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const untilDecember = 1_701_388_800*sec - 1_700_000_004*sec // date -d 2023-12-01 +%s, and noon and 4 s
 	for a, rows := range map[engine.Algorithm][]row{
 		engine.TokenBucket: {
 			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 2 * sec}, "two of three"},
@@ -62,6 +68,18 @@ func TestModel(t *testing.T) {
 			{5 * sec, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "a new log, of a second"},
 			{6 * sec, model.Check, 3, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3 * sec}, "which is over"},
 		},
+		engine.SlidingWindowCounter: { // of 64 s, whose slices are the seconds of the clock
+			{0, model.Check, 2, slow, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 65 * sec}, "65 slices"},
+			{900 * ms, model.Check, 1, slow, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 64100 * ms}, "the same slice"},
+			{900 * ms, model.Peek, 1, slow, engine.Decision{Limit: 3, RetryAfter: 64100 * ms, ResetAfter: 64100 * ms}, "they leave together"},
+			{900 * ms, model.Refund, 1, slow, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: 64100 * ms}, "one given back"},
+			{2 * sec, model.Force, 2, slow, engine.Decision{Limit: 3, RetryAfter: 63 * sec, ResetAfter: 65 * sec}, "one too many, by force"},
+			{40 * sec, model.Peek, 1, mustLimit(3, 32*sec, 0), engine.Decision{Allowed: true, Limit: 3, Remaining: 3}, "33 slices are over"},
+			{40 * sec, model.Check, 1, mustLimit(9, 640*sec, 0), engine.Decision{Allowed: true, Limit: 9, Remaining: 4, ResetAfter: 650 * sec}, "slices of 10 s from now on"},
+			{70 * sec, model.Check, 4, mustLimit(9, 640*sec, 0), engine.Decision{Allowed: true, Limit: 9, ResetAfter: 650 * sec}, "full"},
+			{70 * sec, model.Peek, 5, mustLimit(9, 640*sec, 0), engine.Decision{Limit: 9, RetryAfter: 620 * sec, ResetAfter: 650 * sec}, "those of 0 to 10 s and of 40 s"},
+			{650 * sec, model.Peek, 4, mustLimit(9, 640*sec, 0), engine.Decision{Allowed: true, Limit: 9, Remaining: 4, ResetAfter: 70 * sec}, "the first slice has left"},
+		},
 		engine.FixedWindow: { // a window of 3 s ends a second after noon
 			{0, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 1, ResetAfter: sec}, "two of three"},
 			{0, model.Check, 2, three, engine.Decision{Limit: 3, Remaining: 1, RetryAfter: sec, ResetAfter: sec}, "until the window ends"},
@@ -73,6 +91,11 @@ func TestModel(t *testing.T) {
 			{2 * sec, model.Check, 1, one, engine.Decision{Limit: 1, RetryAfter: 2 * sec, ResetAfter: 2 * sec}, "a shorter period waits for the window's end"},
 			{2 * sec, model.Refund, 3, one, engine.Decision{Allowed: true, Limit: 1, Remaining: 1}, "idle"},
 			{2 * sec, model.Check, 1, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "a window of a second"},
+			{3 * sec, model.Force, 5, one, engine.Decision{Limit: 1, RetryAfter: engine.Never, ResetAfter: sec}, "five, by force"},
+			{3 * sec, model.Refund, 4, one, engine.Decision{Allowed: true, Limit: 1, ResetAfter: sec}, "one of the five is left"},
+			{4 * sec, model.Check, 3, month, engine.Decision{Allowed: true, Limit: 3, ResetAfter: untilDecember}, "until the first of December"},
+			{untilDecember + 4*sec - 1000, model.Check, 1, month, engine.Decision{Limit: 3, RetryAfter: 1000, ResetAfter: 1000}, "still November"},
+			{untilDecember + 4*sec, model.Check, 3, month, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 31 * 24 * time.Hour}, "all of December"},
 		},
 	} {
 		k := model.Key{}

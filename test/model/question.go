@@ -15,11 +15,12 @@ const (
 	Check Op = iota
 	Peek
 	Refund
+	Force
 	Reset
 	Lookup
 )
 
-var opNames = [...]string{Check: "check", Peek: "peek", Refund: "refund", Reset: "reset", Lookup: "lookup"}
+var opNames = [...]string{Check: "check", Peek: "peek", Refund: "refund", Force: "force", Reset: "reset", Lookup: "lookup"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -39,8 +40,8 @@ func (q Question) String() string {
 	if q.Op == Reset || q.Op == Lookup {
 		return fmt.Sprintf("%v at %d", q.Op, q.Now)
 	}
-	return fmt.Sprintf("%v %d of %v %d/%v burst %d at %d",
-		q.Op, q.Cost, q.Algorithm, q.Limit.Limit(), q.Limit.Period(), q.Limit.Burst(), q.Now)
+	return fmt.Sprintf("%v %d of %v %d/%s burst %d at %d",
+		q.Op, q.Cost, q.Algorithm, q.Limit.Limit(), q.Limit.PeriodText(), q.Limit.Burst(), q.Now)
 }
 
 // An Answer is all that a caller learns, so that two answers can be compared whole.
@@ -66,13 +67,15 @@ func (a Answer) String() string {
 	return fmt.Sprintf("owner %v, live %v, idle at %d", a.Owner, a.Live, a.IdleMicros)
 }
 
+// asked are the operations that take or give units, as a limiter is asked for them.
+var asked = map[Op]engine.Op{Check: engine.OpCheck, Peek: engine.OpPeek, Refund: engine.OpRefund, Force: engine.OpForce}
+
 // Asked is the question as a backend is asked it.
 func (q Question) Asked(key string) engine.Question {
 	if q.Op == Reset {
 		return engine.Question{Key: key, Reset: true}
 	}
-	op := map[Op]engine.Op{Check: engine.OpCheck, Peek: engine.OpPeek, Refund: engine.OpRefund}[q.Op]
-	return engine.Question{Key: key, Op: op, Algorithm: q.Algorithm, Limit: q.Limit, Cost: q.Cost}
+	return engine.Question{Key: key, Op: asked[q.Op], Algorithm: q.Algorithm, Limit: q.Limit, Cost: q.Cost}
 }
 
 // Of puts the question to a store. The error is one that no answer stands for.
@@ -80,12 +83,8 @@ func (q Question) Of(s *engine.Store, key string) (Answer, error) {
 	var a Answer
 	var err error
 	switch q.Op {
-	case Check:
-		a.Decision, err = s.Check(key, q.Algorithm, q.Limit, q.Cost, q.Now)
-	case Peek:
-		a.Decision, err = s.Peek(key, q.Algorithm, q.Limit, q.Cost, q.Now)
-	case Refund:
-		a.Decision, err = s.Refund(key, q.Algorithm, q.Limit, q.Cost, q.Now)
+	case Check, Peek, Refund, Force:
+		err = s.Ask(asked[q.Op], key, q.Algorithm, &q.Limit, q.Cost, q.Now, &a.Decision)
 	case Reset:
 		a.Live = s.Reset(key, q.Now)
 	case Lookup:

@@ -29,6 +29,7 @@ func (s step) bytes() []byte {
 // The actions. Each takes the values of action from its own up to the next one's.
 const (
 	doCheck    = 0
+	doForce    = 90
 	doPeek     = 96
 	doRefund   = 128
 	doReset    = 168
@@ -90,6 +91,11 @@ var limits = func() map[engine.Algorithm][]engine.Limit {
 				mustLimit(1, engine.FillMax/100, 100),
 			)
 		}
+		for _, c := range []engine.Calendar{engine.Week, engine.Month, engine.Year} {
+			if l, err := engine.NewCalendarLimit(3, c); err == nil && a.CheckLimit(&l, engine.LogLimitMax) == nil {
+				all[a] = append(all[a], l)
+			}
+		}
 	}
 	return all
 }()
@@ -127,6 +133,8 @@ func (s step) op() model.Op {
 		return model.Refund
 	case s.action >= doPeek:
 		return model.Peek
+	case s.action >= doForce:
+		return model.Force
 	}
 	return model.Check
 }

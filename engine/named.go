@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+)
+
+// The name of a policy's state is a key and a suffix, which the limit has. Most names are of 17 to 32
+// bytes: four words. Such a name is made in registers, without the copy that would be looked at again at
+// once, and it is looked up by its words. That makes a check by a policy as fast as one without.
+
+// A NamedLimit is a limit of a policy as AskNamed is asked.
+type NamedLimit struct {
+	Algorithm Algorithm // with Named
+	Limit     Limit
+	Replaced  *atomic.Bool // see Part
+	suffix    suffix
+}
+
+// NewNamedLimit makes a limit whose states have names that end in a suffix.
+func NewNamedLimit(end string, a Algorithm, l Limit, replaced *atomic.Bool) NamedLimit {
+	x := suffix{text: end, length: len(end)}
+	var b [len(x.words) * 8]byte
+	copy(b[:], end)
+	for i := range x.words {
+		x.words[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return NamedLimit{a, l, replaced, x}
+}
+
+// A suffix is the end of the names of a limit's states.
+type suffix struct {
+	text   string
+	length int
+	words  [3]uint64 // filled up with zeros
+}
+
+// A name is the words of a name of 17 to 32 bytes, the last one filled up with ones.
+type name struct {
+	length                       int
+	first, second, third, fourth uint64
+}
+
+// The lengths of keys and names for which a name can be made of its parts.
+const (
+	namedKeyMin = 4
+	namedKeyMax = 24
+	nameMin     = 17
+	nameMax     = 32
+)
+
+// set makes the name of a key and a suffix, if it is one that can be made so.
+func (n *name) set(key string, x *suffix) bool {
+	n.length = len(key) + x.length
+	if uint(len(key)-namedKeyMin) > namedKeyMax-namedKeyMin || uint(n.length-nameMin) > nameMax-nameMin || x.length > 8*len(x.words) {
+		return false
+	}
+	b := unsafe.Slice(unsafe.StringData(key), len(key))
+	low := uint(len(key)%8) * 8 // bits of the key in the word that it ends in
+	high := 64 - low
+	a0, a1 := x.words[0]<<low, x.words[0]>>high|x.words[1]<<low
+	if len(key) < 8 {
+		head := uint64(binary.LittleEndian.Uint32(b))
+		tail := uint64(binary.LittleEndian.Uint32(b[len(b)-4:]))
+		n.first, n.second = head|tail<<(low-32)|a0, a1
+		n.third, n.fourth = x.words[1]>>high|x.words[2]<<low, x.words[2]>>high
+	} else {
+		a0 |= binary.LittleEndian.Uint64(b[len(b)-8:]) >> high
+		n.first = binary.LittleEndian.Uint64(b)
+		switch len(key) / 8 {
+		case 1:
+			n.second, n.third, n.fourth = a0, a1, x.words[1]>>high|x.words[2]<<low
+		case 2:
+			n.second, n.third, n.fourth = binary.LittleEndian.Uint64(b[8:]), a0, a1
+		default:
+			n.second, n.third, n.fourth = binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:]), a0
+		}
+	}
+	n.fill()
+	return n.first != 0 && n.second != 0 && n.third != 0 // else the name has to be spread
+}
+
+// fill fills the last word up with ones, and one that is not needed whole.
+func (n *name) fill() {
+	if n.length > 24 {
+		n.fourth |= ^uint64(0) << (8 * uint(n.length-24))
+	} else {
+		n.third |= ^uint64(0) << (8 * uint(n.length-16))
+		n.fourth = ^uint64(0)
+	}
+}
+
+// isMediumKey says whether a key has the length of most names.
+func isMediumKey(key string) bool { return uint(len(key)-nameMin) <= nameMax-nameMin }
+
+// mediumName is the words of a key of that length.
+func mediumName(key string) (n name) {
+	b := unsafe.Slice(unsafe.StringData(key), len(key))
+	n = name{length: len(b), first: binary.LittleEndian.Uint64(b), second: binary.LittleEndian.Uint64(b[8:])}
+	last := binary.LittleEndian.Uint64(b[len(b)-8:])
+	if len(b) > 24 {
+		n.third, n.fourth = binary.LittleEndian.Uint64(b[16:]), last>>(8*uint(32-len(b)))
+	} else {
+		n.third = last >> (8 * uint(24-len(b)))
+	}
+	n.fill()
+	return n
+}
+
+// medium is the hash of a name, of two halves that are hashed as short keys are.
+func (h *hasher) medium(n *name) uint64 {
+	high, low := bits.Mul64(n.first^h.secrets[0], n.second^h.secrets[1])
+	third, fourth := bits.Mul64(n.third^h.secrets[2], n.fourth^h.secrets[3])
+	high, low = bits.Mul64(high^low^h.secrets[2], third^fourth^h.secrets[1])
+	return high ^ low
+}
+
+// meta is the meta word of a name that is its own bytes.
+func (n *name) meta(hash uint64) uint64 {
+	return hash<<shardBits>>placeShift<<placeShift | uint64(n.length)<<lengthAt
+}
+
+// namedClass is the class of all these names.
+const namedClass = 1
+
+// nearName is near for a name.
+func (t *table) nearName(meta uint64, n *name) *slot {
+	for i := home(meta, t.n); i < t.n; i++ {
+		switch s := t.slot(i); s.meta.Load() {
+		case meta:
+			if s.first.Load() == n.first && s.second.Load() == n.second && s.word(2).Load() == n.third &&
+				(n.length <= 24 || s.word(3).Load() == n.fourth) {
+				return s
+			}
+			return nil
+		case 0, metaClosed:
+			return nil
+		}
+	}
+	return nil
+}
+
+// AskNamed is Ask for a limit's state of a key. It answers where that is quick: for a state of one word
+// that there is, under a limit that was not replaced. Otherwise it has changed nothing and returns false,
+// and AskCall answers.
+func (s *Store) AskNamed(o Op, key string, x *NamedLimit, cost, now int64, d *Decision) bool {
+	var n name
+	a := x.Algorithm
+	if !n.set(key, &x.suffix) || !s.accepts(a, &x.Limit, cost, now) || s.hasher.other != nil || s.kinds[a].shape != ShapeWord {
+		return false
+	}
+	now *= 1000
+	hash, sp := s.hasher.medium(&n), s.space.Load()
+	t := sp.shelves[namedClass][hash>>(64-shardBits)].Load()
+	if t == nil {
+		return false
+	}
+	slot := t.nearName(n.meta(hash)|uint64(a), &n)
+	if slot == nil {
+		return false
+	}
+	st := slot.state.Load()
+	if !held(st) {
+		return false
+	}
+	y := a.step(o, st, &x.Limit, now, cost)
+	if y.next != st {
+		if y.next == 0 || !t.swap(slot, st, y.next) {
+			return false
+		}
+		sp.mark(t, slot)
+	}
+	if x.Replaced.Load() && (y.next == st || s.undoNamed(key, x, st, y.next, now)) {
+		return false
+	}
+	a.explain(&x.Limit, y, d)
+	return true
+}
+
+// PrefetchNamed is Prefetch for a limit's state of a key, if AskNamed can be quick.
+func (s *Store) PrefetchNamed(key string, x *NamedLimit) bool {
+	var n name
+	if !n.set(key, &x.suffix) || s.hasher.other != nil {
+		return false
+	}
+	hash := s.hasher.medium(&n)
+	if t := s.space.Load().shelves[namedClass][hash>>(64-shardBits)].Load(); t != nil {
+		prefetchSlots(unsafe.Pointer(unsafe.SliceData(t.words)), home(n.meta(hash), t.n)*t.stride*8)
+	}
+	return true
+}
+
+// undoNamed takes back what a step has taken at an instant (ns), which made after of before. It returns
+// false if that is no longer there: it was carried over, and the answer stands.
+func (s *Store) undoNamed(key string, x *NamedLimit, before, after, now int64) bool {
+	var took taken
+	took.noteWord(x.Algorithm, before, after, now)
+	return s.withdraw(key+x.suffix.text, &withdrawal{algorithm: x.Algorithm, word: took, now: now + idleLag, all: true}) == 0
+}
