@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v4"
 
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/config"
 )
 
@@ -23,6 +25,8 @@ type configuration struct {
 	origins     map[string]string    // setting → origin; settings left at their default are absent
 	warnings    []warning
 	file        configFile
+	said        *yaml.Node // of the policies in the file; nil: there are none
+	policies    []policy.FileDefinition
 }
 
 func newConfiguration() configuration {
@@ -58,16 +62,21 @@ type warning struct {
 
 // load reads the file and the environment, and puts the settings that flags give on top.
 func load(flags *pflag.FlagSet, env environment, given []assignment) (configuration, error) {
+	return loadFile(chooseConfigFile(flags, env), env, given)
+}
+
+func loadFile(file configFile, env environment, given []assignment) (configuration, error) {
 	c := newConfiguration()
-	c.file = chooseConfigFile(flags, env)
-	fromFile, err := c.file.settings()
+	c.file = file
+	said, err := c.file.contents()
 	if err != nil {
 		return c, err
 	}
+	c.said = said.policies
 	fromEnvironment, warnings := env.settings()
 	c.warnings = warnings
 	rows := c.cfg.Settings()
-	for _, source := range [][]assignment{fromFile, fromEnvironment, given} {
+	for _, source := range [][]assignment{said.settings, fromEnvironment, given} {
 		for _, a := range source {
 			row, _ := config.Find(rows, a.name)
 			if err := row.Set(a.value); err != nil {
@@ -77,6 +86,19 @@ func load(flags *pflag.FlagSet, env environment, given []assignment) (configurat
 		}
 	}
 	return c, nil
+}
+
+// readPolicies reads the policies of the file. A file without the key policies has none; where servers
+// share them in Redis, it leaves them as they are there: then policies is nil.
+func (c *configuration) readPolicies() (err error) {
+	switch {
+	case c.said != nil:
+		c.policies, err = policyReader{c.file, c.cfg.MaxLogLimit}.read(c.said)
+	case c.cfg.Backend == config.BackendMemory:
+		c.policies = []policy.FileDefinition{}
+	}
+	c.said = nil // which takes more memory than the policies
+	return err
 }
 
 // unused are warnings about settings that were given and have no effect with the others.

@@ -15,56 +15,73 @@ import (
 	"github.com/rlserver/rlserver/server/config"
 )
 
-// configBytesMax is the most that a configuration file may have. All settings with long
-// comments stay far below; it is there so that a wrong path does not fill the memory.
-const configBytesMax = 1 << 20
+// configBytesMax is the most that a configuration file may have. 10,000 policies and 100,000 overrides
+// of two limits take 9 MB; it is there so that a wrong path does not fill the memory.
+const configBytesMax = 32 << 20
 
-// A configFile is a flat mapping in YAML, setting: value. Values are read as they are
+// A configFile is a mapping in YAML: setting: value, and policies. Values are read as they are
 // written: a password may be 0123 or yes.
 type configFile struct {
 	path   string // empty: no file
 	origin string // --config or RLSERVER_CONFIG
 }
 
-// settings are the settings in the file, in its order. Errors name the file and the line.
-func (f configFile) settings() ([]assignment, error) {
+// contents are what a configuration file says.
+type contents struct {
+	document *yaml.Node
+	settings []assignment // in the order of the file
+	policies *yaml.Node   // not looked at yet; nil: there are none
+}
+
+// contents reads the file. Errors name it and the line.
+func (f configFile) contents() (c contents, err error) {
 	if f.path == "" {
-		return nil, nil
+		return c, nil
 	}
 	content, err := f.read()
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	_, found, err := f.parse(content)
-	return found, err
+	return f.parse(content)
 }
 
-// parse returns the one YAML document in content, and its settings.
-func (f configFile) parse(content []byte) (document *yaml.Node, found []assignment, err error) {
-	document, err = f.document(content)
+// parse reads the one YAML document in content.
+func (f configFile) parse(content []byte) (c contents, err error) {
+	c.document, err = f.document(content)
 	if err != nil {
-		return nil, nil, err
+		return c, err
 	}
 	seen := map[string]int{} // setting → line
-	for pair := range slices.Chunk(document.Content[0].Content, 2) {
+	for pair := range slices.Chunk(c.document.Content[0].Content, 2) {
 		key, value := pair[0], pair[1]
 		row, known := config.Find(table, key.Value)
+		if isPolicies(key) {
+			row.Name, known = policiesKey, true
+		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			return nil, nil, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
+			return c, f.errorAt(key, "expected the name of a setting; see rlserver serve --help")
 		case !known:
-			return nil, nil, f.errorAt(key, "%s", unknownSetting(key.Value))
+			return c, f.errorAt(key, "%s", unknownSetting(key.Value))
 		case seen[row.Name] != 0:
-			return nil, nil, f.errorAt(key, "%s is set twice, first in line %d", row.Name, seen[row.Name])
+			return c, f.errorAt(key, "%s is set twice, first in line %d", row.Name, seen[row.Name])
 		}
 		seen[row.Name] = key.Line
+		if isPolicies(key) {
+			c.policies = value
+			continue
+		}
 		text, err := f.value(row, value)
 		if err != nil {
-			return nil, nil, err
+			return c, err
 		}
-		found = append(found, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
+		c.settings = append(c.settings, assignment{row.Name, text, fmt.Sprintf("%s:%d", f.path, value.Line)})
 	}
-	return document, found, nil
+	return c, nil
+}
+
+func isPolicies(key *yaml.Node) bool {
+	return key.Kind == yaml.ScalarNode && strings.EqualFold(key.Value, policiesKey)
 }
 
 // document is the YAML document in content, with a mapping in it. A mapping stands for null as
@@ -107,13 +124,11 @@ func (f configFile) value(row config.Setting, node *yaml.Node) (string, error) {
 		}
 		return strings.Join(items, " "), nil
 	}
-	found := map[yaml.Kind]string{yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.AliasNode: "an alias",
-		yaml.ScalarNode: "a value with the tag " + node.Tag}[node.Kind]
-	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, found, row.Accepts())
+	return "", f.errorAt(node, "%s must be one plain value, not %s: expected %s", row.Name, kindText(node), row.Accepts())
 }
 
 func unknownSetting(name string) string {
-	known := settingNames()
+	known := append(settingNames(), policiesKey)
 	if near := policy.Nearest(name, known); near != "" {
 		return fmt.Sprintf("unknown setting %q: did you mean %s? See rlserver serve --help for all of them", name, near)
 	}

@@ -64,18 +64,24 @@ func (f configFile) rewrite(changed map[string]string) error {
 
 // edit returns content with other values, or an error. First it changes lines, as if each setting
 // had a line of its own. If the result has other values than it should, the YAML library writes
-// the document anew, without blank lines.
+// the document anew, without blank lines. The policies stay as they are, byte for byte.
 func (f configFile) edit(content []byte, changed map[string]string) ([]byte, error) {
-	document, found, err := f.parse(content)
+	before, err := f.parse(content)
 	if err != nil {
 		return nil, err
 	}
+	document, found := before.document, before.settings
+	from, to := policiesLines(document, content)
 	had, want := values(found), values(found)
 	maps.Copy(want, changed)
 	if _, has := had[config.NameReplicaOf]; !has && want[config.NameReplicaOf] == "" {
 		delete(want, config.NameReplicaOf) // a primary needs no line
 	}
 	root, lines := document.Content[0], bytes.SplitAfter(content, []byte("\n"))
+	policies := bytes.Join(lines[from:to], nil) // stay as they stand
+	if at := slices.IndexFunc(root.Content, isPolicies); at >= 0 {
+		root.Content = slices.Delete(root.Content, at, at+2)
+	}
 	for i, a := range found {
 		key, value := root.Content[2*i], &root.Content[2*i+1]
 		if want[a.name] == a.value {
@@ -88,7 +94,7 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 		ending := (*line)[len(bytes.TrimRight(*line, "\r\n")):]
 		*line = fmt.Appendf(nil, "%*s%s%s", key.Column-1, "", settingLine(key.Value, *value), ending)
 	}
-	edited := bytes.Join(lines, nil)
+	edited := bytes.Join(lines[:from], nil) // new settings stand above the policies
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if _, has := had[name]; has {
 			continue
@@ -99,11 +105,15 @@ func (f configFile) edit(content []byte, changed map[string]string) ([]byte, err
 		edited = fmt.Appendf(edited, "%s\n", settingLine(name, scalar(want[name])))
 		root.Content = append(root.Content, scalar(name), scalar(want[name]))
 	}
-	if f.says(edited, want) {
+	edited = append(edited, bytes.Join(lines[from:], nil)...)
+	if f.says(edited, want, policies) {
 		return edited, nil
 	}
-	if edited, err = yaml.Dump(document); err == nil && f.says(edited, want) {
-		return edited, nil
+	if edited, err = yaml.Dump(document); err == nil {
+		edited = append(edited, policies...)
+		if f.says(edited, want, policies) {
+			return edited, nil
+		}
 	}
 	return nil, errNotRewritten
 }
@@ -116,10 +126,36 @@ func values(found []assignment) map[string]string {
 	return m
 }
 
-// says reads content and compares its settings.
-func (f configFile) says(content []byte, want map[string]string) bool {
-	_, found, err := f.parse(content)
-	return err == nil && maps.Equal(values(found), want)
+// says reads content, and compares its settings and the lines of its policies.
+func (f configFile) says(content []byte, want map[string]string, policies []byte) bool {
+	c, err := f.parse(content)
+	if err != nil || !maps.Equal(values(c.settings), want) {
+		return false
+	}
+	from, to := policiesLines(c.document, content)
+	return bytes.Equal(bytes.Join(bytes.SplitAfter(content, []byte("\n"))[from:to], nil), policies)
+}
+
+// policiesLines are the lines of the policies, from 0 on, with the comments above them: to the next
+// setting and the comments above that. Where there are none, they would stand at the end.
+func policiesLines(document *yaml.Node, content []byte) (from, to int) {
+	keys, lines := document.Content[0].Content, bytes.SplitAfter(content, []byte("\n"))
+	at := slices.IndexFunc(keys, isPolicies)
+	if at < 0 {
+		return len(lines), len(lines)
+	}
+	first := func(key *yaml.Node) int {
+		line := key.Line - 1
+		for line > 0 && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("#")) {
+			line--
+		}
+		return line
+	}
+	from, to = first(keys[at]), len(lines)
+	if at+2 < len(keys) {
+		to = max(first(keys[at+2]), from)
+	}
+	return from, to
 }
 
 // plainText are values that need no quotes. Values are read as they are written, so their type in

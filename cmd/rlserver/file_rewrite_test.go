@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,7 @@ func TestRewriteOfAnyForm(t *testing.T) {
 		"requirepass: |\n  a\n  b\nport: 7000\n", "requirepass: \"a\n  b\" # c\nport: 7000\n", "requirepass: a\n  b\nport: 7000\n",
 		"? timeout\n: 5\n", "\"timeout\": 5\n", "masterauth: # secret\n", "%YAML 1.1\n---\ntimeout: 5\n", "replicaof: 10.0.0.1 6380\ntimeout: 5\n# c",
 	} {
-		before, err := configFile{writeFile(t, file), "--config"}.settings()
+		before, err := configFile{writeFile(t, file), "--config"}.contents()
 		if err != nil {
 			t.Fatalf("%q: %v", file, err)
 		}
@@ -83,20 +84,53 @@ func TestRewriteOfAnyForm(t *testing.T) {
 			t.Errorf("%q: %v", file, err)
 			continue
 		}
-		found, err := configFile{writeFile(t, after), "--config"}.settings()
-		got := values(found)
+		found, err := configFile{writeFile(t, after), "--config"}.contents()
+		got := values(found.settings)
 		for name, want := range changed {
 			if got[name] != want {
 				t.Errorf("%q became %q, %v: %s is %q, want %q", file, after, err, name, got[name], want)
 			}
 		}
-		for name, want := range values(before) {
+		for name, want := range values(before.settings) {
 			if _, isChanged := changed[name]; !isChanged && got[name] != want {
 				t.Errorf("%q became %q: %s is %q, want %q", file, after, name, got[name], want)
 			}
 		}
 		if again, err := rewritten(t, after, changed); err != nil || again != after {
 			t.Errorf("%q, rewritten again, became %q, %v", after, again, err)
+		}
+	}
+}
+
+// The policies of a file stay byte for byte, whatever becomes of the settings.
+func TestRewriteLeavesPolicies(t *testing.T) {
+	const policies = "# How much\r\n# for whom\npolicies:   # here\n  'api' : token_bucket 100 1s BURST 200\n\n  login:\n    - fixed_window 5 minute # five\n  # and\n  llm: {limits: \"deny\"}\n"
+	changed := map[string]string{"timeout": "7", "requirepass": "two\nlines", "maxclients": "5"}
+	for _, c := range []struct{ name, before, after string }{
+		{"alone", "", ""},
+		{"at the end", "timeout: 5\n", ""},
+		{"at the start", "", "timeout: 5 # seconds\nport: 7000\n"},
+		{"between", "port: 7000\n\n", "# how long\ntimeout: 5\n"},
+		{"beside settings of several lines", "requirepass: |\n  a\n  b\n", "timeout: >-\n  5\n"},
+		{"with an end", "---\n", "..."},
+		{"with a comment at the end", "timeout: 5\n", "# end"},
+	} {
+		file := c.before + policies + c.after
+		after, err := rewritten(t, file, changed)
+		if err != nil || !strings.Contains(after, policies) {
+			t.Errorf("%s: %q became %q (%v)", c.name, file, after, err)
+			continue
+		}
+		found, err := configFile{writeFile(t, after), "--config"}.contents()
+		for name, want := range changed {
+			if got := values(found.settings); err != nil || got[name] != want {
+				t.Errorf("%s: %s is %q, want %q (%v)", c.name, name, got[name], want, err)
+			}
+		}
+	}
+	for _, file := range []string{"{timeout: 5, policies: {api: deny}}\n", "  timeout: >-\n    5\n  policies: {api: deny}\n"} {
+		if after, err := rewritten(t, file, changed); !errors.Is(err, errNotRewritten) {
+			t.Errorf("%q became %q (%v)", file, after, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ func TestBadFile(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"unknown key", "port: 1\nprot: 2\n", `FILE:2: unknown setting "prot": did you mean port? See rlserver serve --help for all of them`},
 		{"underscores", "max_log_limit: 2\n", `FILE:1: unknown setting "max_log_limit": did you mean max-log-limit? See rlserver serve --help for all of them`},
-		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + strings.Join(settingNames(), ", ")},
+		{"unlike any", "elephants: 2\n", `FILE:1: unknown setting "elephants": expected one of ` + strings.Join(settingNames(), ", ") + ", policies"},
 		{"duplicate", "port: 1\nbind: ::1\nport: 1\n", "FILE:3: port is set twice, first in line 1"},
 		{"duplicate in another case", "port: 1\nPort: 2\n", "FILE:2: port is set twice, first in line 1"},
 		{"nested", "port:\n  number: 1\n", "FILE:2: port must be one plain value, not a mapping: " + port},
@@ -41,7 +41,7 @@ func TestBadFile(t *testing.T) {
 		{"unclosed quote", "# x\nbind: ::1\nport: \"1\n", "FILE:3: not YAML: found unexpected end of stream"},
 		{"unknown anchor", "port: *p\n", "FILE:1: not YAML: unknown anchor 'p' referenced"},
 		{"binary", "\x00\x01", "FILE: not YAML: control characters are not allowed (value: 0)"},
-		{"too big", strings.Repeat("#\n", configBytesMax/2) + "#", "cannot read the configuration file FILE (--config): it has more than 1048576 bytes"},
+		{"too big", strings.Repeat("#\n", configBytesMax/2) + "#", "cannot read the configuration file FILE (--config): it has more than 33554432 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeFile(t, c.content)

@@ -79,7 +79,7 @@ var lanes = []struct {
 	{engine.TokenBucket, "a burst of 10, then one every 6 s"},
 	{engine.LeakyBucket, "admits the same, and holds each until its turn, 6 s apart"},
 	{engine.SlidingWindowLog, "each unit is free again exactly a minute after it was taken"},
-	{engine.SlidingWindowCounter, "free again up to 1/64 of a minute later"},
+	{engine.SlidingWindowCounter, "as the log, and free again up to 1/64 of a minute later"},
 	{engine.FixedWindow, "10 before a boundary and 10 behind it, then none until the next"},
 }
 

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -14,7 +13,7 @@ import (
 )
 
 var (
-	callsFlag = flag.Int("calls", 20_000, "how many `calls` TestTogether makes of each backend")
+	callsFlag = flag.Int("calls", 20_000, "how many `calls` TestTogether makes of Redis and of a cluster each, and ten times as many in memory")
 	seedFlag  = flag.Uint64("seed", 1, "draw what workers ask from this `number`")
 )
 
@@ -33,7 +32,7 @@ func TestTogether(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			fleet := s.start(t)
 			establish(t, fleet)
-			v := run(t, s, fleet, connections, *callsFlag)
+			v := run(t, s, fleet, connections, s.times**callsFlag)
 			t.Log(v)
 			v.demandSums(t, fleet[0].Dial(), s.groups)
 			if v.admitted == 0 || v.denied == 0 || v.refunds == 0 {
@@ -61,7 +60,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// A worker asks over one connection, and waits for each answer.
+// A worker asks over one connection. It sends one call or several, and waits for all answers.
 type worker struct {
 	*harness.Conn
 	groups int
@@ -70,6 +69,9 @@ type worker struct {
 	held   []call // what it was admitted and has not given back, one pair each
 	calls  []call
 }
+
+// batchMax is how many calls a worker sends at once.
+const batchMax = 16
 
 // run has workers make calls of the servers in turn, and judges what they were answered.
 func run(t testing.TB, s setting, fleet []*harness.Process, workers, calls int) *verdict {
@@ -83,7 +85,7 @@ func run(t testing.TB, s setting, fleet []*harness.Process, workers, calls int) 
 		all[i] = w
 		working.Go(func() {
 			defer func() { _ = w.Close() }()
-			for range calls / workers {
+			for len(w.calls) < calls/workers {
 				if err := w.step(); err != nil {
 					t.Error(err)
 					return
@@ -102,56 +104,62 @@ func run(t testing.TB, s setting, fleet []*harness.Process, workers, calls int) 
 	return judge(list, glass.Load())
 }
 
-// step makes one call: a question, or a refund of something that the worker has.
+// step sends one call, or several, and reads the answers.
 func (w *worker) step() error {
-	c := call{cost: 1 + w.rng.Int64N(costMax)}
-	if len(w.held) > 0 && w.rng.IntN(3) == 0 {
-		i := w.rng.IntN(len(w.held))
-		c = call{pairs: w.held[i].pairs, cost: w.held[i].cost, refund: true}
-		w.held = slices.Delete(w.held, i, i+1)
-	} else {
-		c.pairs = draw(w.rng, w.groups)
+	batch := make([]call, 1)
+	if w.rng.IntN(2) == 0 {
+		batch = make([]call, 1+w.rng.IntN(batchMax))
 	}
-	if err := w.ask(&c); err != nil {
+	var text string
+	for i := range batch {
+		words := w.draw(&batch[i])
+		text += harness.Command(words...)
+	}
+	for i := range batch {
+		batch[i].sent = w.glass.now()
+	}
+	if _, err := w.Write([]byte(text)); err != nil {
 		return err
 	}
-	if c.admitted {
-		for _, p := range c.pairs {
-			w.held = append(w.held, call{pairs: []pair{p}, cost: c.cost})
+	for i := range batch {
+		if err := w.read(&batch[i]); err != nil {
+			return err
 		}
 	}
-	w.calls = append(w.calls, c)
+	w.calls = append(w.calls, batch...)
 	return nil
 }
 
-// ask sends a call and reads its answer.
-func (w *worker) ask(c *call) error {
-	var words []string
-	switch {
-	case c.refund:
+// draw draws a call and returns its words: a question, or a refund of something that the worker has.
+func (w *worker) draw(c *call) (words []string) {
+	if n := len(w.held); n > 0 && w.rng.IntN(3) == 0 {
+		i := w.rng.IntN(n)
+		*c, w.held[i], w.held = w.held[i], w.held[n-1], w.held[:n-1]
 		words = []string{"RL.REFUND"}
-	case len(c.pairs) == 1 && w.rng.IntN(2) == 0:
-		words = []string{"RL.CHECK"}
-	default:
+	} else {
+		c.pairs, c.cost = draw(w.rng, w.groups), 1+w.rng.Int64N(costMax)
 		words = []string{"RL.MCHECK", strconv.Itoa(len(c.pairs))}
+		if len(c.pairs) == 1 && w.rng.IntN(2) == 0 {
+			words = []string{"RL.CHECK"}
+		}
 	}
 	for _, p := range c.pairs {
 		words = append(words, p.words(w.groups)...)
 	}
-	words = append(words, "COST", strconv.FormatInt(c.cost, 10))
-	c.sent = w.glass.now()
-	if _, err := w.Write([]byte(harness.Command(words...))); err != nil {
-		return err
-	}
-	reply, err := harness.ParseValue(w.Reader)
+	return append(words, "COST", strconv.FormatInt(c.cost, 10))
+}
+
+// read reads the answer to a call.
+func (w *worker) read(c *call) error {
+	six, err := integersOf(w.Conn)
 	c.answered = w.glass.now()
-	if err != nil {
-		return err
-	}
-	six, err := reply.Integers()
 	if err != nil || len(six) != 6 || six[2] < 0 || c.refund && six[0] != 1 {
-		return fmt.Errorf("%q was answered %v, %w", words, six, err)
+		return fmt.Errorf("%+v was answered %v, %w", c, six, err)
 	}
-	c.admitted = six[0] == 1 && !c.refund
+	if c.admitted = six[0] == 1 && !c.refund; c.admitted {
+		for _, p := range c.pairs {
+			w.held = append(w.held, call{pairs: []pair{p}, cost: c.cost, refund: true})
+		}
+	}
 	return nil
 }
