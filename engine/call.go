@@ -42,6 +42,7 @@ type Part struct {
 	// Decision is that of this limit by itself. Of a part of which nothing was taken it is that of a peek.
 	Decision Decision
 
+	hash uint64 // of the state's name
 	took taken
 	seen glance
 	has  bool // units were taken by this call
