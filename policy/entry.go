@@ -30,7 +30,7 @@ func (e Entry) split() (name, key string) {
 
 func fieldOf(name, key string) string {
 	if key == "" {
-		return name
+		return strings.Clone(name) // which may be a view of a buffer
 	}
 	return name + " " + key
 }

@@ -62,8 +62,12 @@ type warning struct {
 
 // load reads the file and the environment, and puts the settings that flags give on top.
 func load(flags *pflag.FlagSet, env environment, given []assignment) (configuration, error) {
+	return loadFile(chooseConfigFile(flags, env), env, given)
+}
+
+func loadFile(file configFile, env environment, given []assignment) (configuration, error) {
 	c := newConfiguration()
-	c.file = chooseConfigFile(flags, env)
+	c.file = file
 	said, err := c.file.contents()
 	if err != nil {
 		return c, err

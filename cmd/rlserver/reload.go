@@ -1,14 +1,16 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
+	"github.com/rlserver/rlserver/replication"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
 
 // SIGHUP reads the certificates and the configuration file again. The settings of the file take
-// effect as CONFIG SET would have them: all or none. Flags and variables go before the file still,
+// effect as CONFIG SET would have them, and its policies become what it says: all or none. Flags and variables go before the file still,
 // and a setting that the file does not name stays as it is, unless the file named it before: then it
 // is at its default again.
 
@@ -45,6 +47,14 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 		return 0, err
 	}
 	*origins = fresh.origins
+	version := srv.Policies().Version()
+	if err := srv.FilePolicies(fresh.policies); errors.Is(err, replication.ErrReplica) {
+		logger.Info("the policies of the file are not put in force on a replica, which has those of its primary")
+	} else if err != nil {
+		logger.Error("the policies are not reloaded; those before stay in force", "error", err)
+	} else if now := srv.Policies().Version(); now != version {
+		logger.Info("policies reloaded", "policies", len(fresh.policies), "version", now)
+	}
 	for _, name := range restart {
 		logger.Warn("a setting of the configuration file needs a restart to take effect", "name", name, "from", fresh.origins[name])
 	}
