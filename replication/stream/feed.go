@@ -81,7 +81,12 @@ func (f *Feed) Drain() {
 	if !f.tracking {
 		return
 	}
-	f.changes += int64(f.store.Drain(func(c *engine.Change) { _ = f.packer.Change(c) })) // publish has no errors
+	// A question that carries units over gives them to one state, and takes them out of another then.
+	// The first pass may come between and tell of the second step alone. The second pass tells of the
+	// first step, and both are written at once.
+	for range 2 {
+		f.changes += int64(f.store.Drain(func(c *engine.Change) { _ = f.packer.Change(c) })) // publish has no errors
+	}
 	_ = f.packer.Flush()
 }
 

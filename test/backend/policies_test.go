@@ -84,10 +84,16 @@ func TestPoliciesAreShared(t *testing.T) {
 func TestPoliciesWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	r := startFaultyRedis(t)
-	server := func() *redis.Client { return harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr()).Client() }
-	get := func(c *redis.Client) string { return fmt.Sprint(c.Do(context.Background(), "RL.POLICY", "GET", "api").Result()) }
+	server := func() *redis.Client {
+		return harness.StartServer(t, "--backend", "redis", "--redis-addr", r.Addr()).Client()
+	}
+	get := func(c *redis.Client) string {
+		return fmt.Sprint(c.Do(context.Background(), "RL.POLICY", "GET", "api").Result())
+	}
 	c := server()
-	harness.Eventually(t, "a policy is set", func() bool { return c.Do(t.Context(), "RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 5, "1h").Err() == nil })
+	harness.Eventually(t, "a policy is set", func() bool {
+		return c.Do(t.Context(), "RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 5, "1h").Err() == nil
+	})
 	before := get(c)
 	if !strings.Contains(before, "token_bucket 5 1h") {
 		t.Fatal(before)

@@ -99,6 +99,8 @@ func TestSentinelKeepsPolicies(t *testing.T) {
 	setPolicy(n, "40")
 	mustTakePolicy(n, "1")
 	replica := w.nodes[3-now]
-	replica.AwaitThat("it follows the new primary", func() bool { return replica.Field("master_link_status") == "up" && replica.Field("master_port") == fmt.Sprint(w.fronts[now].port) })
+	replica.AwaitThat("it follows the new primary", func() bool {
+		return replica.Field("master_link_status") == "up" && replica.Field("master_port") == fmt.Sprint(w.fronts[now].port)
+	})
 	mustHavePolicies(35, n, replica)
 }
