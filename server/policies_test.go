@@ -198,15 +198,17 @@ func TestCrossSlot(t *testing.T) {
 	c.ask("RL.MCHECK 2 {t}a @api {t}b @api", "[:1 :10 :9 …")
 }
 
-// RL.POLICY RELOAD and ReloadPolicies put the file's policies in force, or none of them.
-func TestReloadPolicies(t *testing.T) {
+// RL.POLICY RELOAD and FilePolicies put the file's policies in force, or none of them.
+func TestFilePolicies(t *testing.T) {
 	text, problem := "token_bucket 7 1h", error(nil)
 	s := startServed(t, 1, nil, nil, func(s *Server) {
-		s.OnPolicyReload(func() ([]policy.FileDefinition, error) {
+		read := func() ([]policy.FileDefinition, error) {
 			d, err := policy.Parse(text)
 			return []policy.FileDefinition{{Name: "api", Definition: d}}, errors.Join(problem, err)
-		})
-		if err := s.ReloadPolicies(); err != nil {
+		}
+		s.OnPolicyReload(read)
+		definitions, err := read()
+		if err := errors.Join(err, s.FilePolicies(definitions), s.FilePolicies(nil)); err != nil {
 			t.Error(err)
 		}
 	})
