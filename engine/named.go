@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"math/bits"
-	"sync/atomic"
 	"unsafe"
 )
 
@@ -11,30 +10,21 @@ import (
 // bytes: four words. Such a name is made in registers, without the copy that would be looked at again at
 // once, and it is looked up by its words. That makes a check by a policy as fast as one without.
 
-// A NamedLimit is a limit of a policy as AskNamed is asked.
-type NamedLimit struct {
-	Algorithm Algorithm // with Named
-	Limit     Limit
-	Replaced  *atomic.Bool // see Part
-	suffix    suffix
+// A Suffix is the end of the names of a limit's states.
+type Suffix struct {
+	text  string
+	words [3]uint64 // of the text, filled up with zeros
 }
 
-// NewNamedLimit makes a limit whose states have names that end in a suffix.
-func NewNamedLimit(end string, a Algorithm, l Limit, replaced *atomic.Bool) NamedLimit {
-	x := suffix{text: end, length: len(end)}
+// NewSuffix makes a suffix of its text.
+func NewSuffix(text string) Suffix {
+	x := Suffix{text: text}
 	var b [len(x.words) * 8]byte
-	copy(b[:], end)
+	copy(b[:], text)
 	for i := range x.words {
 		x.words[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
-	return NamedLimit{a, l, replaced, x}
-}
-
-// A suffix is the end of the names of a limit's states.
-type suffix struct {
-	text   string
-	length int
-	words  [3]uint64 // filled up with zeros
+	return x
 }
 
 // A name is the words of a name of 17 to 32 bytes, the last one filled up with ones.
@@ -52,9 +42,9 @@ const (
 )
 
 // set makes the name of a key and a suffix, if it is one that can be made so.
-func (n *name) set(key string, x *suffix) bool {
-	n.length = len(key) + x.length
-	if uint(len(key)-namedKeyMin) > namedKeyMax-namedKeyMin || uint(n.length-nameMin) > nameMax-nameMin || x.length > 8*len(x.words) {
+func (n *name) set(key string, x *Suffix) bool {
+	n.length = len(key) + len(x.text)
+	if uint(len(key)-namedKeyMin) > namedKeyMax-namedKeyMin || uint(n.length-nameMin) > nameMax-nameMin || len(x.text) > 8*len(x.words) {
 		return false
 	}
 	b := unsafe.Slice(unsafe.StringData(key), len(key))
@@ -142,22 +132,31 @@ func (t *table) nearName(meta uint64, n *name) *slot {
 	return nil
 }
 
-// AskNamed is Ask for a limit's state of a key. It answers where that is quick: for a state of one word
-// that there is, under a limit that was not replaced. Otherwise it has changed nothing and returns false,
-// and AskCall answers.
-func (s *Store) AskNamed(o Op, key string, x *NamedLimit, cost, now int64, d *Decision) bool {
+// nearNamed finds the slot of the state whose name is a key and a suffix, if that is quick.
+func (s *Store) nearNamed(sp *space, key string, x *Suffix, a Algorithm) (*table, *slot) {
 	var n name
-	a := x.Algorithm
-	if !n.set(key, &x.suffix) || !s.accepts(a, &x.Limit, cost, now) || s.hasher.other != nil || s.kinds[a].shape != ShapeWord {
+	if !n.set(key, x) || s.hasher.other != nil {
+		return nil, nil
+	}
+	hash := s.hasher.medium(&n)
+	t := sp.shelves[namedClass][hash>>(64-shardBits)].Load()
+	if t == nil {
+		return nil, nil
+	}
+	return t, t.nearName(n.meta(hash)|uint64(a), &n)
+}
+
+// AskNamed is AskCall with one part, whose State is a key and the part's Suffix and need not be made. It
+// answers where that is quick: for a state of one word that there is, under a limit that was not replaced.
+// Otherwise it has changed nothing and returns false, and AskCall answers. It looks at no formers.
+func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision) bool {
+	a, l := p.Algorithm, &p.Limit
+	if !s.accepts(a, l, cost, now) || s.kinds[a].shape != ShapeWord {
 		return false
 	}
 	now *= 1000
-	hash, sp := s.hasher.medium(&n), s.space.Load()
-	t := sp.shelves[namedClass][hash>>(64-shardBits)].Load()
-	if t == nil {
-		return false
-	}
-	slot := t.nearName(n.meta(hash)|uint64(a), &n)
+	sp := s.space.Load()
+	t, slot := s.nearNamed(sp, key, p.Suffix, a)
 	if slot == nil {
 		return false
 	}
@@ -165,37 +164,36 @@ func (s *Store) AskNamed(o Op, key string, x *NamedLimit, cost, now int64, d *De
 	if !held(st) {
 		return false
 	}
-	y := a.step(o, st, &x.Limit, now, cost)
-	if y.next != st {
-		if y.next == 0 || !t.swap(slot, st, y.next) {
+	x := a.step(o, st, l, now, cost)
+	if x.next != st {
+		if x.next == 0 || !t.swap(slot, st, x.next) {
 			return false
 		}
 		sp.mark(t, slot)
 	}
-	if x.Replaced.Load() && (y.next == st || s.undoNamed(key, x, st, y.next, now)) {
+	if p.Replaced.Load() && (x.next == st || s.undoNamed(key, p, st, x.next, now)) {
 		return false
 	}
-	a.explain(&x.Limit, y, d)
-	return true
-}
-
-// PrefetchNamed is Prefetch for a limit's state of a key, if AskNamed can be quick.
-func (s *Store) PrefetchNamed(key string, x *NamedLimit) bool {
-	var n name
-	if !n.set(key, &x.suffix) || s.hasher.other != nil {
-		return false
-	}
-	hash := s.hasher.medium(&n)
-	if t := s.space.Load().shelves[namedClass][hash>>(64-shardBits)].Load(); t != nil {
-		prefetchSlots(unsafe.Pointer(unsafe.SliceData(t.words)), home(n.meta(hash), t.n)*t.stride*8)
-	}
+	a.explain(l, x, d)
 	return true
 }
 
 // undoNamed takes back what a step has taken at an instant (ns), which made after of before. It returns
 // false if that is no longer there: it was carried over, and the answer stands.
-func (s *Store) undoNamed(key string, x *NamedLimit, before, after, now int64) bool {
+func (s *Store) undoNamed(key string, p *Part, before, after, now int64) bool {
 	var took taken
-	took.noteWord(x.Algorithm, before, after, now)
-	return s.withdraw(key+x.suffix.text, &withdrawal{algorithm: x.Algorithm, word: took, now: now + idleLag, all: true}) == 0
+	took.noteWord(p.Algorithm, before, after, now)
+	return s.withdraw(key+p.Suffix.text, &withdrawal{algorithm: p.Algorithm, word: took, now: now + idleLag, all: true}) == 0
+}
+
+// PrefetchNamed is Prefetch for the state whose name is a key and a suffix, if that is quick.
+func (s *Store) PrefetchNamed(key string, x *Suffix) {
+	var n name
+	if !n.set(key, x) || s.hasher.other != nil {
+		return
+	}
+	hash := s.hasher.medium(&n)
+	if t := s.space.Load().shelves[namedClass][hash>>(64-shardBits)].Load(); t != nil {
+		prefetchSlots(unsafe.Pointer(unsafe.SliceData(t.words)), home(n.meta(hash), t.n)*t.stride*8)
+	}
 }

@@ -17,9 +17,9 @@ func TestNameOfParts(t *testing.T) {
 			key = key[:min(len(key), rapid.IntRange(1, 30).Draw(t, "length"))]
 		}
 		end := "@" + rapid.StringMatching(`[a-z]{1,12}:[tlf][0-9]{0,9}/[1-9][0-9]{0,3}m`).Draw(t, "end")
-		x := NewNamedLimit(end, TokenBucket|Named, Limit{}, nil)
+		x := NewSuffix(end)
 		var n name
-		if !n.set(key, &x.suffix) {
+		if !n.set(key, &x) {
 			return
 		}
 		made++
@@ -50,13 +50,14 @@ func TestAskNamed(t *testing.T) {
 		limit := drawLimit(t, a&^Named)
 		key := rapid.SampledFrom([]string{"k", "user", "user:1", "user:123", "user:12345", "user:1234567890123", "user:123456789012345678"}).Draw(t, "key")
 		const end = "@api:x5/1s"
-		x := NewNamedLimit(end, a, limit, new(atomic.Bool))
+		x := NewSuffix(end)
+		part := Part{Algorithm: a, Limit: limit, Suffix: &x, Replaced: new(atomic.Bool)}
 		now := drawStart(t)
 		for range rapid.IntRange(1, 20).Draw(t, "questions") {
 			o, cost := drawOp(t), drawCost(t, limit)
 			byParts.PrefetchNamed(key, &x)
 			var got, want Decision
-			if byParts.AskNamed(o, key, &x, cost, now, &got) {
+			if byParts.AskNamed(o, key, &part, cost, now, &got) {
 				quick++
 			} else if err := byParts.Ask(o, key+end, a, &limit, cost, now, &got); err != nil {
 				t.Fatal(err)
@@ -75,13 +76,14 @@ func TestAskNamed(t *testing.T) {
 // A limit that was replaced meanwhile leaves nothing behind.
 func TestAskNamedReplaced(t *testing.T) {
 	s, limit, replaced := newNamedStore(t), mustLimit(10, time.Second, 0), new(atomic.Bool)
-	x := NewNamedLimit("@api:t10/1s", TokenBucket|Named, limit, replaced)
+	x := NewSuffix("@api:t10/1s")
+	part := Part{Algorithm: TokenBucket | Named, Limit: limit, Suffix: &x, Replaced: replaced}
 	const key, state = "user:123", "user:123@api:t10/1s"
 	var d Decision
 	if err := s.Ask(OpCheck, state, TokenBucket|Named, &limit, 3, noon, &d); err != nil {
 		t.Fatal(err)
 	}
-	if replaced.Store(true); s.AskNamed(OpCheck, key, &x, 2, noon, &d) {
+	if replaced.Store(true); s.AskNamed(OpCheck, key, &part, 2, noon, &d) {
 		t.Errorf("a limit that was replaced has answered %+v", d)
 	}
 	if err := s.Ask(OpPeek, state, TokenBucket|Named, &limit, 1, noon, &d); err != nil || d.Remaining != 7 {

@@ -144,8 +144,10 @@ func (c *session) BeginBatch() {
 func (c *session) Expect(key []byte) {
 	if p := c.server.prefetch; p == nil {
 		return
-	} else if q := &c.request.question; q.isStraight && c.request.parsed {
-		p.PrefetchNamed(resp.View(key), &q.named)
+	} else if r := &c.request; r.parsed && r.question.plan != nil {
+		for i := range r.question.plan.Limits {
+			p.PrefetchNamed(resp.View(key), &r.question.plan.Limits[i].Ending)
+		}
 	} else {
 		p.Prefetch(resp.View(key))
 	}
