@@ -23,22 +23,24 @@ var policyKeys = []string{"limits", "shadow", "overrides"}
 type policyReader struct {
 	configFile
 	logLimitMax int64
+	seen        map[string]policy.Definition // by text: many keys have the same limits
 }
 
 // read reads the value of policiesKey. Errors name the file and the line.
 func (r policyReader) read(node *yaml.Node) (found []policy.FileDefinition, err error) {
 	found = []policy.FileDefinition{}
+	overrides := 0
 	err = r.each(node, "policies", "name: limits", func(key, value *yaml.Node) error {
 		if err := policy.CheckName(key.Value); err != nil {
 			return r.errorAt(key, "%v", err)
 		}
 		d, err := r.policy(key.Value, value)
-		found = append(found, d)
+		found, overrides = append(found, d), overrides+len(d.Overrides)
+		if err == nil && (len(found) > policy.PoliciesMax || overrides > policy.OverridesMax) {
+			err = r.errorAt(key, "more policies or overrides than accepted, which is up to %d and %d", policy.PoliciesMax, policy.OverridesMax)
+		}
 		return err
 	})
-	if err == nil && len(found) > policy.PoliciesMax {
-		err = r.errorAt(node, "%d policies: accepted is up to %d", len(found), policy.PoliciesMax)
-	}
 	return found, err
 }
 
@@ -122,9 +124,14 @@ func (r policyReader) definition(subject string, node *yaml.Node, shadow bool) (
 	switch {
 	case isNull(node): // no limit, which the check tells
 	case isPlain(node):
+		var has bool
+		if d, has = r.seen[node.Value]; has {
+			break
+		}
 		if d, err = policy.Parse(node.Value); err != nil {
 			return d, r.errorAt(node, "%s: %v", subject, err)
 		}
+		r.seen[node.Value] = d
 	case node.Kind == yaml.SequenceNode:
 		for i, item := range node.Content {
 			one, err := r.item(item)

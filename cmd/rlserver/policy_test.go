@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -133,6 +134,14 @@ func TestPoliciesOfTheFile(t *testing.T) {
 	policies("api", "token_bucket 5 1s", "mine", "deny")
 	conn.MustSay("OK", "RL.POLICY", "DEL", "mine")
 	policies("api", "token_bucket 5 1s", "mine", "allow")
+
+	rewriteFile(t, file, somePolicies)
+	conn.MustSay("OK", "CONFIG", "SET", "maxclients", "81")
+	conn.MustSay("OK", "CONFIG", "REWRITE")
+	_, policiesText, _ := strings.Cut(somePolicies, "maxclients: 77\n")
+	if text, err := os.ReadFile(file); err != nil || !strings.HasSuffix(string(text), "\n"+policiesText) || !strings.Contains(string(text), "maxclients: 81\n") {
+		t.Errorf("CONFIG REWRITE makes of the file\n%s (%v)", text, err)
+	}
 
 	rewriteFile(t, file, "maxclients: 80\n")
 	conn.MustSay("OK", "RL.POLICY", "RELOAD")
