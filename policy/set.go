@@ -102,7 +102,7 @@ func (s *Set) Near(name string) []string {
 		distance int
 	}
 	var found []known
-	lower, end, left := strings.ToLower(name), max(2, len(name)/3)+1, nearLooked
+	lower, end, left := strings.ToLower(name), nearEnd(name), nearLooked
 	s.policies.Range(func(key, _ any) bool {
 		if d := editDistance(lower, strings.ToLower(key.(string)), end); d < end {
 			found = append(found, known{key.(string), d})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -134,9 +135,9 @@ func (r policyReader) definition(subject string, node *yaml.Node, shadow bool) (
 		r.seen[node.Value] = d
 	case node.Kind == yaml.SequenceNode:
 		for i, item := range node.Content {
-			one, err := r.item(item)
+			one, err := readItem(item)
 			if err != nil {
-				return d, r.errorAt(item, "%s: limit %d of the list: %v", subject, i+1, err)
+				return d, r.errorAt(item, "%s: rule %d: %v", subject, i+1, err)
 			}
 			d.Rules = append(d.Rules, one)
 		}
@@ -153,19 +154,15 @@ func (r policyReader) definition(subject string, node *yaml.Node, shadow bool) (
 	return d, nil
 }
 
-// item reads one limit of a list.
-func (r policyReader) item(node *yaml.Node) (rule policy.Rule, err error) {
-	if !isPlain(node) || isNull(node) {
+// readItem reads one limit of a list.
+func readItem(node *yaml.Node) (rule policy.Rule, err error) {
+	switch words := strings.Fields(node.Value); {
+	case !isPlain(node) || isNull(node):
 		return rule, fmt.Errorf("expected text, ALGORITHM LIMIT PERIOD [BURST n], not %s", kindText(node))
+	case len(words) > 0 && strings.EqualFold(words[len(words)-1], "shadow"):
+		return rule, errors.New("SHADOW is for the whole policy: expected shadow: yes beside limits")
 	}
-	d, err := policy.Parse(node.Value)
-	if err == nil && (len(d.Rules) != 1 || d.Shadow) {
-		err = errors.New("expected one limit, ALGORITHM LIMIT PERIOD [BURST n]; SHADOW is shadow: yes beside limits")
-	}
-	if err != nil {
-		return rule, err
-	}
-	return d.Rules[0], nil
+	return policy.ParseRule(node.Value)
 }
 
 // kindText is what a node is, for errors.
