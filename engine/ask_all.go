@@ -18,7 +18,9 @@ func (s *Store) AskAll(questions []Question, now int64) {
 			s.Prefetch(questions[i+askAllAhead].Key)
 		}
 		q := &questions[i]
-		if q.Reset {
+		if q.Call != nil {
+			q.Err = s.AskCall(q.Call, now)
+		} else if q.Reset {
 			q.Existed, q.Err = s.Reset(q.Key, now), nil
 		} else {
 			q.Err = s.Ask(q.Op, q.Key, q.Algorithm, &q.Limit, q.Cost, now, &q.Decision)

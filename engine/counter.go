@@ -14,6 +14,7 @@ func (s *Store) stepCounter(sp *space, t *table, slot *slot, st int64, q *query,
 			return true, err
 		}
 		first := counterList{period: wholeMicros(q.limit.period)}
+		q.took.note(q.now/1000, q.cost)
 		first.add(sliceOf(q.now/1000, first.period), q.cost)
 		return sp.stepped(t, slot, sp.start(t, slot, st, first.ring(0, counterPlacesMin)), nil)
 	}
@@ -24,6 +25,7 @@ func (s *Store) stepCounter(sp *space, t *table, slot *slot, st int64, q *query,
 	}
 	v := r.counter()
 	change := slidingWindowCounterStep(q, &v, d)
+	q.took.note(max(q.now/1000, sliceStart(v.newest(), v.period)), change.units)
 	switch change.kind {
 	case logKeep:
 		return v.holds(), nil

@@ -32,7 +32,7 @@ func TestForceTakesWhetherOrNotItFits(t *testing.T) {
 		if peek.Remaining != force.Remaining || peek.ResetAfter != force.ResetAfter {
 			t.Fatalf("forced %+v, and then there is %+v", force, peek)
 		}
-		if units := unitsIn(forced, &f); units < min(cost, most(&f)) {
+		if units := unitsHeld(forced, &f); units < min(cost, most(&f)) {
 			t.Fatalf("%d units are taken, of %d", units, cost)
 		}
 	})
@@ -49,8 +49,8 @@ func most(f *life) int64 {
 	return UnitsMax
 }
 
-// unitsIn is how many units the state of a life holds, rounded up.
-func unitsIn(s *Store, f *life) (units int64) {
+// unitsHeld is how many units the state of a life holds, rounded up.
+func unitsHeld(s *Store, f *life) (units int64) {
 	s.Dump(0, 1<<20, f.now, func(c *Change) {
 		switch {
 		case f.algorithm.Shape() != ShapeWord:

@@ -208,7 +208,7 @@ func ask(s *Store, o Op, key string, a Algorithm, l Limit, cost, now int64) (d D
 // plant makes a token_bucket key with a hash of the test's choosing, idle at noon + 1 s.
 func plant(s *Store, hash uint64, key string) Decision {
 	l, d := mustLimit(1, time.Second, 0), Decision{}
-	if err := s.search(s.space.Load(), hash, key, &query{OpCheck, TokenBucket, &l, 1, noon * 1000}, &d); err != nil {
+	if err := s.search(s.space.Load(), hash, key, &query{OpCheck, TokenBucket, &l, 1, noon * 1000, nil}, &d); err != nil {
 		panic(err)
 	}
 	return d
@@ -220,7 +220,7 @@ func spread(i uint64) uint64 { return i * 0x9e37_79b9_7f4a_7c15 }
 // askAt is ask for a key with a hash of the test's choosing.
 func askAt(s *Store, o Op, hash uint64, key string, a Algorithm, l Limit, cost, now int64) (Decision, error) {
 	d := Decision{}
-	err := s.search(s.space.Load(), hash, key, &query{o, a, &l, cost, now * 1000}, &d)
+	err := s.search(s.space.Load(), hash, key, &query{o, a, &l, cost, now * 1000, nil}, &d)
 	return d, err
 }
 

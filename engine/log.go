@@ -12,7 +12,9 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 		if writes, err := s.stepAbsent(sp, q, d); !writes {
 			return true, err
 		}
-		first := firstRing(0, logChange{at: q.now / 1000, units: min(q.cost, s.logLimitMax)}, q.limit)
+		c := logChange{at: q.now / 1000, units: min(q.cost, s.logLimitMax+1)}
+		q.took.note(c.at, c.units)
+		first := firstRing(0, c, q.limit)
 		return sp.stepped(t, slot, sp.start(t, slot, st, first), nil)
 	}
 	r := sp.logs.load(st)
@@ -22,6 +24,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 	}
 	v := r.view()
 	change := slidingWindowLogStep(q, &v, s.logLimitMax, d)
+	q.took.note(change.at, change.units)
 	switch change.kind {
 	case logKeep:
 		return v.holds(), nil

@@ -42,7 +42,7 @@ func (m *plainLog) ask(o Op, l Limit, cost, now int64) (allowed bool) {
 	case !fits && o != OpForce:
 		return false
 	case o == OpCheck, o == OpForce:
-		cost = min(cost, m.most)
+		cost = min(cost, m.most+1)
 		if unitsOf(entries)+cost > unitsKept(m.most) {
 			entries = newestOf(entries, m.most+1-cost)
 		}

@@ -17,8 +17,7 @@ import (
 // younger than both its own period and the log's.
 //
 // A refund takes back the newest of the units that count for its limit. Older ones stay. By force as
-// many units are admitted as the highest limit that is accepted, at most: more would make no window
-// fuller, of any limit.
+// many units are admitted as the log keeps, at most.
 //
 // # How many units are kept
 //
@@ -102,7 +101,7 @@ func slidingWindowLogStep(q *query, log *logView, most int64, d *Decision) logCh
 		if q.op != OpForce {
 			return logChange{}
 		}
-		cost, fits = min(cost, most), false
+		cost, fits = min(cost, most+1), false
 	case q.op == OpPeek:
 		seen.Explain(l, true, d)
 		return logChange{}
@@ -130,7 +129,7 @@ func slidingWindowLogFirst(q *query, log *logView, most int64, d *Decision) (cha
 			change.kind = logEnd
 		}
 	case q.op == OpForce, q.op == OpCheck && !seen.Never:
-		change = logChange{kind: logAppend, at: seen.Now, units: min(q.cost, most)}
+		change = logChange{kind: logAppend, at: seen.Now, units: min(q.cost, most+1)}
 		seen.Used, seen.Newest = change.units, seen.Now
 		if log != nil {
 			change.first = log.size()
@@ -179,7 +178,10 @@ func (v *logView) rest(c logChange, period, most int64) logRest {
 	}
 	switch {
 	case c.kind == logCut:
-		r.first, r.cut = v.behind(c.first, most-c.units), true
+		r.first, r.cut = v.size(), true // by force, units may take the place of all
+		if c.units <= most {
+			r.first = v.behind(c.first, most-c.units)
+		}
 		r.units = min(v.unitsFrom(r.first), most+1-c.units)
 	case c.kind != logGiveBack:
 	case r.units > most:

@@ -127,8 +127,9 @@ type query struct {
 	op        Op
 	algorithm Algorithm
 	limit     *Limit
-	cost      int64 // units
-	now       int64 // ns
+	cost      int64  // units
+	now       int64  // ns
+	took      *taken // where to write what a step has taken, or nil
 }
 
 // Ask is Check, Peek and Refund where a fifth of the time matters: the limit is read and
@@ -156,7 +157,7 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 			if st := slot.state.Load(); !held(st) {
 				// no short way
 			} else if s.kinds[a].shape != ShapeWord {
-				if done, err := s.stepRing(sp, t, slot, st, &query{o, a, l, cost, now}, d); done {
+				if done, err := s.stepRing(sp, t, slot, st, &query{o, a, l, cost, now, nil}, d); done {
 					return d.unless(err)
 				}
 			} else if x := a.step(o, st, l, now, cost); x.next == st || x.next != 0 && slot.state.CompareAndSwap(st, x.next) {
@@ -170,7 +171,7 @@ func (s *Store) Ask(o Op, key string, a Algorithm, l *Limit, cost, now int64, d 
 			}
 		}
 	}
-	return d.unless(s.search(sp, hash, key, &query{o, a, l, cost, now}, d))
+	return d.unless(s.search(sp, hash, key, &query{o, a, l, cost, now, nil}, d))
 }
 
 // askOther is Ask for keys that are not short, and for arguments that may be out of range.
@@ -198,7 +199,7 @@ func (s *Store) askOther(o Op, key string, a Algorithm, l *Limit, cost, now int6
 			}
 		}
 	}
-	return s.search(sp, hash, key, &query{o, a, l, cost, now}, d)
+	return s.search(sp, hash, key, &query{o, a, l, cost, now, nil}, d)
 }
 
 // step takes one step on the state of a slot of the algorithm's, which was st. It returns false

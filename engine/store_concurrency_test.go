@@ -112,7 +112,7 @@ func TestStepOnAChangedState(t *testing.T) {
 		mustCheck(s, "key", a, l, 1, noon)
 		sp, p := s.space.Load(), newProbe(s.hasher.hash("key"), "key")
 		table, slot, st, _ := sp.locate(&p, sp.first(&p), noon*1000)
-		q := query{OpCheck, a, &l, 1, noon * 1000}
+		q := query{OpCheck, a, &l, 1, noon * 1000, nil}
 		step := func() (done bool) { done, _ = s.step(sp, table, slot, st, &q, &d); return done }
 		switch a.Shape() { // of those in a ring the reference stays the same: a step begins with a view
 		case ShapeLog:

@@ -20,6 +20,9 @@ func (sp *space) stepWord(t *table, s *slot, st int64, q *query, d *Decision) bo
 		word = 0
 	}
 	x := q.algorithm.step(q.op, word, q.limit, q.now, q.cost)
+	if q.took != nil {
+		q.took.noteWord(q.algorithm, word, x.next, q.now)
+	}
 	if x.next != word {
 		to := x.next
 		if to == 0 {
