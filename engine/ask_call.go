@@ -33,12 +33,8 @@ type glance struct {
 // look takes a step on the state of a part and explains it, if that is a word to which the way is short,
 // and writes nothing. The arguments are within their ranges.
 func (s *Store) look(sp *space, p *Part, o Op, cost, now int64, g *glance) bool {
-	hash, a := s.hasher.hash(p.State), p.Algorithm
-	t := sp.shelves[classOf[plainWords(p.State)]][hash>>(64-shardBits)].Load()
-	if t == nil {
-		return false
-	}
-	slot := t.nearOther(metaOf(hash, p.State)|uint64(a), p.State)
+	t, slot := s.nearPart(sp, p)
+	a := p.Algorithm
 	if slot == nil || s.kinds[a].shape != ShapeWord {
 		return false
 	}
@@ -53,6 +49,21 @@ func (s *Store) look(sp *space, p *Part, o Op, cost, now int64, g *glance) bool 
 	a.explain(&p.Limit, x, &p.Decision)
 	g.t, g.slot, g.st, g.next = t, slot, st, x.next
 	return true
+}
+
+// nearPart finds the slot of a part's state, if that is quick.
+func (s *Store) nearPart(sp *space, p *Part) (*table, *slot) {
+	if x := p.Suffix; x != nil {
+		if t, slot := s.nearNamed(sp, p.State[:len(p.State)-len(x.text)], x, p.Algorithm); slot != nil {
+			return t, slot
+		}
+	}
+	hash := s.hasher.hash(p.State)
+	t := sp.shelves[classOf[plainWords(p.State)]][hash>>(64-shardBits)].Load()
+	if t == nil {
+		return nil, nil
+	}
+	return t, t.nearOther(metaOf(hash, p.State)|uint64(p.Algorithm), p.State)
 }
 
 // write writes the step that was seen, and says whether the state is still the one that it was.

@@ -27,6 +27,8 @@ type Part struct {
 	State     string    // the state's name, 1 … StateBytesMax bytes
 	Algorithm Algorithm // with Named
 	Limit     Limit
+	// Suffix, if not nil, is what the name ends in. It makes look-ups faster.
+	Suffix *Suffix
 	// Formers are limits that this one has replaced, the latest first. Where such a state is live and
 	// this one has none, the first question moves the former's units here, exactly once.
 	Formers []Former

@@ -86,7 +86,7 @@ func explainCall(c *engine.Call, reply any) error {
 		}
 		p.Decision = asked.Decision
 	}
-	conclude(c)
+	c.Conclude()
 	return nil
 }
 
@@ -127,37 +127,4 @@ func (l *Limiter) sharesSlot(q *engine.Question) bool {
 	slot, same := l.slotOf(firstState(q)), true
 	eachState(q, func(name string) { same = same && l.slotOf(name) == slot })
 	return same
-}
-
-// conclude sets a call's answer from those of its parts.
-func conclude(c *engine.Call) {
-	var binding *engine.Decision
-	delay := c.Parts[0].Decision.Delay
-	for i := range c.Parts {
-		p := &c.Parts[i]
-		d := &p.Decision
-		delay = max(delay, d.Delay)
-		if p.Shadow {
-			continue
-		}
-		switch {
-		case binding == nil:
-			binding = d
-		case binding.Allowed != d.Allowed:
-			if !d.Allowed {
-				binding = d
-			}
-		case d.Allowed:
-			if d.Remaining < binding.Remaining {
-				binding = d
-			}
-		case binding.RetryAfter != engine.Never && (d.RetryAfter == engine.Never || d.RetryAfter > binding.RetryAfter):
-			binding = d
-		}
-	}
-	if binding == nil {
-		binding = &engine.Decision{Allowed: true, Limit: 1e9, Remaining: -1}
-	}
-	c.Decision = *binding
-	c.Decision.Delay = delay
 }

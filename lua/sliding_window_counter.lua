@@ -41,7 +41,7 @@ if live then
   end
   time, total, length = struct.unpack('>I7I4I6', head, 38)
   time, newest = time + passed, entry(size - 1)
-  local slice = slice_of(time, length)
+  local slice = math.max(slice_of(time, length), newest)
   kept, held = later(0, slice - 65)
   first, used = kept, held
   if period < length then
@@ -67,7 +67,7 @@ local function write(to, units, of)
   else
     for i = kept, to - 1 do
       local slice, before = entry(i)
-      slice = slice_of(math.min(start_of(slice + 1, length) - 1, time), of)
+      slice = slice_of(math.min(start_of(slice + 1, length) - 1, a.to and time or 6067612036854775), of) -- NowMicrosMax
       if slice ~= newest then
         list, newest = list .. struct.pack('>I7I4', slice, before), slice
       end
@@ -76,7 +76,7 @@ local function write(to, units, of)
   end
   if units > 0 then
     local slice = slice_of(time, of)
-    if slice ~= newest then
+    if not newest or slice > newest then
       list, newest = list .. struct.pack('>I7I4', slice, total), slice
     end
     total = (total + units) % wrap

@@ -212,7 +212,7 @@ func errReplicator(err error) string { return codeOf(err) + " " + plainly(err) }
 // plainly is an error's text without the name of the package that it comes from.
 func plainly(err error) string {
 	text := err.Error()
-	if name, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(name, " ") {
+	if name, rest, ok := strings.Cut(text, ": "); ok && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") == "" {
 		return rest
 	}
 	return text

@@ -92,7 +92,7 @@ func New(r Rule, keys int64) (*Judge, error) {
 	switch r.Algorithm {
 	case engine.TokenBucket, engine.LeakyBucket:
 		j.cells = newMeters(&r, judged(meterBytes))
-	case engine.SlidingWindowLog:
+	case engine.SlidingWindowLog, engine.SlidingWindowCounter: // which admits no more than the log
 		j.cells = newLogs(&r, judged(logCellBytes))
 	case engine.FixedWindow:
 		j.cells = newWindows(&r, judged(windowBytes))

@@ -39,7 +39,7 @@ func (o *oracle) sets(visit func(from, until, requests int64)) {
 func (o *oracle) allowed(from, until int64) (units int64, known bool) {
 	l, period := &o.rule.Limit, int64(o.rule.Limit.Period())
 	switch o.rule.Algorithm {
-	case engine.SlidingWindowLog:
+	case engine.SlidingWindowLog, engine.SlidingWindowCounter:
 		return l.Limit() / o.rule.Cost * o.rule.Cost, until-from+int64(o.rule.Tick) < period
 	case engine.FixedWindow:
 		// The clocks differ by exactly serverEpoch less a tick or nothing.

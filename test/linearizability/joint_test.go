@@ -247,7 +247,7 @@ func jointName(state int) string { return fmt.Sprintf("key@policy:%d", state) }
 
 // call is the question as the store is asked it.
 func (c joint) call() *engine.Call {
-	call := &engine.Call{Op: c.op, Cost: c.cost}
+	call := &engine.Call{Op: c.op, Cost: c.cost, Clock: func() int64 { return c.now }}
 	for pair, s := range c.states {
 		call.Parts = append(call.Parts, engine.Part{State: jointName(s), Algorithm: c.limits[s].Algorithm | engine.Named, Limit: c.limits[s].Limit, Pair: pair})
 	}
@@ -299,7 +299,7 @@ func TestUndoForgivesNothing(t *testing.T) {
 		together(4, func() {
 			var mine []int64
 			for now := clock.Add(1); now < last; now = clock.Add(1) {
-				call := &engine.Call{Op: engine.OpCheck, Cost: 1, Parts: []engine.Part{
+				call := &engine.Call{Op: engine.OpCheck, Cost: 1, Clock: clock.Load, Parts: []engine.Part{
 					{State: "k@p:t", Algorithm: a | engine.Named, Limit: meter},
 					{State: "k@p:f", Algorithm: engine.FixedWindow | engine.Named, Limit: window},
 				}}

@@ -195,7 +195,7 @@ func observe(c *harness.Conn) string {
 		c.Send(harness.CommandLine(words))
 		b.WriteString(c.Reply())
 	}
-	fmt.Fprintln(&b, c.InfoNumber("policies_version"))
+	fmt.Fprintln(&b, count(c, "policies_version"))
 	return b.String()
 }
 

@@ -65,6 +65,9 @@ func (y *tally) ask(t *testing.T, c *harness.Conn, rng *rand.Rand, done <-chan s
 			return
 		}
 		if six, err := reply.Integers(); err != nil || six[0] != 1 {
+			if t.Failed() {
+				return // others say the same
+			}
 			t.Errorf("%q was answered %c%q %v (%v)", words, reply.Kind, reply.Text, six, err)
 			return
 		}
@@ -151,7 +154,7 @@ func settled(t testing.TB, fleet []*harness.Process) {
 	for _, p := range fleet[1:] {
 		c := p.Dial()
 		harness.Eventually(t, "the servers have the same policies", func() bool {
-			return c.InfoNumber("policies_version") == first.InfoNumber("policies_version")
+			return count(c, "policies_version") == count(first, "policies_version")
 		})
 	}
 }
@@ -306,13 +309,13 @@ func TestFileChangesUnderLoad(t *testing.T) {
 	var y tally
 	y.during(t, []*harness.Process{p}, func() {
 		for i := range 20 {
-			version := c.InfoNumber("policies_version")
+			version := count(c, "policies_version")
 			write("policies:\n  changed: " + changing[(i+1)%len(changing)] + "\n")
 			if i%2 == 0 {
 				if err := p.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 					t.Error(err)
 				}
-				harness.Eventually(t, "the file is read", func() bool { return c.InfoNumber("policies_version") > version })
+				harness.Eventually(t, "the file is read", func() bool { return count(c, "policies_version") > version })
 			} else {
 				c.MustSay("OK", "RL.POLICY", "RELOAD")
 			}

@@ -4,6 +4,7 @@
 //   - setting_test.go: the policies and keys that workers ask, and the backends that they ask
 //   - ledger_test.go: what all calls were answered, and what it says about a limiter
 //   - together_test.go: connections ask at the same time, all or nothing
+//   - force_test.go: they take by force, or ask of shadows
 //   - crash_test.go: a server is killed while they do
 //   - change_test.go: policies change while they do
 //   - fleet_test.go: servers on one Redis see changes of each other

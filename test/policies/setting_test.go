@@ -90,7 +90,18 @@ func establish(t testing.TB, fleet []*harness.Process) {
 // awaitPolicies waits until a server has that many policies.
 func awaitPolicies(t testing.TB, c *harness.Conn, n int) {
 	t.Helper()
-	harness.Eventually(t, fmt.Sprintf("the server has %d policies", n), func() bool { return c.InfoNumber("policies") == int64(n) })
+	harness.Eventually(t, fmt.Sprintf("the server has %d policies", n), func() bool { return count(c, "policies") == int64(n) })
+}
+
+// count is a number that INFO has of the limiter, or of what was asked.
+func count(c *harness.Conn, field string) int64 {
+	c.T.Helper()
+	_, fields := c.Info("limiter", "stats")
+	n, err := strconv.ParseInt(fields[field], 10, 64)
+	if err != nil {
+		c.T.Fatalf("INFO's %s: %v", field, err)
+	}
+	return n
 }
 
 // A pair is a key and a policy.
