@@ -224,10 +224,9 @@ func (s *wireScript) command() []string {
 	}
 	l := s.limits[s.IntN(len(s.limits))]
 	units, seconds := l[0], l[1]
-	switch a {
-	case engine.FixedWindow:
+	if a == engine.FixedWindow {
 		seconds = untilLate(seconds, 1)
-	case engine.SlidingWindowCounter:
+	} else if a == engine.SlidingWindowCounter {
 		seconds = untilLate(seconds/engine.CounterSlices, engine.CounterSlices)
 	}
 	words := []string{name, key, a.String(), strconv.Itoa(units), strconv.Itoa(seconds)}
