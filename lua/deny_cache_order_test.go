@@ -169,11 +169,13 @@ func (e *episode) decide(q *engine.Question, sent, there time.Duration) {
 	answered := there + micros(e.r, wayMax/time.Duration(1+e.r.IntN(8)))
 	e.on(answered, func() {
 		e.note("answered %d", index)
+		if changesUnseen(q) {
+			e.cache.changed(q, e.now)
+		}
 		switch {
 		case forgives(q):
 			e.cache.end(q.Key, e.now)
 		case changesUnseen(q):
-			e.cache.changed(q, e.now)
 		default:
 			e.cache.learn(q, sent, answered, told, true)
 		}
