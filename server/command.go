@@ -26,9 +26,9 @@ type command struct {
 	// makes no difference.
 	unnamed int
 	flags   string // Redis's names, separated by spaces
-	keys  keyRange
-	subs  []*command       // of a container
-	run   func(r *request) // of a container: nil, unless it is a command by itself
+	keys    keyRange
+	subs    []*command       // of a container
+	run     func(r *request) // of a container: nil, unless it is a command by itself
 
 	// What dispatch must know beyond Redis's flags.
 
