@@ -86,7 +86,9 @@ var kinds = []kind{
 	},
 	{
 		"increx", "INCREX of Redis 8.8, a window that begins with its first request",
-		"fixed_window", func(q *Question) bool { return q.Algorithm == engine.FixedWindow }, plain("INCREX", increxWords), readIncrex, twiceTheLimit,
+		"fixed_window of no calendar", func(q *Question) bool {
+			return q.Algorithm == engine.FixedWindow && q.Limit.Calendar() == engine.NoCalendar
+		}, plain("INCREX", increxWords), readIncrex, twiceTheLimit,
 	},
 	{
 		"incr", "INCR, which counts and decides nothing", "any limit", takesAll,
@@ -127,9 +129,6 @@ func isMeterOfSeconds(q *Question) bool {
 // of microseconds. Where a request's price is rounded down, or computed in floating point, one may be
 // that much too cheap.
 func exact(r policy.Rule) judge.Rule {
-	if r.Limit.Calendar() != engine.NoCalendar { // no run sees more than one boundary
-		return twiceTheLimit(r)
-	}
 	return judge.Rule{Algorithm: r.Algorithm, Limit: r.Limit, Tick: time.Microsecond}
 }
 

@@ -103,11 +103,18 @@ func spell(text string) []byte {
 func TestTargetsThatCannotExpressALimit(t *testing.T) {
 	odd := question(t, engine.TokenBucket, 10, 1500*time.Millisecond, 0, 1)
 	window := question(t, engine.FixedWindow, 10, time.Second, 0, 1)
+	counter := question(t, engine.SlidingWindowCounter, 10, time.Second, 0, 1)
+	limit, err := engine.NewCalendarLimit(10, engine.Month)
+	if err != nil {
+		t.Fatal(err)
+	}
+	month := &Question{Rule: policy.Rule{Algorithm: engine.FixedWindow, Limit: limit}, Cost: 1}
 	for _, c := range []struct {
 		target   string
 		question *Question
 	}{
 		{"cl.throttle", odd}, {"throttle", odd}, {"redis_rate", odd}, {"cl.throttle", window}, {"redis_rate", window}, {"increx", odd},
+		{"increx", month}, {"increx", counter}, {"redis_rate", counter}, {"cl.throttle", month},
 	} {
 		o := Options{
 			Targets: []Address{{Kind: c.target}}, Question: *c.question,

@@ -148,7 +148,7 @@ func (s *Store) nearNamed(sp *space, key string, x *Suffix, a Algorithm) (*table
 
 // AskNamed is AskCall with one part, whose State is a key and the part's Suffix and need not be made. It
 // answers where that is quick: for a state of one word that there is, under a limit that was not replaced.
-// Otherwise it has changed nothing and returns false, and AskCall answers. It looks at no formers.
+// Otherwise it has changed nothing and returns false, and AskCall answers. Of a part with formers that is so while its state is live.
 func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision) bool {
 	a, l := p.Algorithm, &p.Limit
 	if !s.accepts(a, l, cost, now) || s.kinds[a].shape != ShapeWord {
@@ -161,7 +161,7 @@ func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision
 		return false
 	}
 	st := slot.state.Load()
-	if !held(st) {
+	if !held(st) || len(p.Formers) > 0 && a.row().idleAt(st) <= now {
 		return false
 	}
 	x := a.step(o, st, l, now, cost)
@@ -183,7 +183,7 @@ func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision
 func (s *Store) undoNamed(key string, p *Part, before, after, now int64) bool {
 	var took taken
 	took.noteWord(p.Algorithm, before, after, now)
-	return s.withdraw(key+p.Suffix.text, &withdrawal{algorithm: p.Algorithm, word: took, now: now + idleLag, all: true}) == 0
+	return s.undoTaken(key+p.Suffix.text, &withdrawal{algorithm: p.Algorithm, taken: took, now: now + idleLag})
 }
 
 // PrefetchNamed is Prefetch for the state whose name is a key and a suffix, if that is quick.
