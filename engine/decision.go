@@ -11,15 +11,15 @@ type Decision struct {
 	// Allowed says whether the units were taken; for a peek, whether they would be; for
 	// a refund it is true.
 	Allowed bool
-	// Limit is the most units that can be taken at once: the burst, or for
-	// sliding_window_log the limit.
+	// Limit is the most units that can be taken at once: the burst, or the limit of an
+	// algorithm without one.
 	Limit int64
 	// Remaining is how many units are left after this call, 0 … Limit.
 	Remaining int64
 	// RetryAfter is 0 when allowed; on a denial the span after which this very request
 	// would pass if nothing else is asked meanwhile, or Never.
 	RetryAfter time.Duration
-	// ResetAfter is the span until the key is idle: bucket full, log empty; or for a log to which
+	// ResetAfter is the span until the key is idle: bucket full, log empty; or for a log or counter to which
 	// limits of several periods write, until none of its units counts for this one.
 	ResetAfter time.Duration
 	// Delay is, for leaky_bucket, how long to hold an admitted request so that output
