@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rlserver/rlserver/bench/judge"
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 )
 
 // A target is a server with its connections, which stay for the whole run.
@@ -22,8 +24,8 @@ type target struct {
 	started time.Time // the run
 	aside   asker     // a connection beside those that are measured
 	workers []*worker
-	judge   *judge.Judge // nil: there is nothing to judge
-	pid     int32        // 0: it is not known, or not on this machine
+	judges  []*judge.Judge // of each limit; none: there is nothing to judge
+	pid     int32          // 0: it is not known, or not on this machine
 }
 
 // open connects to a server and tries one request, so that what it cannot do is known before
@@ -133,22 +135,25 @@ func (t *target) meet(ctx context.Context, script string) error {
 	return t.appoint()
 }
 
-// appoint appoints a judge, if there is something to judge. A key that is asked for only once may have
-// what the burst allows.
+// appoint appoints a judge for each limit, if there is something to judge. A key that is asked for only
+// once may have what the burst allows.
 func (t *target) appoint() error {
 	o := t.options
 	if t.kind.rule == nil || o.KeySpace == New {
 		return nil
 	}
-	rule := t.kind.rule(&o.Question)
 	far, isTCP := t.aside.RemoteAddr().(*net.TCPAddr)
-	rule.Cost, rule.Remote = o.Cost, isTCP && !isLocal(far.IP)
-	var err error
-	if t.judge, err = judge.New(rule, o.Keys); err != nil {
-		return err
-	}
-	for _, w := range t.workers {
-		w.judge = t.judge.Witness()
+	for _, r := range o.rules() {
+		rule := t.kind.rule(r)
+		rule.Cost, rule.Remote = o.Cost, isTCP && !isLocal(far.IP)
+		j, err := judge.New(rule, o.Keys)
+		if err != nil {
+			return err
+		}
+		t.judges = append(t.judges, j)
+		for _, w := range t.workers {
+			w.judges = append(w.judges, j.Witness())
+		}
 	}
 	return nil
 }
@@ -158,7 +163,8 @@ const timesAsked = 5
 
 // tellTime tells the judge the server's time, without which nobody knows when a fixed_window begins.
 func (t *target) tellTime() {
-	if t.judge == nil || t.options.Algorithm != engine.FixedWindow {
+	isWindow := func(r policy.Rule) bool { return r.Algorithm == engine.FixedWindow }
+	if len(t.judges) == 0 || !slices.ContainsFunc(t.options.rules(), isWindow) {
 		return
 	}
 	for range timesAsked {
@@ -168,7 +174,10 @@ func (t *target) tellTime() {
 			return // the turn finds out why
 		}
 		if micros, ok := r.time(); ok {
-			t.judge.SawTime(sent, time.Since(t.started), micros)
+			received := time.Since(t.started)
+			for _, j := range t.judges {
+				j.SawTime(sent, received, micros)
+			}
 		}
 	}
 }

@@ -100,16 +100,21 @@ func (o *Options) Check() error {
 	if o.Rate != 0 && !(o.Rate >= RateMin && o.Rate <= RateMax) { // NaN is neither
 		return fmt.Errorf("rate: %v is not accepted: expected %v to %d requests a second", o.Rate, RateMin, int64(RateMax))
 	}
-	if o.Cost > o.Limit.Burst() {
-		return fmt.Errorf("a cost of %d can never pass: at most %d can be taken at once", o.Cost, o.Limit.Burst())
-	}
 	for _, t := range o.Targets {
 		k := findKind(t.Kind)
 		if k == nil {
 			return errors.New("there is no target " + t.Kind)
 		}
+		if o.Policy != "" && k.name != rlserverName {
+			return fmt.Errorf("target %s has no policies: only %s has", k.name, rlserverName)
+		}
 		if !k.takes(&o.Question) {
 			return fmt.Errorf("target %s cannot express this limit: it accepts %s", k.name, k.accepts)
+		}
+	}
+	for _, r := range o.rules() {
+		if o.Cost > r.Limit.Burst() {
+			return fmt.Errorf("a cost of %d can never pass: at most %d can be taken at once", o.Cost, r.Limit.Burst())
 		}
 	}
 	return nil

@@ -34,7 +34,8 @@ type Load struct {
 	Rate        float64       `json:"rate,omitempty"`     // requests a second intended; 0: closed loop
 	KeySpace    string        `json:"key_space"`          // uniform, zipf, hot or new
 	Keys        int64         `json:"keys"`
-	Seed        uint64        `json:"seed"` // from which keys are drawn
+	Seed        uint64        `json:"seed"`             // from which keys are drawn
+	Policy      string        `json:"policy,omitempty"` // @NAME: DEFINITION, of which the limit below is the first
 	Algorithm   string        `json:"algorithm"`
 	Limit       int64         `json:"limit"`
 	Burst       int64         `json:"burst"`

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/rlserver/rlserver/policy"
 )
 
 // checkPeriod is how often a client looks for what does not come as a reply: the end of the run, and
@@ -44,7 +46,12 @@ func Run(ctx context.Context, o *Options) (*Report, error) {
 
 // load is what the report says of the options.
 func (o *Options) load() Load {
+	policyText := ""
+	if o.Policy != "" {
+		policyText = "@" + o.Policy + ": " + policy.Definition{Rules: o.rules()}.String()
+	}
 	return Load{
+		Policy:  policyText,
 		Threads: o.Threads, Connections: o.Connections, Pipeline: o.Pipeline, Rounds: o.Rounds,
 		Duration: o.Duration, Requests: o.Requests, Rate: o.Rate,
 		KeySpace: string(o.KeySpace), Keys: o.Keys, Seed: o.Seed,
@@ -118,16 +125,19 @@ func (t *target) fill(ctx context.Context, p Progress) error {
 
 // pass passes judgement on what was admitted so far.
 func (t *target) pass(r *Round) {
-	if t.judge == nil {
+	if len(t.judges) == 0 {
 		// A key that is asked for once may have what the burst allows.
 		r.Judged = t.kind.rule != nil && t.options.KeySpace == New
 		return
 	}
 	t.tellTime()
-	for _, v := range t.judge.Violations() {
-		r.Violations = append(r.Violations, Violation{keyName(t.prefix, v.Key), v.Admitted, v.Span, v.Allowed})
+	r.Judged = true
+	for _, j := range t.judges {
+		for _, v := range j.Violations() {
+			r.Violations = append(r.Violations, Violation{keyName(t.prefix, v.Key), v.Admitted, v.Span, v.Allowed})
+		}
+		r.Judged, r.Unjudged = r.Judged && j.Err() == nil, max(r.Unjudged, j.Unjudged())
 	}
-	r.Judged, r.Unjudged = t.judge.Err() == nil, t.judge.Unjudged()
 }
 
 // work has the workers work, and tells of the progress meanwhile.
@@ -143,8 +153,8 @@ func (t *target) work(ctx context.Context, shared *turn, p Progress) error {
 				shared.stopped.Store(true)
 			}
 			w.flush(w.last)
-			if w.judge != nil {
-				w.judge.Flush()
+			for _, j := range w.judges {
+				j.Flush()
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-redis/redis_rate/v10"
@@ -13,14 +14,24 @@ import (
 	"github.com/rlserver/rlserver/bench/judge"
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/lua"
+	"github.com/rlserver/rlserver/policy"
 )
 
 // A Question is what each request asks, but for the key.
 type Question struct {
-	Algorithm engine.Algorithm
-	Limit     engine.Limit
-	Cost      int64
+	policy.Rule // the limit, or the first one of the policy
+	Cost        int64
+	// Policy is the name that requests have in place of a limit; empty: none. More are the limits that the
+	// policy has beside the first.
+	Policy string
+	More   []policy.Rule
 }
+
+// rules are all limits that are asked.
+func (q *Question) rules() []policy.Rule { return append([]policy.Rule{q.Rule}, q.More...) }
+
+// rlserverName is the target that knows policies.
+const rlserverName = "rlserver"
 
 // keyMark stands for the key in the words of a command.
 const keyMark = "{key}"
@@ -45,14 +56,14 @@ type kind struct {
 	words func(q *Question) (words []string, script string, err error)
 	// read makes what reads a reply. One is made for each thread.
 	read func(q *Question) func(*reply) verdict
-	// rule is what admissions are held against, or nil where replies decide nothing.
-	rule func(q *Question) judge.Rule
+	// rule is what admissions are held against by a limit, or nil where replies decide nothing.
+	rule func(r policy.Rule) judge.Rule
 }
 
 // kinds is the table of targets, in the order in which they are shown.
 var kinds = []kind{
 	{
-		"rlserver", "this server: RL.CHECK", "any limit", takesAll, plain("RL.CHECK", rlCheckWords),
+		rlserverName, "this server: RL.CHECK", "any limit", takesAll, plain("RL.CHECK", rlCheckWords),
 		flagged(6, 1), exact,
 	},
 	{
@@ -75,7 +86,9 @@ var kinds = []kind{
 	},
 	{
 		"increx", "INCREX of Redis 8.8, a window that begins with its first request",
-		"fixed_window", func(q *Question) bool { return q.Algorithm == engine.FixedWindow }, plain("INCREX", increxWords), readIncrex, twiceTheLimit,
+		"fixed_window of no calendar", func(q *Question) bool {
+			return q.Algorithm == engine.FixedWindow && q.Limit.Calendar() == engine.NoCalendar
+		}, plain("INCREX", increxWords), readIncrex, twiceTheLimit,
 	},
 	{
 		"incr", "INCR, which counts and decides nothing", "any limit", takesAll,
@@ -115,22 +128,22 @@ func isMeterOfSeconds(q *Question) bool {
 // The rules: how exact a target is that keeps the limit as it was asked. Redis and its like read a clock
 // of microseconds. Where a request's price is rounded down, or computed in floating point, one may be
 // that much too cheap.
-func exact(q *Question) judge.Rule {
-	return judge.Rule{Algorithm: q.Algorithm, Limit: q.Limit, Tick: time.Microsecond}
+func exact(r policy.Rule) judge.Rule {
+	return judge.Rule{Algorithm: r.Algorithm, Limit: r.Limit, Tick: time.Microsecond}
 }
 
-func roundedTo(price time.Duration) func(*Question) judge.Rule {
-	return func(q *Question) judge.Rule {
-		r := exact(q)
-		r.Rounding = price
-		return r
+func roundedTo(price time.Duration) func(policy.Rule) judge.Rule {
+	return func(r policy.Rule) judge.Rule {
+		rounded := exact(r)
+		rounded.Rounding = price
+		return rounded
 	}
 }
 
 // twiceTheLimit is the bound of windows that begin with a request: twice the limit can pass around
 // the end of one, and a limit in each period in the long run.
-func twiceTheLimit(q *Question) judge.Rule {
-	limit, err := engine.NewLimit(q.Limit.Limit(), q.Limit.Period(), min(2*q.Limit.Limit(), engine.UnitsMax))
+func twiceTheLimit(r policy.Rule) judge.Rule {
+	limit, err := engine.NewLimit(r.Limit.Limit(), r.Limit.Period(), min(2*r.Limit.Limit(), engine.UnitsMax))
 	if err != nil { // a burst of two periods is in the domain
 		panic(err)
 	}
@@ -147,13 +160,9 @@ func plain(name string, arguments func(*Question) []string) func(*Question) ([]s
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 func rlCheckWords(q *Question) []string {
-	period := q.Limit.Period()
-	words := []string{keyMark, q.Algorithm.String(), number(q.Limit.Limit()), number(int64(period / time.Second))}
-	if period%time.Second != 0 {
-		words[3] = number(period.Milliseconds()) + "ms"
-	}
-	if q.Limit.Burst() != q.Limit.Limit() {
-		words = append(words, "BURST", number(q.Limit.Burst()))
+	words := append([]string{keyMark}, strings.Fields(q.String())...)
+	if q.Policy != "" {
+		words = []string{keyMark, "@" + q.Policy}
 	}
 	if q.Cost != 1 {
 		words = append(words, "COST", number(q.Cost))

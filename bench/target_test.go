@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 )
 
 func question(t *testing.T, a engine.Algorithm, limit int64, period time.Duration, burst, cost int64) *Question {
@@ -14,7 +15,7 @@ func question(t *testing.T, a engine.Algorithm, limit int64, period time.Duratio
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Question{a, l, cost}
+	return &Question{Rule: policy.Rule{Algorithm: a, Limit: l}, Cost: cost}
 }
 
 // What each target is sent, and how it reads replies: allowed, denied, and some that it does not give.
@@ -30,8 +31,8 @@ func TestTargets(t *testing.T) {
 		allowed, denied string // empty: the target decides nothing
 		wrong           []string
 	}{
-		{"rlserver", bucket, "RL.CHECK {key} token_bucket 100 60", "*6 1 100 99 0 600 0", "*6 0 100 0 600 1 0", []string{":1", "*5 1 1 1 1 1", "*6 2 1 1 1 1 1", "-ERR no"}},
-		{"rlserver", costly, "RL.CHECK {key} token_bucket 100 1500 BURST 20 COST 3", "*6 1 100 99 0 600 0", "*6 0 100 0 600 1 0", nil},
+		{"rlserver", bucket, "RL.CHECK {key} token_bucket 100 1m", "*6 1 100 99 0 600 0", "*6 0 100 0 600 1 0", []string{":1", "*5 1 1 1 1 1", "*6 2 1 1 1 1 1", "-ERR no"}},
+		{"rlserver", costly, "RL.CHECK {key} token_bucket 100 25m BURST 20 COST 3", "*6 1 100 99 0 600 0", "*6 0 100 0 600 1 0", nil},
 		{"rlserver", window, "RL.CHECK {key} fixed_window 10 1500ms COST 2", "*6 1 100 99 0 600 0", "*6 0 100 0 600 1 0", nil},
 		{"cl.throttle", bucket, "CL.THROTTLE {key} 99 100 60", "*5 0 100 99 -1 0", "*5 1 100 0 1 60", []string{"*6 1 1 1 1 1 1", "*5 -1 1 1 1 1"}},
 		{"cl.throttle", costly, "CL.THROTTLE {key} 19 100 1500 3", "*5 0 100 99 -1 0", "*5 1 100 0 1 60", nil},
@@ -102,11 +103,18 @@ func spell(text string) []byte {
 func TestTargetsThatCannotExpressALimit(t *testing.T) {
 	odd := question(t, engine.TokenBucket, 10, 1500*time.Millisecond, 0, 1)
 	window := question(t, engine.FixedWindow, 10, time.Second, 0, 1)
+	counter := question(t, engine.SlidingWindowCounter, 10, time.Second, 0, 1)
+	limit, err := engine.NewCalendarLimit(10, engine.Month)
+	if err != nil {
+		t.Fatal(err)
+	}
+	month := &Question{Rule: policy.Rule{Algorithm: engine.FixedWindow, Limit: limit}, Cost: 1}
 	for _, c := range []struct {
 		target   string
 		question *Question
 	}{
 		{"cl.throttle", odd}, {"throttle", odd}, {"redis_rate", odd}, {"cl.throttle", window}, {"redis_rate", window}, {"increx", odd},
+		{"increx", month}, {"increx", counter}, {"redis_rate", counter}, {"cl.throttle", month},
 	} {
 		o := Options{
 			Targets: []Address{{Kind: c.target}}, Question: *c.question,

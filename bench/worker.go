@@ -33,10 +33,11 @@ type worker struct {
 	index int
 	draw  func(ticket int64) int64
 	read  func(*reply) verdict
-	judge *judge.Witness // nil: admissions are not judged
-	reply reply
-	conns []*conn
-	tally tally
+	// judges are told of admissions; none: they are not judged.
+	judges []*judge.Witness
+	reply  reply
+	conns  []*conn
+	tally  tally
 
 	before  int64 // requests of the turns before
 	issued  int64 // requests so far
@@ -96,8 +97,8 @@ func (w *worker) count(v verdict, key int64, sent, now time.Duration) {
 	switch v {
 	case allowed:
 		w.tally.allowed++
-		if w.judge != nil {
-			w.judge.Admitted(key, w.turn.offset+sent, w.turn.offset+now)
+		for _, j := range w.judges {
+			j.Admitted(key, w.turn.offset+sent, w.turn.offset+now)
 		}
 	case denied:
 		w.tally.denied++

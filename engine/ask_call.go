@@ -33,12 +33,12 @@ type glance struct {
 // look takes a step on the state of a part and explains it, if that is a word to which the way is short,
 // and writes nothing. The arguments are within their ranges.
 func (s *Store) look(sp *space, p *Part, o Op, cost, now int64, g *glance) bool {
-	hash, a := s.hasher.hash(p.State), p.Algorithm
-	t := sp.shelves[classOf[plainWords(p.State)]][hash>>(64-shardBits)].Load()
+	a := p.Algorithm
+	t := sp.shelves[classOf[plainWords(p.State)]][p.hash>>(64-shardBits)].Load()
 	if t == nil {
 		return false
 	}
-	slot := t.nearOther(metaOf(hash, p.State)|uint64(a), p.State)
+	slot := t.nearOther(metaOf(p.hash, p.State)|uint64(a), p.State)
 	if slot == nil || s.kinds[a].shape != ShapeWord {
 		return false
 	}
@@ -83,6 +83,7 @@ func (s *Store) askPart(c *Call, p *Part, now int64) error {
 	}
 	var g glance
 	sp := s.space.Load()
+	p.hash = s.hasher.hash(p.State)
 	if s.look(sp, p, c.Op, c.Cost, now*1000, &g) && g.write(sp) {
 		p.took.noteWord(p.Algorithm, g.st, g.next, now*1000)
 		p.has = g.st != g.next
@@ -108,7 +109,7 @@ func (s *Store) askSlowly(c *Call, p *Part, o Op, now int64) error {
 	}
 	p.took = taken{}
 	q := query{o, p.Algorithm, &p.Limit, c.Cost, now * 1000, &p.took}
-	if err := s.search(s.space.Load(), s.hasher.hash(p.State), p.State, &q, &p.Decision); err != nil {
+	if err := s.search(s.space.Load(), p.hash, p.State, &q, &p.Decision); err != nil {
 		return p.Decision.unless(err)
 	}
 	switch o {
@@ -125,12 +126,16 @@ func (s *Store) askSlowly(c *Call, p *Part, o Op, now int64) error {
 
 // askParts asks a call of several parts, or of none.
 func (s *Store) askParts(c *Call, now int64) (err error) {
+	sp := s.space.Load()
 	for i := range c.Parts {
 		p := &c.Parts[i]
 		p.has = false
 		if err := s.checkPart(c, p, now); err != nil {
 			return err
 		}
+		// So that the memory of all comes at once.
+		p.hash = s.hasher.hash(p.State)
+		sp.prefetch(p.hash, p.State)
 	}
 	switch c.Op {
 	case OpCheck:
@@ -315,13 +320,8 @@ func (s *Store) undo(c *Call, p *Part, now int64) bool {
 	if c.Clock != nil {
 		later = max(now, c.Clock()) * 1000
 	}
-	w := withdrawal{algorithm: p.Algorithm, word: p.took, now: later}
-	if p.Algorithm.Shape() != ShapeWord {
-		w.entries = []LogEntry{{p.took.before, p.took.after}}
-	}
 	p.has = false
-	missing := s.withdraw(p.State, &w)
-	return missing == 0 || missing < w.size()
+	return s.undoTaken(p.State, &withdrawal{algorithm: p.Algorithm, taken: p.took, now: later})
 }
 
 // withdrawCall takes back what a call has taken under limits that were replaced meanwhile. It returns

@@ -27,6 +27,8 @@ type Part struct {
 	State     string    // the state's name, 1 … StateBytesMax bytes
 	Algorithm Algorithm // with Named
 	Limit     Limit
+	// Suffix is what the name ends in, for AskNamed. AskCall needs none.
+	Suffix *Suffix
 	// Formers are limits that this one has replaced, the latest first. Where such a state is live and
 	// this one has none, the first question moves the former's units here, exactly once.
 	Formers []Former
@@ -42,6 +44,7 @@ type Part struct {
 	// Decision is that of this limit by itself. Of a part of which nothing was taken it is that of a peek.
 	Decision Decision
 
+	hash uint64 // of the state's name
 	took taken
 	seen glance
 	has  bool // units were taken by this call

@@ -37,7 +37,10 @@ func (s *Store) carry(c *Call, p *Part, o Op, now int64) (done bool, err error) 
 			continue
 		}
 		to := r.to(p, s.logLimitMax, now*1000)
-		if to.Algorithm == 0 {
+		if to.Algorithm == 0 { // nothing of it counts here
+			if o != OpPeek {
+				s.withdraw(f.State, &withdrawal{algorithm: f.Algorithm, entries: r.from.Log.Entries, now: now * 1000})
+			}
 			continue
 		}
 		if o == OpPeek {
@@ -195,7 +198,7 @@ func (s *Store) begin(part *Part, c Change, now int64) (bool, error) {
 // takeOut takes what was read out of the former's state. What is missing there is given back from the
 // part's: somebody has taken it out before.
 func (r *carrier) takeOut(s *Store, f *Former, p *Part, now int64) {
-	w := withdrawal{algorithm: f.Algorithm, word: taken{0, r.from.Word}, entries: r.from.Log.Entries, now: now}
+	w := withdrawal{algorithm: f.Algorithm, taken: taken{0, r.from.Word}, entries: r.from.Log.Entries, now: now}
 	missing := s.withdraw(f.State, &w)
 	if f.Algorithm.HasBurst() {
 		missing = r.units - min(f.Limit.unitsUp(max(r.from.Word-now-missing, 0)), r.units)

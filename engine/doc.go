@@ -56,6 +56,10 @@
 //	apply.go               changes of another store, applied to this one
 //	question.go            questions that are asked together, here or of another process
 //	ask_all.go             many questions at once, each key's memory fetched in advance
+//	call.go                several limits asked at once, all or nothing
+//	ask_call.go            how their states are asked and written
+//	undo.go                what was taken from a state, taken out again
+//	carry.go               units of a limit that was replaced, moved to the one in its place
 //	prefetch.go            memory asked for in advance
 //
 // # Invariants
@@ -90,6 +94,11 @@
 //     (marks.go; TestDrainMissesNothing, TestMarksMoveWithTheirSlots)
 //  12. A store that is told of another's changes answers as the other does.
 //     (apply.go; TestMirrorAnswersAsTheStore, TestDrainReadsBusyLogs)
+//  13. A call that is admitted has taken its cost from every part, and one that is not has taken
+//     nothing, but where it crossed a change of its limits: then units may count that nobody was
+//     given. (ask_call.go, undo.go; TestCallIsAllOrNothing, TestCallsThatCross)
+//  14. Units of a limit that was replaced count once under the one in its place, and are not moved
+//     twice. (carry.go; TestUnitsAreCarriedOverOnce, TestUnitsAreCarriedOverOnceThroughARestart)
 //
 // Costly checks of these run when the build tag "invariants" is set; the race run sets it.
 //

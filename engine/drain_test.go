@@ -231,6 +231,7 @@ func drainMissesNothing(t *testing.T, seed uint64) {
 			default:
 				if len(key)%3 == 0 {
 					_, _ = ask(s, OpCheck, "log:"+key[:min(len(key), 900)], SlidingWindowLog, log, 1, now)
+					_, _ = ask(s, OpCheck, "counter:"+key[:min(len(key), 900)], SlidingWindowCounter, log, 1, now)
 				}
 				if _, err := ask(s, OpCheck, key, TokenBucket, l, 1000, now); err != nil {
 					t.Errorf("%.40q: %v", key, err)
@@ -262,28 +263,30 @@ func drainMissesNothing(t *testing.T, seed uint64) {
 	}
 }
 
-// A log that many callers write to is read as it was at one instant.
+// A log or a counter that many callers write to is read as it was at one instant.
 func TestDrainReadsBusyLogs(t *testing.T) {
 	collide(t)
 	for _, limit := range []int64{1, 3, 40, 5000} {
-		s := mustStore()
-		m := newMirror(t, s, noon)
-		l := mustLimit(limit, 2*time.Millisecond, 0)
-		var clock atomic.Int64
-		clock.Store(noon)
-		stop := besides(func() {
+		for _, a := range []Algorithm{SlidingWindowLog, SlidingWindowCounter} {
+			s := mustStore()
+			m := newMirror(t, s, noon)
+			l := mustLimit(limit, 2*time.Millisecond, 0)
+			var clock atomic.Int64
+			clock.Store(noon)
+			stop := besides(func() {
+				m.follow(clock.Load())
+				m.dump(mustStore().Apply, clock.Load())
+			})
+			together(3, func(worker int) {
+				random := rand.New(rand.NewPCG(uint64(limit), uint64(worker)))
+				for range fewer(40_000) {
+					mustCheck(s, "log", a, l, 1, clock.Add(1+random.Int64N(3)))
+				}
+			})
+			stop()
 			m.follow(clock.Load())
-			m.dump(mustStore().Apply, clock.Load())
-		})
-		together(3, func(worker int) {
-			random := rand.New(rand.NewPCG(uint64(limit), uint64(worker)))
-			for range fewer(40_000) {
-				mustCheck(s, "log", SlidingWindowLog, l, 1, clock.Add(1+random.Int64N(3)))
-			}
-		})
-		stop()
-		m.follow(clock.Load())
-		m.compare([]string{"log"}, []Limit{l, mustLimit(limit, time.Second, 0)}, clock.Load())
+			m.compare([]string{"log"}, []Limit{l, mustLimit(limit, time.Second, 0)}, clock.Load())
+		}
 	}
 }
 

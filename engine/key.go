@@ -96,7 +96,8 @@ func shortWords(key string) (first, second uint64) {
 // collide. Short keys are multiplied with two of the secrets and then with the others, high
 // and low halves of the product folded: the construction of wyhash (Wang Yi), which Go's
 // own maps use where the processor has no AES. It takes half the time of hash/maphash, a
-// tenth of a check. Other keys are hashed by hash/maphash.
+// tenth of a check. So are keys of up to 32 bytes, of which most names of states are (named.go). Other keys
+// are hashed by hash/maphash.
 type hasher struct {
 	secrets [4]uint64
 	seed    maphash.Seed
@@ -117,6 +118,10 @@ func (h *hasher) hash(key string) uint64 {
 	}
 	if h.other != nil {
 		return h.other(key)
+	}
+	if isMediumKey(key) {
+		n := mediumName(key)
+		return h.medium(&n)
 	}
 	return maphash.String(h.seed, key)
 }

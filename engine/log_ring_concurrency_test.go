@@ -109,32 +109,41 @@ func TestViewOfARingBeingSealed(t *testing.T) {
 }
 
 // Under a clock that all see step, the units of any one period are exactly as many as fit,
-// however many take them at once and however the ring is at that time.
+// however many take them at once and however the ring is at that time. Of a counter a step is a slice.
 func TestNoWindowHoldsMore(t *testing.T) {
 	collide(t)
-	const steps, stepsInPeriod = 600, 10
-	contended := uint64(0)
-	for round := range rounds(t, 5, func() bool { return contended > 0 }) {
-		limit := int64(1 + round*7)
-		s, l := mustStore(), mustLimit(limit, stepsInPeriod*time.Millisecond, 0)
-		var admitted [steps]atomic.Int64
-		for step := range admitted {
-			now := noon + int64(step)*ms
-			want := 1 + int64(step)*5%limit // not all at once, so that windows overlap
-			together(workers, func(int) {
-				for admitted[step].Load() < want && mustCheck(s, "key", SlidingWindowLog, l, 1, now).Allowed {
-					admitted[step].Add(1)
-				}
-			})
-			window := int64(0)
-			for i := max(0, step-stepsInPeriod+1); i <= step; i++ {
-				window += admitted[i].Load()
-			}
-			if window > limit || window < limit && admitted[step].Load() < want {
-				t.Fatalf("limit %d, step %d: %d units in the window, %d of this step, wanted %d", limit, step, window, admitted[step].Load(), want)
-			}
+	for a, stepsInPeriod := range map[Algorithm]int{SlidingWindowLog: 10, SlidingWindowCounter: CounterSlices} {
+		contended := uint64(0)
+		for round := range rounds(t, 5, func() bool { return contended > 0 }) {
+			limit := int64(1 + round*7)
+			contended += noWindowHoldsMore(t, a, mustLimit(limit, time.Duration(stepsInPeriod)*time.Millisecond, 0))
 		}
-		contended += s.Stats().Contended
-		auditCells(t, s)
 	}
+}
+
+func noWindowHoldsMore(t *testing.T, a Algorithm, l Limit) (contended uint64) {
+	const steps = 600
+	s, counted := mustStore(), int(l.Period()/time.Millisecond)
+	if a == SlidingWindowCounter {
+		counted++
+	}
+	var admitted [steps]atomic.Int64
+	for step := range admitted {
+		now := noon + int64(step)*ms
+		want := 1 + int64(step)*5%l.limit // not all at once, so that windows overlap
+		together(workers, func(int) {
+			for admitted[step].Load() < want && mustCheck(s, "key", a, l, 1, now).Allowed {
+				admitted[step].Add(1)
+			}
+		})
+		window := int64(0)
+		for i := max(0, step-counted+1); i <= step; i++ {
+			window += admitted[i].Load()
+		}
+		if window > l.limit || window < l.limit && admitted[step].Load() < want {
+			t.Fatalf("%v, limit %d, step %d: %d units in the window, %d of this step, wanted %d", a, l.limit, step, window, admitted[step].Load(), want)
+		}
+	}
+	auditCells(t, s)
+	return s.Stats().Contended
 }

@@ -1,108 +1,101 @@
 package engine
 
 import (
-	"errors"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 )
 
-// A named algorithm is the plain one in all but its kind.
-func TestNamedIsThePlainAlgorithm(t *testing.T) {
-	for _, a := range Algorithms() {
-		named := a | Named
-		if !named.Valid() || named.String() != a.String() || named.Shape() != a.Shape() || named.HasBurst() != a.HasBurst() ||
-			named.Summary() != a.Summary() || named.State() != a.State() {
-			t.Errorf("%v with Named is another algorithm", a)
-		}
-	}
-	for _, a := range []Algorithm{0, Named, algorithmEnd, algorithmEnd | Named, 64, 65, 255} {
-		if a.Valid() || a.String() != "none" {
-			t.Errorf("%d is the algorithm %v", a, a)
-		}
-	}
-}
-
-// A named state answers every question as a plain one does, and neither answers to the other kind
-// while it is live.
-func TestNamedStates(t *testing.T) {
+// A name that is made of its parts has the words, the hash and the meta word of its text.
+func TestNameOfParts(t *testing.T) {
+	h, made := newHasher(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		f := drawLife(t)
-		name := rapid.SampledFrom([]string{"n", "user:0123456789", "user:1@api:t100/1s", strings.Repeat("n", StateBytesMax), strings.Repeat("\x00", StateBytesMax)}).Draw(t, "name")
-		plain, s := mustStore(), mustStore()
-		for _, q := range f.asked {
-			d, err := ask(s, q.op, name, f.algorithm|Named, f.limit, q.cost, q.now)
-			if want := f.ask(plain, q); err != nil || d != want {
-				t.Fatalf("%+v: %+v, %v, want %+v", q, d, err, want)
-			}
+		key := drawKey(t)
+		if rapid.Bool().Draw(t, "usual") {
+			key = key[:min(len(key), rapid.IntRange(1, 30).Draw(t, "length"))]
 		}
-		info, live := s.Lookup(name, f.now)
-		if want, ok := plain.Lookup("key", f.now); ok != live || info.IdleMicros != want.IdleMicros {
-			t.Fatalf("%+v, want %+v", info, want)
-		}
-		if !live {
+		end := "@" + rapid.StringMatching(`[a-z]{1,12}:[tlf][0-9]{0,9}/[1-9][0-9]{0,3}m`).Draw(t, "end")
+		x := NewSuffix(end)
+		var n name
+		if !n.set(key, &x) {
 			return
 		}
-		if info.Key != name || info.Algorithm != f.algorithm|Named {
-			t.Fatalf("found %+v", info)
-		}
-		copied, err := NewStore(Options{LogLimitMax: LogLimitMax})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Dump(0, 1<<20, f.now, func(c *Change) { err = errors.Join(err, copied.Apply(c, f.now)) })
-		if there, ok := copied.Lookup(name, f.now); err != nil || !ok || there.Algorithm != info.Algorithm || there.IdleMicros != info.IdleMicros {
-			t.Fatalf("copied: %+v, %v, %v", there, ok, err)
-		}
-		if !s.Reset(name, f.now) {
-			t.Fatal("there was none to reset")
-		}
-	})
-}
-
-// A live state is of one kind, and the error names both.
-func TestNamedAndPlainAreKindsOfTheirOwn(t *testing.T) {
-	l := mustLimit(3, time.Minute, 0)
-	for _, a := range Algorithms() {
-		for _, owner := range []Algorithm{a, a | Named} {
-			s, asked := mustStore(), owner^Named
-			for _, key := range []string{"k", "0123456789", "user:1@api:t100/1s"} {
-				if _, err := s.Check(key, owner, l, 1, noon); err != nil {
-					t.Fatal(err)
-				}
-				var wrong *WrongTypeError
-				if _, err := s.Check(key, asked, l, 1, noon); !errors.As(err, &wrong) || wrong.Owner != owner || wrong.Asked != asked {
-					t.Errorf("%q of %d, asked for %d: %v", key, owner, asked, err)
-				} else if !strings.Contains(wrong.Error(), a.String()+" of a policy") {
-					t.Errorf("%v does not tell the two apart", wrong)
-				}
-				if _, err := s.Check(key, asked, l, 1, noon+120*sec); err != nil {
-					t.Errorf("%q when idle: %v", key, err)
-				}
+		made++
+		text := key + end
+		p := newProbe(h.hash(text), text)
+		want := wordsIn(&p)
+		got := []uint64{n.first, n.second, n.third, n.fourth}[:len(want)]
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("%q: word %d is %x, want %x", text, i, got[i], want[i])
 			}
 		}
+		if hash := h.medium(&n); hash != h.hash(text) || n.meta(hash) != p.meta || p.class != namedClass {
+			t.Fatalf("%q: hash %x, want %x; meta %x, want %x", text, hash, h.hash(text), n.meta(hash), p.meta)
+		}
+	})
+	if made == 0 {
+		t.Error("no name was made of its parts")
 	}
 }
 
-// Only names of states may be longer than a key.
-func TestKeysOfUsersStayShort(t *testing.T) {
-	s, l := mustStore(), mustLimit(3, time.Minute, 0)
-	for _, c := range []struct {
-		a     Algorithm
-		bytes int
-		want  string
-	}{
-		{TokenBucket, KeyBytesMax, ""},
-		{TokenBucket, KeyBytesMax + 1, "key"},
-		{TokenBucket | Named, KeyBytesMax + 1, ""},
-		{TokenBucket | Named, StateBytesMax, ""},
-		{TokenBucket | Named, StateBytesMax + 1, "key"},
-		{TokenBucket | Named, 0, "key"},
-	} {
-		if _, err := s.Check(strings.Repeat("k", c.bytes), c.a, l, 1, noon); argumentOf(err) != c.want {
-			t.Errorf("%d bytes of %v: %v", c.bytes, kindText(c.a), err)
+// AskNamed answers as Ask does, or leaves the answer to it.
+func TestAskNamed(t *testing.T) {
+	quick := 0
+	rapid.Check(t, func(t *rapid.T) {
+		byParts, byText := newNamedStore(t), newNamedStore(t)
+		a := rapid.SampledFrom([]Algorithm{TokenBucket, LeakyBucket, FixedWindow}).Draw(t, "algorithm") | Named
+		limit := drawLimit(t, a&^Named)
+		key := rapid.SampledFrom([]string{"k", "user", "user:1", "user:123", "user:12345", "user:1234567890123", "user:123456789012345678"}).Draw(t, "key")
+		const end = "@api:x5/1s"
+		x := NewSuffix(end)
+		part := Part{Algorithm: a, Limit: limit, Suffix: &x, Replaced: new(atomic.Bool)}
+		now := drawStart(t)
+		for range rapid.IntRange(1, 20).Draw(t, "questions") {
+			o, cost := drawOp(t), drawCost(t, limit)
+			byParts.PrefetchNamed(key, &x)
+			var got, want Decision
+			if byParts.AskNamed(o, key, &part, cost, now, &got) {
+				quick++
+			} else if err := byParts.Ask(o, key+end, a, &limit, cost, now, &got); err != nil {
+				t.Fatal(err)
+			}
+			if err := byText.Ask(o, key+end, a, &limit, cost, now, &want); err != nil || got != want {
+				t.Fatalf("op %d, cost %d at %d: %+v, want %+v (%v)", o, cost, now, got, want, err)
+			}
+			now = drawNow(t, now, limit, got, false)
 		}
+	})
+	if quick == 0 {
+		t.Error("no question was answered by AskNamed")
 	}
+}
+
+// A limit that was replaced meanwhile leaves nothing behind.
+func TestAskNamedReplaced(t *testing.T) {
+	s, limit, replaced := newNamedStore(t), mustLimit(10, time.Second, 0), new(atomic.Bool)
+	x := NewSuffix("@api:t10/1s")
+	part := Part{Algorithm: TokenBucket | Named, Limit: limit, Suffix: &x, Replaced: replaced}
+	const key, state = "user:123", "user:123@api:t10/1s"
+	var d Decision
+	if err := s.Ask(OpCheck, state, TokenBucket|Named, &limit, 3, noon, &d); err != nil {
+		t.Fatal(err)
+	}
+	if replaced.Store(true); s.AskNamed(OpCheck, key, &part, 2, noon, &d) {
+		t.Errorf("a limit that was replaced has answered %+v", d)
+	}
+	if err := s.Ask(OpPeek, state, TokenBucket|Named, &limit, 1, noon, &d); err != nil || d.Remaining != 7 {
+		t.Errorf("%d units are left, want 7 (%v)", d.Remaining, err)
+	}
+}
+
+// newNamedStore is a store that hashes names by their words, as every store does outside of tests.
+func newNamedStore(t rapid.TB) *Store {
+	s, err := NewStore(Options{LogLimitMax: LogLimitMax})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

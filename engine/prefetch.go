@@ -21,8 +21,12 @@ func (s *Store) prefetchOther(key string) {
 	if CheckState(key) != nil {
 		return
 	}
-	hash := s.hasher.hash(key)
-	if t := s.space.Load().shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
+	s.space.Load().prefetch(s.hasher.hash(key), key)
+}
+
+// prefetch is Prefetch for a key of any length, where its hash is known.
+func (sp *space) prefetch(hash uint64, key string) {
+	if t := sp.shelves[classOf[plainWords(key)]][hash>>(64-shardBits)].Load(); t != nil {
 		prefetchSlots(unsafe.Pointer(unsafe.SliceData(t.words)), home(metaOf(hash, key), t.n)*t.stride*8)
 	}
 }

@@ -28,10 +28,9 @@ func (t *taken) noteWord(a Algorithm, before, after, now int64) {
 // A withdrawal is what is to be taken out of a state.
 type withdrawal struct {
 	algorithm Algorithm  // with Named
-	word      taken      // of a word
+	taken     taken      // of a word; of a log or a counter see entries
 	entries   []LogEntry // of a log or a counter: in the order of time, and of a slice one instant
 	now       int64      // ns: no earlier than any reading with which the state was asked
-	all       bool       // nothing is taken out unless all of it is there
 }
 
 // withdraw takes out of a state what a call has taken from it, or carried over, as far as it is there. What
@@ -62,6 +61,15 @@ func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 	return w.size()
 }
 
+// undoTaken takes out of a state what a step has taken from it, and says whether something of it was there.
+func (s *Store) undoTaken(name string, w *withdrawal) bool {
+	if w.algorithm.Shape() != ShapeWord {
+		w.entries = []LogEntry{{w.taken.before, w.taken.after}}
+	}
+	missing := s.withdraw(name, w)
+	return missing == 0 || missing < w.size()
+}
+
 // size is how much a withdrawal is of.
 func (w *withdrawal) size() (n int64) {
 	switch {
@@ -70,16 +78,16 @@ func (w *withdrawal) size() (n int64) {
 			n += e.Units
 		}
 	case w.algorithm.plain() == FixedWindow:
-		n = w.word.counted()
+		n = w.taken.counted()
 	default:
-		n = max(w.word.after-max(w.word.before, w.now), 0)
+		n = max(w.taken.after-max(w.taken.before, w.now), 0)
 	}
 	return n
 }
 
 // withdrawWord is withdraw for a slot with a word. It returns false when that has changed meanwhile.
 func (sp *space) withdrawWord(t *table, slot *slot, st int64, w *withdrawal) (missing int64, done bool) {
-	next, missing := w.algorithm.without(st, w.word, w.now)
+	next, missing := w.algorithm.without(st, w.taken, w.now)
 	if next == st {
 		return missing, true
 	}

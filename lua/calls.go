@@ -11,7 +11,7 @@ var ErrCrossSlot = &Error{"CROSSSLOT", "Keys in request don't hash to the same s
 
 // callCommand is the EVALSHA of a call: see call.lua.
 func callCommand(c *engine.Call, o *Options, clock int64) []any {
-	args := append(make([]any, 0, 8+8*len(c.Parts)), "evalsha", callScript.sha, 0)
+	args := append(make([]any, 0, 6+9*len(c.Parts)), "evalsha", callScript.sha, 0)
 	names := len(args)
 	for i := range c.Parts {
 		p := &c.Parts[i]
@@ -20,38 +20,46 @@ func callCommand(c *engine.Call, o *Options, clock int64) []any {
 			args = append(args, stateKey(o.Prefix, p.Formers[j].State))
 		}
 	}
-	args[names-1] = len(args) - names
-	args = append(args, opLetters[c.Op])
+	states := len(args) - names
+	args[names-1] = states
+	args = append(args, opLetters[c.Op], "", states-len(c.Parts))
 	if clock >= 0 {
-		args = append(args, clock)
-	} else {
-		args = append(args, "")
+		args[len(args)-2] = clock
 	}
 	for i := range c.Parts {
 		p, shadow := &c.Parts[i], 0
 		if p.Shadow {
 			shadow = 1 + p.Pair
 		}
-		asked := engine.Question{Op: c.Op, Algorithm: p.Algorithm, Limit: p.Limit, Cost: c.Cost}
-		args = append(args, letterOf(p.Algorithm), shadow, len(p.Formers))
-		args = rowOf(p.Algorithm).arguments(args, &asked, o)
+		args = append(appendStep(args, c.Op, p.Algorithm, &p.Limit, c.Cost, o), shadow, len(p.Formers))
 		if len(p.Formers) > 0 {
 			args = appendPrice(args, p.Algorithm, &p.Limit)
 		}
 		for j := range p.Formers {
 			f := &p.Formers[j]
-			asked := engine.Question{Op: engine.OpPeek, Algorithm: f.Algorithm, Limit: f.Limit, Cost: 1}
-			args = rowOf(f.Algorithm).arguments(append(args, letterOf(f.Algorithm)), &asked, o)
-			args = appendPrice(args, f.Algorithm, &f.Limit)
+			args = appendPrice(appendStep(args, engine.OpPeek, f.Algorithm, &f.Limit, 1, o), f.Algorithm, &f.Limit)
 		}
 	}
 	return args
 }
 
+// stepArguments is how many arguments each step has in a call.
+const stepArguments = 5
+
+// appendStep appends the arguments of a step, and its letter.
+func appendStep(to []any, op engine.Op, a engine.Algorithm, l *engine.Limit, cost int64, o *Options) []any {
+	asked, end := engine.Question{Op: op, Algorithm: a, Limit: *l, Cost: cost}, len(to)+stepArguments
+	to = rowOf(a).arguments(to, &asked, o)
+	for len(to) < end {
+		to = append(to, 0)
+	}
+	return append(to, letterOf(a))
+}
+
 // appendPrice appends what the price of any number of units follows from, if it is a meter's.
 func appendPrice(to []any, a engine.Algorithm, l *engine.Limit) []any {
 	if !rowOf(a).byDebt {
-		return to
+		return append(to, 0, 0, 0, 0)
 	}
 	unit := l.Price(1)
 	return append(appendSpan(to, unit), l.Limit()*unit-int64(l.Period()), l.Limit())
@@ -78,7 +86,7 @@ func explainCall(c *engine.Call, reply any) error {
 		}
 		p.Decision = asked.Decision
 	}
-	conclude(c)
+	c.Conclude()
 	return nil
 }
 
@@ -119,37 +127,4 @@ func (l *Limiter) sharesSlot(q *engine.Question) bool {
 	slot, same := l.slotOf(firstState(q)), true
 	eachState(q, func(name string) { same = same && l.slotOf(name) == slot })
 	return same
-}
-
-// conclude sets a call's answer from those of its parts.
-func conclude(c *engine.Call) {
-	var binding *engine.Decision
-	delay := c.Parts[0].Decision.Delay
-	for i := range c.Parts {
-		p := &c.Parts[i]
-		d := &p.Decision
-		delay = max(delay, d.Delay)
-		if p.Shadow {
-			continue
-		}
-		switch {
-		case binding == nil:
-			binding = d
-		case binding.Allowed != d.Allowed:
-			if !d.Allowed {
-				binding = d
-			}
-		case d.Allowed:
-			if d.Remaining < binding.Remaining {
-				binding = d
-			}
-		case binding.RetryAfter != engine.Never && (d.RetryAfter == engine.Never || d.RetryAfter > binding.RetryAfter):
-			binding = d
-		}
-	}
-	if binding == nil {
-		binding = &engine.Decision{Allowed: true, Limit: 1e9, Remaining: -1}
-	}
-	c.Decision = *binding
-	c.Decision.Delay = delay
 }

@@ -64,7 +64,7 @@ func pretend(q *engine.Question, allowed bool) {
 		p := &q.Call.Parts[i]
 		p.Decision = uncounted(q.Call.Op, &p.Limit, allowed || p.Shadow)
 	}
-	conclude(q.Call)
+	q.Call.Conclude()
 }
 
 // decideLocally decides with this process's share of each limit.
@@ -112,7 +112,7 @@ func (l *Limiter) callLocally(c *engine.Call, share, now int64) (err error) {
 		p := &c.Parts[i]
 		p.Decision = wholeOf(own.Parts[i].Decision, &p.Limit, c.Cost)
 	}
-	conclude(c)
+	c.Conclude()
 	return nil
 }
 

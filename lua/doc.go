@@ -24,6 +24,7 @@
 //	deny_cache.go            denials that need no Redis
 //	degrade.go               the answers when no Redis has decided
 //	words.go                 the words of a question, for a program that asks a Redis itself
+//	policies.go, .lua        the policies of all servers on the Redis
 //	stats.go, errors.go      INFO; errors with a code
 //
 // # Invariants
@@ -38,4 +39,6 @@
 //  5. What a script did not write it does not touch. (head.lua)
 //  6. A step back of Redis's clock neither holds a key nor forgives it: state tells of no instant
 //     but that of its last write. (head.lua; TestRedisClockStepsBack in ../test/backend)
+//  7. A change of policies follows the one before it: what was computed against another set is not
+//     kept. (policies.lua; TestPoliciesAreShared in ../test/backend)
 package lua

@@ -12,7 +12,7 @@
 --
 -- Replies how long the window lasts (µs) and its count before the call, or twice 0 for a key
 -- that is idle, and the instant of the call (µs).
-local count, cost, period = 0, a[4] + 0, tonumber(a[5])
+local count, cost, period = 0, a[4] + 0, a[5]
 if live then
   count = tonumber(string.match(head, '^ (%d+)$', tail))
   if not count then
@@ -40,13 +40,13 @@ local instant, rest = now, 0
 if stepped_back and live then
   instant = now + left_us - 1
 end
-if period then
+if period < 'a' then
   rest = period - math.fmod(instant, period)
 else
   local day = 86400000000
   local part = math.fmod(instant, day)
   local days = (instant - part) / day
-  if a[5] == 'week' then -- the epoch was a Thursday
+  if period == 'week' then -- the epoch was a Thursday
     days = 7 - math.fmod(days + 3, 7)
   else -- see Calendar.End: years begin in March, so that a leap day is the last of its year
     days = days + 719468
@@ -56,7 +56,7 @@ else
     left = left - 365 * year - math.floor(year / 4) + math.floor(year / 100)
     year = cycles * 400 + year
     local month = math.floor((5 * left + 2) / 153) -- 0 is March, 10 is January
-    if a[5] == 'month' then
+    if period == 'month' then
       month = month + 1
     else
       month = month < 10 and 10 or 22
@@ -76,6 +76,7 @@ if stepped_back and live then
   end
 end
 local fits = count + cost <= a[3] + 0
+-- [act]
 if op == 'r' then
   if count > cost then
     write(now + left_us, count - cost)

@@ -16,13 +16,13 @@
 -- It works with
 --   key     the key
 --   letter  of the algorithm in question; empty: any
---   op      the operation: c (check), t (try: a check of which nothing is taken yet), p (peek),
---           r (refund), f (force) or x (reset)
+--   op      the operation: c (check), p (peek), r (refund), f (force) or x (reset)
 --   a       the arguments of the step, from a[3] on
 --   head    what the key begins with
 --   now, clock  see clock.lua
 --
--- A step returns its reply, and whether what was asked fits. An error is a reply with err.
+-- A step has two parts. The first looks, and finds whether what is asked fits. The second, behind the
+-- line [act], takes and replies. In a call it is a function of the operation: see call.lua.
 --
 -- scripts.go puts the letters of all algorithms in place of the set [letters].
 local exists = head ~= ''

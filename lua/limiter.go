@@ -128,12 +128,16 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 			if forgives(one.Question) {
 				eachState(one.Question, l.denials.begin)
 			}
-			if one.Call != nil && l.options.Mode == Cluster && !l.sharesSlot(one.Question) {
+			switch {
+			case one.Call != nil && len(one.Call.Parts) == 0:
+				one.Call.Conclude()
+			case one.Call != nil && l.options.Mode == Cluster && !l.sharesSlot(one.Question):
 				one.Err = ErrCrossSlot
-				l.done(one)
+			default:
+				list = append(list, one)
 				continue
 			}
-			list = append(list, one)
+			l.done(one)
 		}
 		l.distribute(list, (*node).put)
 	}

@@ -11,6 +11,7 @@
 -- nanoseconds where these are exact, else as microseconds and nanoseconds.
 local slack_us = a[5] + 0
 local fits = left_us < slack_us or left_us == slack_us and left_ns <= a[6] + 0
+-- [act]
 local after_us, after_ns -- the debt to be written
 if op == 'r' then
   after_us, after_ns = left_us - a[3], left_ns - a[4]

@@ -1,5 +1,4 @@
--- A script about one key: the names that a step works with. In a call they are the parameters of
--- a function for each algorithm. See call.lua.
+-- A script about one key: the names that a step works with. In a call they are parameters.
 --
 -- KEYS[1]  the key
 -- ARGV[1]  the letter of the algorithm in question; empty: any

@@ -20,6 +20,9 @@ var clockSource string
 //go:embed question.lua
 var questionSource string
 
+//go:embed entries.lua
+var entriesSource string
+
 //go:embed head.lua
 var headSource string
 
@@ -32,6 +35,9 @@ var logSource string
 //go:embed fixed_window.lua
 var windowSource string
 
+//go:embed sliding_window_counter.lua
+var counterSource string
+
 //go:embed reset.lua
 var resetSource string
 
@@ -42,16 +48,17 @@ var callSource string
 type script struct {
 	step        string // its algorithm's step, or what else it does with the key
 	headBytes   int    // how much of the key it reads at once
-	arguments   int    // of the step
+	prefix      int    // bytes before the entries, if it keeps some
 	source, sha string
 }
 
 var (
-	meterScript  = &script{step: meterSource, headBytes: keyHeadBytes, arguments: 4}
-	logScript    = &script{step: logSource, headBytes: 2048, arguments: 5}
-	windowScript = &script{step: windowSource, headBytes: keyHeadBytes + 11, arguments: 3}
-	resetScript  = &script{step: resetSource, headBytes: keyHeadBytes}
-	callScript   = &script{}
+	meterScript   = &script{step: meterSource, headBytes: keyHeadBytes}
+	logScript     = &script{step: logSource, headBytes: 2048, prefix: keyHeadBytes + 15}
+	windowScript  = &script{step: windowSource, headBytes: keyHeadBytes + 11}
+	counterScript = &script{step: counterSource, headBytes: 2048, prefix: keyHeadBytes + 17}
+	resetScript   = &script{step: resetSource, headBytes: keyHeadBytes}
+	callScript    = &script{}
 )
 
 // keyHeadBytes is the most that every key begins with: the letter, an instant of 16 digits, a
@@ -62,33 +69,38 @@ const keyHeadBytes = 37
 var scripts = compose()
 
 // compose puts the scripts together. Each step stands in the script about one key of its algorithm, and
-// as a function in the script of calls.
+// as a function in the script of calls, whose states are all Named.
 func compose() []*script {
-	letters, all, table := "", []*script{resetScript}, ""
-	var functions strings.Builder
-	for a := range rows {
-		r := &rows[a]
-		if r.script == nil {
-			continue
+	all := []*script{resetScript}
+	var letters, meters, entries, table, functions string
+	for _, a := range Algorithms() {
+		s, plain, named := rows[a].script, letterOf(a), letterOf(a|engine.Named)
+		if !slices.Contains(all, s) {
+			all = append(all, s)
 		}
-		small := string(engine.Algorithm(a).Letter())
-		letters += small + strings.ToUpper(small)
-		if !slices.Contains(all, r.script) {
-			all = append(all, r.script)
+		letters += plain + named
+		if rows[a].byDebt {
+			meters += named
 		}
-		for _, letter := range []string{small, strings.ToUpper(small)} {
-			table += fmt.Sprintf("  %s = {step%d, %d, %d, priced = %t, keeps = %t},\n", letter, slices.Index(all, r.script),
-				r.script.arguments, r.script.headBytes, r.byDebt, engine.Algorithm(a).Shape() == engine.ShapeLog)
+		if s.prefix > 0 {
+			entries += named
 		}
+		table += fmt.Sprintf("  %s = step_%d,\n", named, slices.Index(all, s))
 	}
-	head := strings.Replace(headSource, "'^([letters])", "'^(["+letters+"])", 1)
+	const act = "-- [act]\n"
+	head := strings.Replace(headSource, "([letters])", "(["+letters+"])", 1)
 	for i, s := range all {
-		s.source = fmt.Sprintf("local head_bytes = %d\nlocal clock = ARGV[9]\n", s.headBytes) + clockSource + questionSource + head + s.step
-		if s != resetScript {
-			fmt.Fprintf(&functions, "local function step%d(key, letter, op, a, head)\n%send\n", i, head+s.step)
+		step := s.step
+		if s.prefix > 0 {
+			step = fmt.Sprintf("local prefix = %d\n", s.prefix) + entriesSource + step
+		}
+		s.source = fmt.Sprintf("local head_bytes = %d\nlocal clock = ARGV[9]\n", s.headBytes) + clockSource + questionSource + head + step
+		if look, acts, found := strings.Cut(head+step, act); found {
+			functions += fmt.Sprintf("local function step_%d(key, letter, op, a, head)\n%slocal function act(op)\n%send\nreturn act, fits\nend\n", i, look, acts)
 		}
 	}
-	callScript.source = "local clock = ARGV[2] ~= '' and ARGV[2]\n" + clockSource + functions.String() + "local steps = {\n" + table + "}\n" + callSource
+	callScript.source = "local clock = ARGV[2] ~= '' and ARGV[2]\n" + clockSource + functions + "local steps = {\n" + table + "}\n" +
+		strings.NewReplacer("[meters]", "["+meters+"]", "[entries]", "["+entries+"]").Replace(callSource)
 	all = append(all, callScript)
 	for _, s := range all {
 		sum := sha1.Sum([]byte(s.source)) // Redis's choice
@@ -122,7 +134,7 @@ var rows = [...]row{
 	engine.LeakyBucket:          {meterScript, meterArguments, explainMeter, true},
 	engine.SlidingWindowLog:     {logScript, logArguments, explainLog, false},
 	engine.FixedWindow:          {windowScript, windowArguments, explainWindow, false},
-	engine.SlidingWindowCounter: {logScript, logArguments, explainLog, false},
+	engine.SlidingWindowCounter: {counterScript, counterArguments, explainCounter, false},
 }
 
 // always is how long a denial holds whose Remaining does not change.
@@ -306,6 +318,30 @@ func explainWindow(q *engine.Question, reply any) (evidence, error) {
 	}
 	q.Algorithm.ExplainWord(q.Op, &q.Limit, word, now*1000, q.Cost, &q.Decision)
 	return evidence{always, count}, nil
+}
+
+func counterArguments(to []any, q *engine.Question, _ *Options) []any {
+	return append(to, q.Limit.Limit(), q.Cost, (int64(q.Limit.Period())+999)/1000)
+}
+
+// explainCounter reads the reply of the counter's script, whose instants are those at which units leave.
+func explainCounter(q *engine.Question, reply any) (e evidence, err error) {
+	const brief, full = 3, 5 // a denial for now is full
+	v, ok := integers(reply, brief)
+	seen := engine.LogSeen{Never: q.Cost > q.Limit.Limit()}
+	if !ok {
+		v, ok = integers(reply, full)
+		seen.Blocking, e.holds = v[3], time.Duration(v[4])*time.Microsecond
+		ok = ok && v[0] == 0 && !seen.Never
+	} else {
+		ok = v[0] == 1 || seen.Never
+	}
+	if !ok || v[1] < 0 || v[2] < 0 {
+		return evidence{}, unless(false, reply)
+	}
+	seen.Used, seen.Newest, e.used = v[1], v[2], v[1]
+	seen.Explain(&q.Limit, v[0] == 1, &q.Decision)
+	return e, nil
 }
 
 // integers is a reply of n integers.

@@ -8,11 +8,9 @@
 --   7 bytes   the log's time at the reading in the head
 --   4 bytes   the units ever logged, modulo 2^32
 --   4 bytes   first, how many entries have left and are not yet cut off
---   entries of 11 bytes, oldest first: the instant in the log's time (7 bytes) and the units that
---   had been logged before it (4 bytes, modulo 2^32)
+--   entries, of which the instant is in the log's time
 --
--- So the units between two entries are a difference, and entries are found by bisection. A log
--- that fits the first read is written whole; a longer one is appended to, and cut when half of
+-- A log that fits the first read is written whole; a longer one is appended to, and cut when half of
 -- it has left.
 --
 -- a[3]        the limit
@@ -27,54 +25,16 @@
 -- unit that stands in the way and of the oldest. Units that are forced where they do not fit are
 -- not yet in that.
 local limit, cost, most = a[3] + 0, a[4] + 0, a[7] + 0
-local prefix, width, wrap = 52, 11, 4294967296
 local time = 0 -- now, in the log's time
-
--- The entries kept .. size - 1 have not left and hold this many units, up to a total; those from
--- first on count for the question, and hold used.
-local size, kept, held, total = 0, 0, 0, 0
-local first, used = 0, 0
 local whole = #head < 2048
 local newest
 -- The log's period, and the longer of that and the question's.
 local period_us, period_ns = a[5] + 0, a[6] + 0
 local longer_us, longer_ns = period_us, period_ns
 
-local function entry(i)
-  local at = prefix + i * width
-  if at + width <= #head then
-    return struct.unpack('>I7I4', head, at + 1)
-  end
-  return struct.unpack('>I7I4', redis.call('GETRANGE', key, at, at + width - 1))
-end
--- The lowest of the numbers from .. to - 1 for which a condition holds from there on; else to.
-local function lowest(from, to, holds)
-  while from < to do
-    local middle = math.floor((from + to) / 2)
-    if holds(middle) then
-      to = middle
-    else
-      from = middle + 1
-    end
-  end
-  return from
-end
--- The first entry from .. size - 1 that is younger than a period, and how many units there are
--- from there on; else size and 0.
+-- The first entry that is younger than a period.
 local function younger(from, us, ns)
-  local at, before = entry(from)
-  local instant = time - us
-  if ns > 0 then
-    instant = instant - 1
-  end
-  if at <= instant then
-    from = lowest(from + 1, size, function(i) return entry(i) > instant end)
-    if from == size then
-      return size, 0
-    end
-    at, before = entry(from)
-  end
-  return from, (total - before) % wrap
+  return later(from, time - us - (ns > 0 and 1 or 0))
 end
 
 -- Write what stays: the entries kept .. to - 1, and behind them one more, if any. The newest is
@@ -129,14 +89,8 @@ if live then
   end
 end
 
--- The first entry from .. size - 1 behind which there are at most so many units.
-local function behind(from, units)
-  return lowest(from, size - 1, function(i)
-    local _, before = entry(i + 1)
-    return (total - before) % wrap <= units
-  end)
-end
 local fits = used + cost <= limit
+-- [act]
 if fits and (op == 'c' or op == 'f') then
   if held + cost > most + 1 then
     kept = behind(kept, most - cost)
@@ -160,8 +114,10 @@ local function denial()
 end
 
 if op == 'f' then
-  local seen, units = denial(), math.min(cost, most)
-  if held + units > most + 1 then
+  local seen, units = denial(), math.min(cost, most + 1)
+  if units > most then
+    kept = size
+  elseif held + units > most + 1 then
     kept = behind(kept, most - units)
   end
   write(size, (total + units) % wrap, time, struct.pack('>I7I4', time, total))

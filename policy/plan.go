@@ -31,6 +31,7 @@ type Plan struct {
 type Limit struct {
 	// Suffix makes the name of the state from a key: "@api:t100/1s". See Suffix.
 	Suffix    string
+	Ending    engine.Suffix    // the same, for look-ups
 	Algorithm engine.Algorithm // with engine.Named
 	Limit     engine.Limit
 	Formers   []Limit // of which the units are carried over, the latest first; they have no formers themselves
@@ -54,5 +55,6 @@ func Suffix(policy string, r Rule) string {
 
 // limitOf is a rule in force, without formers.
 func limitOf(policy string, r Rule) Limit {
-	return Limit{Suffix: Suffix(policy, r), Algorithm: r.Algorithm | engine.Named, Limit: r.Limit}
+	suffix := Suffix(policy, r)
+	return Limit{Suffix: suffix, Ending: engine.NewSuffix(suffix), Algorithm: r.Algorithm | engine.Named, Limit: r.Limit}
 }

@@ -13,7 +13,7 @@
 //
 //	node.go     start, loop and end; settings; when the directory is locked
 //	role.go     primary or replica
-//	commit.go   answers that wait for the disk; whether changes are refused
+//	commit.go   answers that wait for the disk; changes of policies; whether changes are refused
 //	save.go     when snapshots are written
 //	info.go     ROLE and INFO
 //	options.go  what a Node is made from
@@ -26,7 +26,9 @@
 //     there. One that starts from a snapshot may not: the snapshot may be younger than the place
 //     that it names. (Node.load; node_test.go)
 //  3. A server that was a primary asks its new primary for everything. (Node.Follow)
-//  4. No check waits for a disk or a replica. (feed, backlog and writer are bounded)
+//  4. Policies are changed one after the other, and on a primary only. A replica has those of its
+//     primary. (Node.Keep; policies_test.go)
+//  5. No check waits for a disk or a replica. (feed, backlog and writer are bounded)
 //
 // It imports engine and the three rooms, and nothing else of this module.
 package replication

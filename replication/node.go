@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/disk"
 	"github.com/rlserver/rlserver/replication/link"
 	"github.com/rlserver/rlserver/replication/stream"
@@ -37,7 +36,7 @@ type Node struct {
 	loaded bool                         // the feed's position is that of the store
 
 	waitingMu sync.Mutex
-	waiting   []func(error) // callers of Commit
+	waiting   []commit
 
 	refused  atomic.Pointer[string] // what Refuse was told last
 	troubled string                 // what was last logged to be wrong with the disk; guarded by the feed's lock
@@ -55,7 +54,7 @@ func New(o Options) (*Node, error) {
 	n := &Node{Options: o, began: o.Now() / 1_000_000, wake: make(chan struct{}, 1), listening: make(chan struct{})}
 	n.ended, n.stop = context.WithCancel(context.Background())
 	n.tuning.Store(&o.Tuning)
-	n.feed = stream.NewFeed(n.ended, o.Store, o.Now, &n.log)
+	n.feed = stream.NewFeed(n.ended, o.Store, o.Entries, o.Now, &n.log)
 	n.replicas = link.NewPrimary(n.ended, n.linkOptions(), n.link.Load)
 	if err := n.start(); err != nil {
 		n.stop()
@@ -173,16 +172,17 @@ func (n *Node) openDisk() error {
 	return nil
 }
 
-// load fills the store from the disk. It returns the place of what it found, or at.
+// load fills the store and the set of policies from the disk. It returns the place of what it found,
+// or at.
 func (n *Node) load(at stream.Position) (stream.Position, error) {
 	if err := n.useDisk(); err != nil {
 		return at, err
 	}
-	started, records, stale := time.Now(), int64(0), n.feed.StaleAt()
-	from, found, err := n.log.Disk.Load(n.tuning.Load().AppendOnly, func(c *engine.Change) error {
-		records++
-		return n.Store.Apply(c, stale)
-	})
+	started, loading := time.Now(), n.feed.Load()
+	from, found, err := n.log.Disk.Load(n.tuning.Load().AppendOnly, loading)
+	if err == nil {
+		err = loading.Done()
+	}
 	if err != nil {
 		return at, err
 	}
@@ -193,7 +193,7 @@ func (n *Node) load(at stream.Position) (stream.Position, error) {
 	// A snapshot may have changes that are younger than the place that it names, and are in no
 	// history. A log has none.
 	n.loaded = from == disk.FromLog
-	n.Logger.Info("loaded from disk", "dir", n.Dir, "records", records, "keys", n.Store.Len(),
+	n.Logger.Info("loaded from disk", "dir", n.Dir, "records", loading.Records, "keys", n.Store.Len(),
 		"took", time.Since(started).Round(time.Millisecond), "history", found.ID, "offset", found.Offset)
 	return found, nil
 }

@@ -21,7 +21,7 @@ func startNode(t *testing.T, dir string, tune func(*Options)) *Node {
 	store, err := engine.NewStore(engine.Options{})
 	must(t, err)
 	o := Options{
-		Store: store, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Advance: func(int64) {}, Dir: dir,
+		Store: store, Entries: &texts{}, Logger: slog.New(slog.DiscardHandler), Now: func() int64 { return time.Now().UnixMicro() }, Advance: func(int64) {}, Dir: dir,
 		Announced: func() (string, int) { return "", 1 }, Refuse: func(string) {}, RoleChanged: func(bool) {},
 		Tuning: Tuning{Fsync: "everysec", BacklogBytes: 1 << 20, MinReplicasLag: time.Second, Tuning: link.Tuning{Timeout: time.Minute}},
 	}
@@ -96,7 +96,7 @@ func TestSnapshotContinuesNothing(t *testing.T) {
 	n.take(t, "before")
 	n.feed.Drained()
 	visits := 0
-	must(t, n.disk.Load().Save(n.feed.Place(), func(visit func(*engine.Change) error) error {
+	must(t, n.disk.Load().Save(n.feed.Place(), func(visit stream.Visitor) error {
 		if visits++; visits == 1 {
 			n.take(t, "meanwhile") // by a primary that is cut off from its replicas
 		}

@@ -8,13 +8,15 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/link"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
 // Options are what a Node is made of.
 type Options struct {
-	RunID  string // of this server, of stream.IDBytes
-	Store  *engine.Store
-	Logger *slog.Logger
+	RunID   string // of this server, of stream.IDBytes
+	Store   *engine.Store
+	Entries stream.Entries // the policies
+	Logger  *slog.Logger
 	// Now is the clock that decides, µs since the Unix epoch. Advance puts it forward to a reading,
 	// if it reads less.
 	Now     func() int64

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -127,13 +128,13 @@ func readCommand(in *bufio.Reader) (words []string, err error) {
 // states are all keys that are not idle at an instant (µs), and their states.
 func (p *peer) states(now int64) map[string]string {
 	m := map[string]string{}
-	_ = p.feed.Dump(func(c *engine.Change) error {
+	_ = p.feed.Dump(stream.Changes(func(c *engine.Change) error {
 		if _, ok := p.Store.Lookup(c.Key, now); !ok {
 			return nil
 		}
 		m[strings.Clone(c.Key)] = fmt.Sprint(c.Algorithm, c.Word, c.Log.Period, slices.Clone(c.Log.Entries))
 		return nil
-	})
+	}))
 	return m
 }
 
@@ -149,6 +150,9 @@ func (p *peer) change(random *rand.Rand) {
 	switch random.IntN(500) {
 	case 0:
 		p.Store.Flush()
+	case 11, 12, 13, 14:
+		e := stream.Entry{Field: fmt.Sprint("policy", random.IntN(5)), Value: []string{"", fmt.Sprint(random.IntN(9))}[random.IntN(2)]}
+		p.Keep(func() ([]stream.Entry, error) { return []stream.Entry{e}, nil }, func(error) {})
 	case 1, 2, 3, 4:
 		p.Store.Reset(key, p.Now())
 	case 5, 6, 7, 8, 9, 10:
@@ -258,8 +262,12 @@ func converge(t *testing.T, round int, primary *peer, replicas []*peer, random *
 		}
 	}
 	now := primary.Now()
+	policies := primary.Entries.(*texts).copy()
 	want := primary.states(now)
 	for i, r := range replicas {
+		if got := r.Entries.(*texts).copy(); !maps.Equal(got, policies) {
+			t.Errorf("round %d, replica %d has the policies %v, and the primary %v", round, i, got, policies)
+		}
 		got := r.states(now)
 		for key := range want {
 			if got[key] != want[key] {

@@ -30,6 +30,8 @@ var argumentSeeds = []string{
 	"k\nj\nl", "0", "0\nMATCH\n*\nCOUNT\n10\nTYPE\ntoken_bucket", "0\nCOUNT\n-1", "-1", "9007199254740992", "*", "[a-", "?*\\", "3", "3\nAUTH\ndefault\nx\nSETNAME\nn", "4", "default\nx", "LIST\nID\n1\n2", "KILL\nID\n1",
 	"KILL\n127.0.0.1:1", "SETNAME\na b", "SETINFO\nLIB-NAME\nx", "GET\n*", "SET\nmaxmemory\n16mb", "SET\ntimeout\nx", "SET\nrequirepass\nx\nrequirepass\ny", "DOCS\nrl.check", "GETKEYS\nrl.check\nk\na\n1\n1", "INFO\nping",
 	"LIST\nFILTERBY\nPATTERN\nrl.*", "USAGE\nk\nSAMPLES\n5", "GET\n-1", "all", "NaN", "ASYNC", "HELP", "REPLY\nOFF", "REPLY\nSKIP",
+	"k\n@api", "k\n@api\nFORCE\nCOST\n3", "k\n@no", "k\n@", "2\nk\n@api\nj\n@deny", "2\nk\n@api\nj\n@shadow\nCOST\n2\nFORCE", "1\nk\n@allow", "2\nk\n@api\nk\n@api", "3\nk\n@api", "17\nk\n@api",
+	"SET\np\nLIMIT\ntoken_bucket\n1\n1s\nBURST\n2\nLIMIT\nfixed_window\n3\nmonth\nSHADOW", "SET\np\nDENY", "SET\np\nLIMIT", "OVERRIDE\napi\nk\nALLOW", "OVERRIDES\napi", "UNSET\napi\nk", "GET\napi", "DEL\np", "RELOAD",
 	"PAUSE\n1000000\nWRITE", "TRACKING\nON\nBCAST\nPREFIX\na", "TRACKING\nON\nOPTIN\nREDIRECT\n1", "CACHING\nYES", "UNBLOCK\n1\nERROR", "KEYSLOT\nk", "ENCODING\nk", "HISTOGRAM\nping",
 }
 
@@ -41,6 +43,13 @@ func FuzzArguments(f *testing.F) {
 		f.Fatal(err)
 	}
 	s := newTestServer(store)
+	admin := newTestSession(s)
+	for _, line := range []string{"api LIMIT token_bucket 5 1h LIMIT fixed_window 50 1d", "shadow LIMIT sliding_window_log 2 1h SHADOW", "deny DENY", "allow ALLOW"} {
+		if reply := say(admin, "RL.POLICY SET "+line); reply != "+OK\r\n" {
+			f.Fatal(reply)
+		}
+	}
+	admin.Closed()
 	rows := s.table.rows
 	for i := range rows {
 		for _, seed := range argumentSeeds {
@@ -99,6 +108,8 @@ func notADecision(reply []byte) string {
 	switch {
 	case allowed != 0 && allowed != 1:
 		return "allowed is 0 or 1"
+	case n == [6]int64{0, 0, 0, -1, 0, 0}, n == [6]int64{1, 0, 0, 0, 0, 0}, n == [6]int64{1, engine.UnitsMax, -1, 0, 0, 0}:
+		return "" // of a policy without limits
 	case limit < 1 || limit > engine.UnitsMax:
 		return "limit is out of range"
 	case remaining < 0 || remaining > limit:

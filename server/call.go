@@ -17,6 +17,9 @@ type call struct {
 	formers []engine.Former
 	// settled: no limit is to be asked, because some plan denies, or every one allows.
 	settled bool
+	// prepared is the plan that the parts are of, if all are of one, and none has formers whose units may
+	// still count.
+	prepared *policy.Plan
 }
 
 // A pair is a key and the policy that it is asked of.
@@ -68,9 +71,17 @@ func (c *call) resolve(s *Server) (problem string) {
 	return ""
 }
 
-// prepare makes the parts of the call from its plans, as they are at an instant (µs).
+// prepare makes the parts of the call from its plans, as they are at an instant (µs). Where they are of the
+// same plan as before, only the names of the states are made.
 func (c *call) prepare(now int64) {
-	c.Parts, c.names, c.formers = c.Parts[:0], c.names[:0], c.formers[:0]
+	c.names = c.names[:0]
+	if len(c.pairs) == 1 && c.prepared == c.pairs[0].plan {
+		for i := range c.Parts {
+			c.Parts[i].State = c.name(c.pairs[0].key, c.prepared.Limits[i].Suffix)
+		}
+		return
+	}
+	c.Parts, c.formers, c.prepared = c.Parts[:0], c.formers[:0], nil
 	denies := false
 	for i := range c.pairs {
 		p := &c.pairs[i]
@@ -78,13 +89,15 @@ func (c *call) prepare(now int64) {
 		for j := range p.plan.Limits {
 			l := &p.plan.Limits[j]
 			c.Parts = append(c.Parts, engine.Part{
-				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Formers: c.formersOf(p.key, l, now),
-				Pair: i, Shadow: p.plan.Shadow, Replaced: &p.plan.Replaced,
+				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Suffix: &l.Ending,
+				Formers: c.formersOf(p.key, l, now), Pair: i, Shadow: p.plan.Shadow, Replaced: &p.plan.Replaced,
 			})
 		}
 	}
 	if c.settled = denies || len(c.Parts) == 0; c.settled {
 		c.Decision = c.settle(denies)
+	} else if len(c.pairs) == 1 && len(c.formers) == 0 {
+		c.prepared = c.pairs[0].plan
 	}
 }
 
@@ -122,7 +135,7 @@ func (c *call) forget() {
 	clear(c.pairs)
 	c.pairs = c.pairs[:0]
 	if cap(c.names) > callNamesKept || cap(c.Parts) > callPartsKept {
-		*c = call{}
+		*c = call{Call: engine.Call{Clock: c.Clock}}
 	}
 }
 
@@ -138,64 +151,32 @@ func (r *request) askPolicy() {
 		}
 		q.setPlan(plan)
 	}
-	if q.isStraight && q.op <= engine.OpPeek && r.now >= q.until && r.server.backend == nil {
-		r.askStraight()
+	c := r.newCall(q.op, q.cost)
+	if c.prepared == q.plan && q.isStraight && q.op <= engine.OpPeek &&
+		r.server.limiter.AskNamed(q.op, q.key, &c.Parts[0], q.cost, r.now, &r.decision) {
+		r.writeDecision(&r.decision)
+		r.mayHaveChanged(q.op, &r.decision)
 		return
 	}
-	c := r.newCall(q.op, q.cost)
 	c.pairs = append(c.pairs, pair{q.key, q.policy, q.plan})
 	r.askCall(c)
 }
 
 // setPlan takes note of the plan that is in force.
 func (q *question) setPlan(plan *policy.Plan) {
-	if q.plan == plan {
-		return
+	if q.plan != plan {
+		q.plan, q.isNew = plan, true
+		q.isStraight = len(plan.Limits) == 1 && !plan.Shadow && plan.Limits[0].Algorithm.Shape() == engine.ShapeWord
 	}
-	q.plan, q.until, q.isNew = plan, 0, true
-	if q.isStraight = len(plan.Limits) == 1 && !plan.Shadow && plan.Limits[0].Algorithm.Shape() == engine.ShapeWord; q.isStraight {
-		for i := range plan.Limits[0].Formers {
-			q.until = max(q.until, plan.Limits[0].Formers[i].Until)
-		}
-	}
-}
-
-// askStraight asks the one limit of a plan.
-func (r *request) askStraight() {
-	q, d := &r.question, &r.decision
-	l := &q.plan.Limits[0]
-	r.stateName = append(append(r.stateName[:0], q.key...), l.Suffix...)
-	if err := r.server.limiter.Ask(q.op, resp.View(r.stateName), l.Algorithm, &l.Limit, q.cost, r.now, d); err != nil {
-		r.fail(errDecision(err))
-		return
-	}
-	if q.plan.Replaced.Load() {
-		r.giveBack()
-		return
-	}
-	r.writeDecision(d)
-	r.mayHaveChanged(q.op, d)
-}
-
-// giveBack takes back what was taken under a plan that another has replaced meanwhile, and asks anew.
-func (r *request) giveBack() {
-	q, d := &r.question, &r.decision
-	if l := &q.plan.Limits[0]; q.op == engine.OpCheck && d.Allowed {
-		if err := r.server.limiter.Ask(engine.OpRefund, resp.View(r.stateName), l.Algorithm, &l.Limit, q.cost, r.now, d); err != nil {
-			r.fail(errDecision(err))
-			return
-		}
-	}
-	r.askPolicy()
 }
 
 // newCall begins a call. The session keeps it for the next one, but where a backend answers later.
 func (r *request) newCall(o engine.Op, cost int64) *call {
 	if r.server.backend != nil {
-		return &call{Call: engine.Call{Op: o, Cost: cost}}
+		return &call{Call: engine.Call{Op: o, Cost: cost}} // its clock is that of the backend
 	}
 	if r.call == nil {
-		r.call = &call{}
+		r.call = &call{Call: engine.Call{Clock: r.server.Now}}
 	}
 	r.call.Op, r.call.Cost = o, cost
 	return r.call

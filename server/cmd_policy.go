@@ -49,12 +49,12 @@ func cmdPolicyReload(r *request) {
 		r.fail(errNoConfigFile)
 		return
 	}
-	change, err := r.server.fileChange()
+	definitions, err := r.server.policies.read()
 	if err != nil {
-		r.fail(errReplicator(err))
+		r.fail(errDecision(err)) // which begins with the file's name
 		return
 	}
-	r.changePolicies(change)
+	r.changePolicies(r.server.FileChange(definitions))
 }
 
 // changePolicies has the keeper make a change, and replies. With a backend the reply comes when the

@@ -36,7 +36,7 @@ func TestCommandTable(t *testing.T) {
 func TestArity(t *testing.T) {
 	table := newCommandTable()
 	for label, want := range map[string]int{
-		"rl.check": -5, "rl.reset": -2, "echo": 2, "ping": -1, "publish": 3, "quit": -1, "command": -1, "config": -2, "config|help": 2,
+		"rl.check": -3, "rl.mcheck": -4, "rl.policy|set": -4, "rl.policy|override": -5, "rl.policy|get": 3, "rl.reset": -2, "echo": 2, "ping": -1, "publish": 3, "quit": -1, "command": -1, "config": -2, "config|help": 2,
 		"config|set": -4, "client|kill": -3, "client|no-evict": 3, "client|setinfo": 4, "memory|usage": -3, "command|getkeys": -3, "replconf": -1,
 	} {
 		if got := table.findByLabel(label).arity; got != want {
@@ -60,6 +60,11 @@ func TestSynopsis(t *testing.T) {
 		{"ON|OFF", []argument{{name: "on", kind: "oneof", parts: []argument{{name: "on", kind: "pure-token", token: "ON"}, {name: "off", kind: "pure-token", token: "OFF"}}}}},
 		{"parameter value [parameter value ...]", []argument{{name: "parameter-value", kind: "block", multiple: true, parts: []argument{
 			{name: "parameter", kind: "string"}, {name: "value", kind: "string"}}}}},
+		{"(@policy | algorithm limit [BURST burst] | DENY)", []argument{{name: "@policy", kind: "oneof", parts: []argument{
+			{name: "@policy", kind: "string"},
+			{name: "algorithm", kind: "block", parts: []argument{{name: "algorithm", kind: "string"}, {name: "limit", kind: "integer"},
+				{name: "burst", kind: "integer", token: "BURST", optional: true}}},
+			{name: "deny", kind: "pure-token", token: "DENY"}}}}},
 		{"[AUTH username password]", []argument{{name: "auth", kind: "block", token: "AUTH", optional: true, parts: []argument{
 			{name: "username", kind: "string"}, {name: "password", kind: "string"}}}}},
 	} {

@@ -207,12 +207,12 @@ func errNoReplicator(cmd *command) string {
 	return "ERR " + strings.ToUpper(cmd.name) + " is not available: " + errMemoryOnly
 }
 
-func errReplicator(err error) string { return "ERR " + plainly(err) }
+func errReplicator(err error) string { return codeOf(err) + " " + plainly(err) }
 
 // plainly is an error's text without the name of the package that it comes from.
 func plainly(err error) string {
 	text := err.Error()
-	if name, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(name, " ") {
+	if name, rest, ok := strings.Cut(text, ": "); ok && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") == "" {
 		return rest
 	}
 	return text
@@ -262,9 +262,14 @@ func errDecision(err error) string {
 	if errors.Is(err, engine.ErrNoMemory) {
 		return errNoMemory
 	}
+	return codeOf(err) + " " + err.Error()
+}
+
+// codeOf is the first word of an error.
+func codeOf(err error) string {
 	var coded interface{ Code() string }
 	if errors.As(err, &coded) {
-		return coded.Code() + " " + err.Error()
+		return coded.Code()
 	}
-	return "ERR " + err.Error()
+	return "ERR"
 }

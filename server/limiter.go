@@ -15,6 +15,9 @@ import (
 // epoch. Keys may stand in a buffer that is reused after the call; a limiter that keeps one copies it.
 type Limiter interface {
 	Ask(o engine.Op, key string, a engine.Algorithm, l *engine.Limit, cost, now int64, d *engine.Decision) error
+	// AskNamed is AskCall with one part, whose name it makes of the key, where that is quick; else it has
+	// changed nothing and returns false.
+	AskNamed(o engine.Op, key string, p *engine.Part, cost, now int64, d *engine.Decision) bool
 	AskCall(c *engine.Call, now int64) error
 	Reset(key string, now int64) bool
 
@@ -25,6 +28,13 @@ type Limiter interface {
 	Len() int64
 	Stats() engine.Stats
 	SetMaxMemory(bytes int64)
+}
+
+// A prefetcher is a limiter that can be told of keys that are asked for soon.
+type prefetcher interface {
+	Prefetch(key string)
+	// PrefetchNamed is Prefetch for the state whose name is a key and a suffix, where that is quick.
+	PrefetchNamed(key string, suffix *engine.Suffix)
 }
 
 // A Backend decides in the limiter's place. Many servers can ask it, and it takes its time to answer.

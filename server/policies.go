@@ -21,7 +21,7 @@ func (p *policies) Keep(change func() ([]policy.Entry, error), done func(error))
 	p.changing.Lock()
 	entries, err := change()
 	if err == nil {
-		p.set.Apply(entries)
+		err = p.set.Apply(entries)
 	}
 	p.changing.Unlock()
 	done(err)
@@ -40,27 +40,23 @@ func (s *Server) keepPoliciesIn(place any) {
 	}
 }
 
-// OnPolicyReload has RL.POLICY RELOAD and ReloadPolicies call read for the policies of the settings
-// file. It comes before Serve.
+// OnPolicyReload has RL.POLICY RELOAD call read for the policies of the settings file. It comes before
+// Serve.
 func (s *Server) OnPolicyReload(read func() ([]policy.FileDefinition, error)) { s.policies.read = read }
 
-// ReloadPolicies reads the policies of the settings file, puts them in force, and returns when that is
-// done. After an error the set is as it was.
-func (s *Server) ReloadPolicies() error {
-	if s.policies.read == nil {
-		return nil
-	}
-	change, err := s.fileChange()
-	if err != nil {
-		return err
-	}
-	return s.changePolicies(change)
+// FilePolicies makes FileChange, and returns when that is done. After an error the set is as it was.
+func (s *Server) FilePolicies(definitions []policy.FileDefinition) error {
+	return s.changePolicies(s.FileChange(definitions))
 }
 
-// fileChange reads the settings file, and returns the change to what it says.
-func (s *Server) fileChange() (func() ([]policy.Entry, error), error) {
-	definitions, err := s.policies.read()
-	return func() ([]policy.Entry, error) { return s.policies.set.File(definitions) }, err
+// FileChange is the change to what the settings file says of policies; nil: it says nothing.
+func (s *Server) FileChange(definitions []policy.FileDefinition) func() ([]policy.Entry, error) {
+	return func() ([]policy.Entry, error) {
+		if definitions == nil {
+			return nil, nil
+		}
+		return s.policies.set.File(definitions)
+	}
 }
 
 // changePolicies has the keeper make a change, and waits.

@@ -17,10 +17,8 @@ type question struct {
 	// policy is that which the key is asked of, or nil where the limit stands in the command.
 	policy *policy.Policy
 	plan   *policy.Plan // that was in force when the policy was asked last
-	// isStraight: the plan is one limit, of one word, and no shadow. From an instant on (µs) it has
-	// replaced none, and then Ask decides it.
+	// isStraight: the plan is one limit, of one word, and no shadow, so that AskNamed can decide it.
 	isStraight bool
-	until      int64
 	algorithm  engine.Algorithm
 	limit      engine.Limit
 }

@@ -46,7 +46,7 @@ type Server struct {
 	rewrite    func(changed map[string]string) error
 	configFile string // that rewrite writes
 
-	prefetch func(key string) // the limiter's, if it has one
+	prefetch prefetcher // the limiter, if it is one
 	policies policies
 
 	replicator Replicator // nil: changes are kept by the limiter alone
@@ -81,9 +81,7 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 	s.policies.set = policy.NewSet(s.Now, cfg.MaxLogLimit)
 	s.policies.keeper = &s.policies
 	s.wire = wire.NewServer(owner{s}, logger)
-	if p, ok := limiter.(interface{ Prefetch(key string) }); ok {
-		s.prefetch = p.Prefetch
-	}
+	s.prefetch, _ = limiter.(prefetcher)
 	s.putInForce(cfg)
 	return s
 }

@@ -65,10 +65,8 @@ type request struct {
 	// parsed: question was made from the command that came last, or from one that it repeats.
 	parsed   bool
 	decision engine.Decision
-	// stateName is the name of a state, and call a question about policies: each is good for one command,
-	// and its memory is used again.
-	stateName []byte
-	call      *call
+	// call is a question about policies. It is good for one command, and its memory is used again.
+	call *call
 }
 
 // An owner is the server as package wire sees it.
@@ -144,14 +142,15 @@ func (c *session) BeginBatch() {
 
 // Expect has the limiter fetch a key that is asked for soon, most likely by the question that came last.
 func (c *session) Expect(key []byte) {
-	if c.server.prefetch == nil {
+	if p := c.server.prefetch; p == nil {
 		return
+	} else if r := &c.request; r.parsed && r.question.plan != nil {
+		for i := range r.question.plan.Limits {
+			p.PrefetchNamed(resp.View(key), &r.question.plan.Limits[i].Ending)
+		}
+	} else {
+		p.Prefetch(resp.View(key))
 	}
-	if q := &c.request.question; q.isStraight && c.request.parsed {
-		c.request.stateName = append(append(c.request.stateName[:0], key...), q.plan.Limits[0].Suffix...)
-		key = c.request.stateName
-	}
-	c.server.prefetch(resp.View(key))
 }
 
 // Run runs a command.

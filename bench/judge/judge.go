@@ -92,11 +92,13 @@ func New(r Rule, keys int64) (*Judge, error) {
 	switch r.Algorithm {
 	case engine.TokenBucket, engine.LeakyBucket:
 		j.cells = newMeters(&r, judged(meterBytes))
-	case engine.SlidingWindowLog:
+	case engine.SlidingWindowLog, engine.SlidingWindowCounter: // which admits no more than the log
 		j.cells = newLogs(&r, judged(logCellBytes))
 	case engine.FixedWindow:
 		j.cells = newWindows(&r, judged(windowBytes))
-	default:
+	case engine.Named: // which is none by itself
+	}
+	if j.cells == nil {
 		return nil, fmt.Errorf("the judge does not know %v", r.Algorithm)
 	}
 	return j, nil

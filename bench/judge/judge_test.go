@@ -158,6 +158,33 @@ func TestWitnessesTellAtOnce(t *testing.T) {
 	}
 }
 
+// A window of the calendar ends where the server's clock says that it does: here a week, a month and a year
+// at once, a second after the run began.
+func TestCalendarWindows(t *testing.T) {
+	const newYear = 1_704_067_200 // s: 2024-01-01, a Monday
+	for _, c := range []engine.Calendar{engine.Week, engine.Month, engine.Year} {
+		limit, err := engine.NewCalendarLimit(3, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for wrong, last := range map[bool]time.Duration{false: 900 * time.Millisecond, true: 1100 * time.Millisecond} {
+			j, err := New(Rule{Algorithm: engine.FixedWindow, Limit: limit, Cost: 1, Tick: time.Microsecond}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.SawTime(0, time.Millisecond, (newYear-1)*1_000_000)
+			w := j.Witness()
+			for _, at := range []time.Duration{800 * time.Millisecond, 850 * time.Millisecond, last, 1200 * time.Millisecond, 1300 * time.Millisecond, 1400 * time.Millisecond} {
+				w.Admitted(0, at, at+time.Millisecond)
+			}
+			w.Flush()
+			if found := j.Violations(); (len(found) == 1) != wrong || j.Err() != nil {
+				t.Errorf("%v, the third at %v: %+v, %v", c, last, found, j.Err())
+			}
+		}
+	}
+}
+
 // What cannot be judged is said to be so.
 func TestUnjudged(t *testing.T) {
 	window := Rule{Algorithm: engine.FixedWindow, Limit: limitOf(1, time.Second, 0), Cost: 1}

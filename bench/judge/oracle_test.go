@@ -39,14 +39,14 @@ func (o *oracle) sets(visit func(from, until, requests int64)) {
 func (o *oracle) allowed(from, until int64) (units int64, known bool) {
 	l, period := &o.rule.Limit, int64(o.rule.Limit.Period())
 	switch o.rule.Algorithm {
-	case engine.SlidingWindowLog:
+	case engine.SlidingWindowLog, engine.SlidingWindowCounter:
 		return l.Limit() / o.rule.Cost * o.rule.Cost, until-from+int64(o.rule.Tick) < period
 	case engine.FixedWindow:
 		// The clocks differ by exactly serverEpoch less a tick or nothing.
 		begin := (from + serverEpoch - int64(o.rule.Tick)) / period
 		end := (until + serverEpoch + int64(o.rule.Tick)) / period
 		return (end - begin + 1) * (l.Limit() / o.rule.Cost) * o.rule.Cost, true
-	case engine.TokenBucket, engine.LeakyBucket:
+	case engine.TokenBucket, engine.LeakyBucket, engine.Named: // which is none
 	}
 	capacity := l.Slack(1) + l.Price(1)
 	return (until - from + capacity + int64(o.rule.Tick)) / l.Price(o.rule.Cost) * o.rule.Cost, true

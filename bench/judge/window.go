@@ -10,7 +10,7 @@ import (
 )
 
 // A fixed_window admits at most limit units in each window, of windows that are aligned to the
-// Unix epoch by the server's clock. How far that is ahead of the client's is known within
+// Unix epoch, or to the calendar, by the server's clock. How far that is ahead of the client's is known within
 // bounds, from what the server said its time was. So of each request the first and the last
 // window are known in which it can have been decided. Mostly they are the same. Around the begin of a
 // window they differ by one, and requests for which they differ by more are left out.
@@ -36,12 +36,13 @@ const windowBytes = int64(unsafe.Sizeof(window{}))
 
 // windows is the windows of all keys.
 type windows struct {
-	all    []window
-	period int64 // ns
-	most   int64 // requests in a window
-	cost   int64
-	tick   int64
-	drift  bool
+	all      []window
+	period   int64 // ns; of the calendar, the longest
+	calendar engine.Calendar
+	most     int64 // requests in a window
+	cost     int64
+	tick     int64
+	drift    bool
 	// The server's clock was ahead of the client's by low … high, at an instant of the client's.
 	low, high, at int64
 	doubt         error
@@ -49,15 +50,16 @@ type windows struct {
 
 func newWindows(r *Rule, keys int64) *windows {
 	return &windows{
-		all:    make([]window, keys),
-		period: engine.WindowMillis(int64(r.Limit.Period())) * int64(time.Millisecond),
-		most:   r.Limit.Limit() / r.Cost,
-		cost:   r.Cost,
-		tick:   int64(r.Tick),
-		drift:  r.Remote,
-		low:    math.MinInt64,
-		high:   math.MaxInt64,
-		doubt:  errNoTime,
+		all:      make([]window, keys),
+		period:   engine.WindowMillis(int64(r.Limit.Period())) * int64(time.Millisecond),
+		calendar: r.Limit.Calendar(),
+		most:     r.Limit.Limit() / r.Cost,
+		cost:     r.Cost,
+		tick:     int64(r.Tick),
+		drift:    r.Remote,
+		low:      math.MinInt64,
+		high:     math.MaxInt64,
+		doubt:    errNoTime,
 	}
 }
 
@@ -93,12 +95,27 @@ func (w *windows) weigh(line []admission, tell func(Violation)) {
 		low, _ := w.ahead(a.sent)
 		_, high := w.ahead(a.received)
 		c := &w.all[a.key]
-		c.add((a.sent+low-w.tick)/w.period, (a.received+high)/w.period, w.most)
+		c.add(w.number(a.sent+low-w.tick), w.number(a.received+high), w.most)
 		if over, chain := c.over(w.most); over > 0 {
 			allowed := int64(chain) * w.most
 			tell(Violation{Key: a.key, Admitted: (allowed + over) * w.cost, Allowed: allowed * w.cost, Span: time.Duration(int64(chain) * w.period)})
 		}
 	}
+}
+
+// number is the number of the window that an instant of the server's (ns) is in.
+func (w *windows) number(at int64) int64 {
+	switch w.calendar {
+	case engine.NoCalendar:
+		return at / w.period
+	case engine.Week: // the epoch was a Thursday
+		return (at/int64(24*time.Hour) + 3) / 7
+	}
+	year, month, _ := time.Unix(0, at).UTC().Date()
+	if w.calendar == engine.Year {
+		return int64(year)
+	}
+	return int64(year)*12 + int64(month)
 }
 
 // over is E of the last window, and how many windows it is about.

@@ -118,6 +118,9 @@ func limits(r *bench.Report) string {
 	if l.Burst > 0 && l.Burst != l.Limit {
 		text += ", burst " + Count(float64(l.Burst))
 	}
+	if l.Policy != "" {
+		text = l.Policy
+	}
 	if l.Cost > 1 {
 		text += ", cost " + Count(float64(l.Cost))
 	}

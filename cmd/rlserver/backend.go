@@ -9,6 +9,7 @@ import (
 
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/lua"
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -83,8 +84,9 @@ func (b *backendSettings) Apply() error {
 	return nil
 }
 
-// start has the backend decide for the server. store is for decisions while no Redis does.
-func (b *backendSettings) start(srv *server.Server, backend string, store *engine.Store, logger *slog.Logger) (err error) {
+// start has the backend decide for the server. store is for decisions while no Redis does, and first is
+// a change of policies to make in Redis.
+func (b *backendSettings) start(srv *server.Server, backend string, store *engine.Store, first func() ([]policy.Entry, error), logger *slog.Logger) (err error) {
 	b.Mode, b.Local, b.LogLimitMax, b.Logger = lua.Mode(backend), store, store.LogLimitMax(), logger
 	if b.TLS, err = b.clientTLS(); err != nil {
 		return err
@@ -93,7 +95,9 @@ func (b *backendSettings) start(srv *server.Server, backend string, store *engin
 		return err
 	}
 	srv.UseBackend(b.limiter)
-	return nil
+	shared, err := b.limiter.SharePolicies(keptSet[lua.Entry]{srv.Policies()}, kept[lua.Entry](first))
+	srv.KeepPolicies(sharedPolicies{shared})
+	return err
 }
 
 // clientTLS is how TLS is spoken with Redis; nil is not at all.

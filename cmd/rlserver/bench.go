@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +13,15 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/rlserver/rlserver/bench"
 	"github.com/rlserver/rlserver/bench/report"
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/config"
 )
 
@@ -35,13 +38,14 @@ type benchFlags struct {
 func newBench(env environment) *cobra.Command {
 	f := &benchFlags{}
 	cmd := &cobra.Command{
-		Use:   benchName + " [ALGORITHM LIMIT PERIOD [BURST n] [COST n]]",
+		Use:   benchName + " [@POLICY [COST n] | ALGORITHM LIMIT PERIOD [BURST n] [COST n]]",
 		Short: "Measure how fast servers decide, and whether they are right",
 		Long: `bench puts load on a server and measures throughput, latency, and the processor time and memory of
 a server on this machine. It counts what was admitted on each key, and says so if that is more than the
 limit allows.
 
-The limit is given as to RL.CHECK (default: token_bucket 100 60). --target names what is asked, and
+The limit is given as to RL.CHECK (default: token_bucket 100 60). With @POLICY the servers, all of
+which are rlserver, tell its limits, and admissions are held against each of them. --target names what is asked, and
 several targets take turns. One that has no address is asked where the flags of redis-cli say.
 
 Without --rate each connection sends its next requests when the replies to those before are there.
@@ -53,10 +57,13 @@ It exits with 1 when more was admitted than a limit allows, and with 2 when a ta
 ` + clientHelp + "\n\nTargets:\n" + targetHelp() + "\nKey spaces:\n" + keySpaceHelp(),
 		Example: `  rlserver bench
   rlserver bench token_bucket 100 60 -c 500 -P 16 -d 30s
+  rlserver bench @api COST 5
   rlserver bench --target rlserver,incr=127.0.0.1:6379,script=127.0.0.1:6379 --rounds 5 --html report.html
   rlserver bench leaky_bucket 1000 1s BURST 50 --rate 20000 --key-space zipf --json -`,
-		ValidArgsFunction: completeBench,
-		Args:              cobra.MaximumNArgs(7),
+		Args: cobra.MaximumNArgs(7),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return completeBench(cmd, env, args)
+		},
 	}
 	flags, o := cmd.Flags(), &f.options
 	flags.IntVarP(&o.Connections, "connections", "c", 50, "`CONNECTIONS` to each target")
@@ -99,13 +106,19 @@ func keySpaceHelp() string {
 	return strings.TrimSuffix(text.String(), "\n")
 }
 
-func completeBench(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeBench(cmd *cobra.Command, env environment, args []string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var words []cobra.Completion
 	switch len(args) {
 	case 0:
-		return algorithmCompletions(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		return append(completePolicies(cmd, env), algorithmCompletions()...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	case 1:
+		if policy.IsName([]byte(args[0])) {
+			words = []cobra.Completion{"COST"}
+		}
 	case 3, 5:
-		words = []cobra.Completion{"BURST", "COST"}
+		if !policy.IsName([]byte(args[0])) {
+			words = []cobra.Completion{"BURST", "COST"}
+		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
@@ -170,6 +183,12 @@ func (f *benchFlags) read(cmd *cobra.Command, env environment, args []string) er
 	}
 	o.Version = programVersion()
 	o.Command = append([]string{"rlserver"}, withoutSecrets(cmd.Flags(), os.Args[1:])...)
+	isOther := func(t bench.Address) bool { return t.Kind != "rlserver" }
+	if o.Policy != "" && !slices.ContainsFunc(o.Targets, isOther) {
+		if err := f.askPolicy(cmd.Context(), *where); err != nil {
+			return err
+		}
+	}
 	if err := o.Check(); err != nil {
 		return usageError(cmd, "%w", err)
 	}
@@ -198,51 +217,51 @@ func (f *benchFlags) canWrite(cmd *cobra.Command) error {
 }
 
 // benchQuestion reads the words of a limit as RL.CHECK takes them.
-func benchQuestion(words []string) (q bench.Question, err error) {
+func benchQuestion(words []string) (asked bench.Question, err error) {
 	if len(words) == 0 {
 		words = []string{engine.TokenBucket.String(), "100", "60"}
 	}
-	if len(words) < 3 || len(words)%2 == 0 {
-		return q, errors.New("expected ALGORITHM LIMIT PERIOD [BURST n] [COST n]")
+	var q policy.Question
+	if err := q.Read(bytes.Fields([]byte(strings.Join(words, " "))), "rlserver bench"); err != nil {
+		return asked, err
 	}
-	if q.Algorithm, err = engine.ParseAlgorithm(strings.ToLower(words[0])); err != nil {
-		return q, err
+	asked = bench.Question{Rule: q.Rule, Cost: q.Cost, Policy: q.Policy}
+	if q.Policy == "" {
+		err = q.Rule.Algorithm.CheckLimit(&q.Rule.Limit, engine.LogLimitDefault)
 	}
-	var limit, burst int64
-	var period time.Duration
-	q.Cost = 1
-	set := func(name, word string, to *int64) {
-		if field := config.Int(to, 1, engine.UnitsMax); err == nil && !field.Set(word) {
-			err = fmt.Errorf("%s %q is not accepted: expected %s", name, word, field.Accepts)
+	return asked, err
+}
+
+// askPolicy has the targets tell the limits of the policy, which are the same for all.
+func (f *benchFlags) askPolicy(ctx context.Context, where redis.Options) error {
+	name, first := f.options.Policy, ""
+	for _, t := range f.options.Targets {
+		where.Network, where.Addr = t.Network, t.Address
+		c := newConnection(&where)
+		reply, err := c.ask(ctx, "RL.POLICY", "GET", name)
+		c.close()
+		if err != nil {
+			return err
 		}
-	}
-	set("limit", words[1], &limit)
-	if err == nil && !config.Span(&period, engine.PeriodMax).Set(words[2]) {
-		err = fmt.Errorf("period %q is not accepted: expected 1ms to 366d, in whole seconds or with ms, s, m, h or d", words[2])
-	}
-	if len(words) == 7 && strings.EqualFold(words[3], words[5]) {
-		return q, fmt.Errorf("option %s is given twice", strings.ToUpper(words[3]))
-	}
-	for ; len(words) > 3; words = append(words[:3:3], words[5:]...) {
-		switch name := strings.ToUpper(words[3]); name {
-		case "BURST":
-			set("burst", words[4], &burst)
-		case "COST":
-			set("cost", words[4], &q.Cost)
-		default:
-			return q, fmt.Errorf("unknown option %q: expected BURST n and COST n", words[3])
+		text := ""
+		fields, _ := reply.Slice()
+		for pair := range slices.Chunk(fields, 2) {
+			if pair[0] == "definition" && len(pair) == 2 {
+				text = fmt.Sprint(pair[1])
+			}
 		}
+		d, err := policy.Parse(text)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s does not say what policy %s is: %w", c.name, name, err)
+		case first != "" && text != first:
+			return fmt.Errorf("policy %s is %q on the target before %s, and %q there", name, first, c.name, text)
+		case d.Shadow || d.Verdict != policy.Ask:
+			return fmt.Errorf("policy %s is %q on %s: expected limits that deny, which can be judged", name, text, c.name)
+		}
+		first, f.options.Rule, f.options.More = text, d.Rules[0], d.Rules[1:]
 	}
-	if err != nil {
-		return q, err
-	}
-	if burst != 0 && !q.Algorithm.HasBurst() {
-		return q, fmt.Errorf("BURST is not accepted by %v: its limit is the most that it admits at once", q.Algorithm)
-	}
-	if q.Limit, err = engine.NewLimit(limit, period, burst); err != nil {
-		return q, err
-	}
-	return q, q.Algorithm.CheckLimit(&q.Limit, engine.LogLimitDefault)
+	return nil
 }
 
 // run measures, and writes what came of it.

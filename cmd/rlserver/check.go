@@ -3,33 +3,43 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 )
 
 const checkName = "check"
 
 func newCheck(env environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   checkName + " KEY ALGORITHM LIMIT PERIOD",
+		Use:   checkName + " KEY {@POLICY | ALGORITHM LIMIT PERIOD}",
 		Short: "Ask a running server whether a request may go ahead",
-		Long: `check sends RL.CHECK to a running server, or RL.PEEK with --peek, and prints the answer. Arguments
-go to the server as they are typed: LIMIT is units a period, PERIOD whole seconds or a number with
-ms, s, m, h or d. A KEY that begins with - comes after --.
+		Long: `check sends RL.CHECK to a running server, or RL.PEEK with --peek, and prints the answer. @POLICY is
+the name of limits that the server knows (RL.POLICY LIST). Arguments go to the server as they are
+typed: LIMIT is units a period, PERIOD whole seconds or a number with ms, s, m, h or d. A KEY that
+begins with - comes after --.
 
 It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when there is none.
 
 ` + clientHelp,
 		Example: `  rlserver check user:123 token_bucket 100 60
+  rlserver check user:123 @api --cost 5
   rlserver check user:123 token_bucket 100 1m --burst 20 --cost 5
   rlserver check export:7 sliding_window_log 3 1d --peek --json
   rlserver check user:123 token_bucket 100 60 -h limits.example.com -a secret --tls
   rlserver check deploy token_bucket 1 10m && ./deploy`,
-		Args:              exactly(4, "four arguments, KEY ALGORITHM LIMIT PERIOD"),
-		ValidArgsFunction: completeCheck,
+		Args: checkArguments,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				names = append(completePolicies(cmd, env), algorithmCompletions()...)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		},
 	}
 	flags := cmd.Flags()
 	flags.String("burst", "", "the most `UNITS` that can be taken at once (default: LIMIT)")
@@ -43,12 +53,40 @@ It exits with 0 when the answer is yes, with 1 when it is no, and with 2 when th
 	return cmd
 }
 
-func completeCheck(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	var names []cobra.Completion
-	if len(args) == 1 {
-		names = algorithmCompletions()
+// checkArguments accepts KEY @POLICY, and KEY ALGORITHM LIMIT PERIOD.
+func checkArguments(cmd *cobra.Command, args []string) error {
+	isPolicy := len(args) > 1 && policy.IsName([]byte(args[1]))
+	switch {
+	case isPolicy && cmd.Flags().Changed("burst"):
+		return usageError(cmd, "--burst goes without a policy, which has its own")
+	case isPolicy && len(args) == 2, !isPolicy && len(args) == 4:
+		return nil
+	case !isPolicy && len(args) == 2 && policy.CheckName(args[1]) == nil:
+		return usageError(cmd, "check takes KEY @POLICY, or KEY ALGORITHM LIMIT PERIOD: did you mean @%s?", args[1])
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	return usageError(cmd, "check takes KEY @POLICY, or KEY ALGORITHM LIMIT PERIOD, but was given %d", len(args))
+}
+
+// completionTime is the most to wait for the server while somebody completes a word.
+const completionTime = "300ms"
+
+// completePolicies are the policies of the server, if it answers.
+func completePolicies(cmd *cobra.Command, env environment) (names []cobra.Completion) {
+	_ = cmd.Flags().Set("timeout", completionTime) // which is accepted
+	c, err := connect(cmd, env)
+	if err != nil {
+		return nil
+	}
+	defer c.close()
+	reply, err := c.ask(cmd.Context(), "RL.POLICY", "LIST")
+	if err != nil {
+		return nil
+	}
+	pairs, _ := reply.StringSlice() // of what is none there are none
+	for pair := range slices.Chunk(pairs, 2) {
+		names = append(names, cobra.CompletionWithDesc("@"+pair[0], strings.Join(pair[1:], " ")))
+	}
+	return names
 }
 
 func algorithmCompletions() (names []cobra.Completion) {
@@ -62,7 +100,8 @@ func algorithmCompletions() (names []cobra.Completion) {
 // protocol.
 type answer struct {
 	Key          string `json:"key"`
-	Algorithm    string `json:"algorithm"`
+	Algorithm    string `json:"algorithm,omitempty"`
+	Policy       string `json:"policy,omitempty"` // in place of the algorithm, without its @
 	Allowed      bool   `json:"allowed"`
 	Limit        int64  `json:"limit"`
 	Remaining    int64  `json:"remaining"`
@@ -97,7 +136,10 @@ func check(cmd *cobra.Command, env environment, args []string, peek, asJSON bool
 	if err != nil || len(n) < 6 {
 		return fmt.Errorf("the server answered %v where rlserver answers six integers", reply.Val())
 	}
-	a := answer{args[0], args[1], n[0] == 1, n[1], n[2], n[3], n[4], n[5]}
+	a := answer{args[0], args[1], "", n[0] == 1, n[1], n[2], n[3], n[4], n[5]}
+	if name, isPolicy := strings.CutPrefix(args[1], "@"); isPolicy {
+		a.Algorithm, a.Policy = "", name
+	}
 	if asJSON {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(a)
 	} else {
@@ -116,6 +158,10 @@ func (a answer) sentence(peek bool) string {
 		verb = "would be "
 	}
 	switch {
+	case a.Policy != "" && a.Limit == 0:
+		return verb + "denied: the policy denies this key, whatever it asks for"
+	case a.Policy != "" && a.Limit == engine.UnitsMax && a.Remaining < 0 && a.ResetAfterMS == 0:
+		return verb + "allowed: the policy has no limit for this key"
 	case !a.Allowed && a.RetryAfterMS < 0:
 		return fmt.Sprintf("%sdenied: this can never pass, it costs more than the %d that can be taken at once (%s)", verb, a.Limit, a.left())
 	case !a.Allowed:

@@ -84,12 +84,16 @@ func connect(cmd *cobra.Command, env environment) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newConnection(o), nil
+}
+
+func newConnection(o *redis.Options) *connection {
 	redis.SetLogger(&logging.VoidLogger{}) // errors come back; they need not be logged as well
 	o.Protocol, o.MaxRetries, o.DialerRetries, o.PoolSize = 2, -1, 1, 1
 	o.ReadTimeout, o.WriteTimeout, o.ContextTimeoutEnabled = o.DialTimeout, o.DialTimeout, true
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &connection{redis.NewClient(o), o.Addr, o.DialTimeout, o.TLSConfig != nil}, nil
+	return &connection{redis.NewClient(o), o.Addr, o.DialTimeout, o.TLSConfig != nil}
 }
 
 func (c *connection) close() { _ = c.client.Close() } // the answers are there

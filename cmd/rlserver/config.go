@@ -62,8 +62,12 @@ type warning struct {
 
 // load reads the file and the environment, and puts the settings that flags give on top.
 func load(flags *pflag.FlagSet, env environment, given []assignment) (configuration, error) {
+	return loadFile(chooseConfigFile(flags, env), env, given)
+}
+
+func loadFile(file configFile, env environment, given []assignment) (configuration, error) {
 	c := newConfiguration()
-	c.file = chooseConfigFile(flags, env)
+	c.file = file
 	said, err := c.file.contents()
 	if err != nil {
 		return c, err
@@ -89,7 +93,7 @@ func load(flags *pflag.FlagSet, env environment, given []assignment) (configurat
 func (c *configuration) readPolicies() (err error) {
 	switch {
 	case c.said != nil:
-		c.policies, err = policyReader{c.file, c.cfg.MaxLogLimit}.read(c.said)
+		c.policies, err = policyReader{c.file, c.cfg.MaxLogLimit, map[string]policy.Definition{}}.read(c.said)
 	case c.cfg.Backend == config.BackendMemory:
 		c.policies = []policy.FileDefinition{}
 	}

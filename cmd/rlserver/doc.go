@@ -9,6 +9,7 @@
 //	check.go        rlserver check: one question to a running server
 //	ping.go         rlserver ping: the health check
 //	bench.go        rlserver bench: how fast servers decide, and whether they are right
+//	policy.go       rlserver policy: the policies of a configuration file
 //	aof.go          rlserver aof: the files that a server keeps
 //	version.go      rlserver version
 //	client.go       for commands that ask a server: its address, a connection to it, and errors
@@ -16,6 +17,7 @@
 //	config.go       flag, then environment, then file, then default
 //	environment.go  RLSERVER_… variables, and those that Kubernetes adds
 //	file.go         the YAML file
+//	file_policy.go  the policies in it
 //	file_rewrite.go CONFIG REWRITE
 //	backend.go      the settings of a Redis backend, and its start
 //	replication.go  the settings of the disk and replicas, and their start

@@ -21,6 +21,9 @@ func addHelp(root, serve *cobra.Command) {
 		case "completion":
 			cmd.Args, cmd.SuggestionsMinimumDistance = unknownCommand, root.SuggestionsMinimumDistance
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			if bash, _, err := cmd.Find([]string{"bash"}); err == nil {
+				bash.PostRun = func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), bashWords) }
+			}
 		case "help":
 			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
 				found, rest, err := root.Find(args)
@@ -46,6 +49,9 @@ func addHelp(root, serve *cobra.Command) {
 		return err
 	})
 }
+
+// bashWords has bash complete the name of a policy as one word.
+const bashWords = "\n# @ begins the name of a policy, and ends no word.\nCOMP_WORDBREAKS=${COMP_WORDBREAKS//@}\n"
 
 func hideSettings(cmd *cobra.Command, hidden bool) {
 	for _, row := range table {

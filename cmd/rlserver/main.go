@@ -46,10 +46,11 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return exitNoAnswer
 	}
 	fmt.Fprintln(stderr, "rlserver:", err)
-	for ; cmd != root; cmd = cmd.Parent() {
-		if name := cmd.Name(); name == checkName || name == aofName || name == benchName {
-			return exitNoAnswer
-		}
+	for cmd != root && cmd.Parent() != root {
+		cmd = cmd.Parent()
+	}
+	if name := cmd.Name(); name == checkName || name == aofName || name == benchName {
+		return exitNoAnswer
 	}
 	return exitFailed
 }
@@ -80,7 +81,7 @@ Without a subcommand it serves. Its settings are the flags of rlserver serve.`,
 	root.SetFlagErrorFunc(flagError)
 	addSettingFlags(root)
 	serve := newServe(env)
-	root.AddCommand(serve, newCheck(env), newPing(env), newBench(env), newAOF(), newVersion())
+	root.AddCommand(serve, newCheck(env), newPing(env), newBench(env), newPolicy(env), newAOF(), newVersion())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.InitDefaultCompletionCmd() // which keeps stdout

@@ -69,7 +69,10 @@ func TestUsageErrors(t *testing.T) {
 		{"aof repair /dev/null", 2, `/dev/null is not a directory`},
 		{"ping -h", 1, `flag needs an argument: 'h' in -h (see rlserver ping --help)`},
 		{"ping now", 1, `ping takes no arguments, but was given "now" (see rlserver ping --help)`},
-		{"check a b", 2, `check takes four arguments, KEY ALGORITHM LIMIT PERIOD, but was given 2 (see rlserver check --help)`},
+		{"check a b", 2, `check takes KEY @POLICY, or KEY ALGORITHM LIMIT PERIOD: did you mean @b? (see rlserver check --help)`},
+		{"check a", 2, `check takes KEY @POLICY, or KEY ALGORITHM LIMIT PERIOD, but was given 1 (see rlserver check --help)`},
+		{"check a @b c", 2, `check takes KEY @POLICY, or KEY ALGORITHM LIMIT PERIOD, but was given 3 (see rlserver check --help)`},
+		{"check a @b --burst 5", 2, `--burst goes without a policy, which has its own (see rlserver check --help)`},
 		{"check a b c d --port x", 2, `--port: "x" is not accepted: expected 1 to 65535 (see rlserver check --help)`},
 		{"check a b c d --brust 1", 2, `unknown flag: --brust: did you mean --burst? (see rlserver check --help)`},
 	} {
@@ -150,6 +153,9 @@ func TestCompletion(t *testing.T) {
 		if got := call(nil, "completion", shell); got.code != 0 || !strings.Contains(got.stdout, "rlserver") {
 			t.Errorf("completion %s: exit %d, %s", shell, got.code, got.stderr)
 		}
+	}
+	if got := call(nil, "completion", "bash").stdout; !strings.HasSuffix(got, "\nCOMP_WORDBREAKS=${COMP_WORDBREAKS//@}\n") {
+		t.Error("bash takes the @ of a policy for the end of a word")
 	}
 	got := call(nil, "__complete", "check", "user:1", "")
 	for _, name := range []string{"token_bucket\t", "leaky_bucket\t", "sliding_window_log\t"} {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rlserver/rlserver/engine"
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 	"github.com/rlserver/rlserver/server/wire"
@@ -26,7 +27,8 @@ func newServe(env environment) *cobra.Command {
 		Short: "Serve; the same as rlserver without a subcommand",
 		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it accepts
 no new connections, answers the commands that have been sent, closes and exits with 0; a second
-signal ends it at once. SIGHUP reads the certificates and the configuration file again. It exits with 1 when it cannot start, or when clients had to be cut off
+signal ends it at once. SIGHUP reads the certificates and the configuration file again, with its
+policies. It exits with 1 when it cannot start, or when clients had to be cut off
 after --shutdown-timeout.
 
 ` + configurationHelp,
@@ -43,7 +45,13 @@ after --shutdown-timeout.
 
 // serve puts a limiter behind a server, and serves until a signal comes.
 func serve(cmd *cobra.Command, env environment) error {
-	sources := func() (configuration, error) { return load(cmd.Flags(), env, flagSettings(cmd.Flags())) }
+	sources := func() (configuration, error) {
+		c, err := load(cmd.Flags(), env, flagSettings(cmd.Flags()))
+		if err == nil {
+			err = c.readPolicies()
+		}
+		return c, err
+	}
 	c, err := sources()
 	if err != nil {
 		return err
@@ -67,10 +75,11 @@ func serve(cmd *cobra.Command, env environment) error {
 	tuning, end := context.WithCancel(cmd.Context())
 	defer end()
 	go srv.TuneCollector(tuning) // before the store is filled from disk
-	var r *replicator            // with a backend there is none: Redis keeps the changes
+	first := srv.FileChange(c.policies)
+	var r *replicator // with a backend there is none: Redis keeps the changes
 	if c.cfg.Backend == config.BackendMemory {
-		r, err = c.replication.start(srv, c.cfg, store, logger)
-	} else if err = c.backend.start(srv, c.cfg.Backend, store, logger); err == nil {
+		r, err = c.replication.start(srv, c.cfg, store, first, logger)
+	} else if err = c.backend.start(srv, c.cfg.Backend, store, first, logger); err == nil {
 		defer c.backend.limiter.Close()
 	}
 	if err != nil {
@@ -79,9 +88,17 @@ func serve(cmd *cobra.Command, env environment) error {
 	if c.file.path != "" {
 		path, _ := filepath.Abs(c.file.path) // empty if there is no working directory any more
 		srv.OnConfigRewrite(path, c.rewriteFile(logger))
+		srv.OnPolicyReload(func() ([]policy.FileDefinition, error) {
+			again, err := sources()
+			if err == nil {
+				logger.Info("the policies of the file are read again", "file", c.file.path, "policies", len(again.policies))
+			}
+			return again.policies, err
+		})
 	}
 	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
 		announce(logger, &c, srv.Addrs())
+		tellPolicies(logger, srv.Policies())
 		if isTerminal(cmd.ErrOrStderr()) {
 			port, tlsPort := srv.Ports()
 			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))

@@ -102,8 +102,8 @@ func check(dir string) (*Report, error) {
 	return r, err
 }
 
-// ignore visits changes that are only counted.
-func ignore(*engine.Change) error { return nil }
+// ignore visits records that are only counted.
+var ignore = stream.Changes(func(*engine.Change) error { return nil })
 
 // file reads and reports one file, and what has to be cut from it.
 func (r *Report) file(name, kind string, snapshot bool) (s fileState, err error) {

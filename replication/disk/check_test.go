@@ -133,10 +133,10 @@ func TestRepair(t *testing.T) {
 	} {
 		want := oracle{}
 		if what == "no end" || what == "more behind" {
-			_ = s.h.states[15].dump(want.apply)
+			_ = s.h.states[15].dump(want)
 		}
 		for i := range s.h.changes[15 : s.before+6] {
-			_ = want.apply(&s.h.changes[15+i])
+			_ = tell(want, &s.h.changes[15+i])
 		}
 		if o, r, _ := s.repaired(t, what, damageBase, content, true); !o.equal(want) {
 			t.Errorf("%s of the base: got\n%+v\nwant\n%+v\n%+v", what, o, want, r.Cuts)

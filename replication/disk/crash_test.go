@@ -298,7 +298,7 @@ func (h *history) expectBetween(t *testing.T, what string, got oracle, kept, beg
 	}
 	eras := map[string]bool{} // names of keys without their numbers
 	for key := range got {
-		eras[strings.TrimRight(key, "0123456789")] = true
+		eras[strings.TrimPrefix(strings.TrimRight(key, "0123456789"), policyPrefix)] = true
 	}
 	if len(eras) > 1 {
 		t.Fatalf("%s: keys of before and after: %+v", what, got)
@@ -314,7 +314,7 @@ func TestCrashScripts(t *testing.T) {
 		}
 		o := oracle{}
 		for i := range h.changes {
-			_ = o.apply(&h.changes[i])
+			_ = tell(o, &h.changes[i])
 			if !o.equal(h.states[i+1]) {
 				t.Fatalf("%s: state %d", name, i+1)
 			}

@@ -340,12 +340,12 @@ func TestLoadPassesErrorsOn(t *testing.T) {
 	d := mustOpen(t, s.dir)
 	defer func() { must(t, d.Close()) }()
 	n := 0
-	_, _, err := d.Load(true, func(*engine.Change) error {
+	_, _, err := d.Load(true, stream.Changes(func(*engine.Change) error {
 		if n++; n > 10 {
 			return full
 		}
 		return nil
-	})
+	}))
 	if !errors.Is(err, full) || !strings.Contains(err.Error(), s.dir) {
 		t.Errorf("%v", err)
 	}

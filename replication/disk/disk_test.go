@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -85,7 +84,7 @@ func TestStartAndStopLog(t *testing.T) {
 	dir := t.TempDir()
 	h := newHistory(13, 60, "k")
 	w := newWriter(t, mustOpen(t, dir), h)
-	if from, _, err := w.d.Load(false, w.live.apply); from != FromNothing || err != nil {
+	if from, _, err := w.d.Load(false, w.live); from != FromNothing || err != nil {
 		t.Fatal(from, err)
 	}
 	frame, end := w.h.frame(0, 0)
@@ -178,7 +177,7 @@ func TestContinueAside(t *testing.T) {
 		old := w.at
 		gate := make(chan struct{})
 		w.at = stream.Position{ID: testID(2), Offset: 1 << 40}
-		must(t, w.d.replaceLog(w.at, func(visit func(*engine.Change) error) error {
+		must(t, w.d.replaceLog(w.at, func(visit stream.Visitor) error {
 			<-gate
 			return errors.Join(failure, w.live.dump(visit))
 		}))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -23,7 +22,7 @@ func FuzzReadStream(f *testing.F) {
 	}
 	snapshot := fileHeader{fileSnapshot, at, 5}.encode()
 	p := stream.NewPacker(stream.FrameSnapshot, at.Offset, func() int64 { return 0 }, func(b []byte, _ int64) error { snapshot = append(snapshot, b...); return nil })
-	if err := errors.Join(h.states[5].dump(p.Add), p.End()); err != nil {
+	if err := errors.Join(h.states[5].dump(p), p.End()); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(increment, false, uint16(0), byte(0))
@@ -37,7 +36,7 @@ func FuzzReadStream(f *testing.F) {
 		}
 		first := oracle{}
 		s := fileState{size: int64(len(file))}
-		err := s.read(bytes.NewReader(file), asSnapshot, first.apply)
+		err := s.read(bytes.NewReader(file), asSnapshot, first)
 		if s.good < 0 || s.good > s.size || s.end < 0 {
 			t.Fatalf("%+v", s)
 		}
@@ -62,7 +61,7 @@ func FuzzReadStream(f *testing.F) {
 		}
 		again := fileState{size: s.good}
 		records := int64(0)
-		if err := again.read(bytes.NewReader(file[:s.good]), asSnapshot, func(*engine.Change) error { records++; return nil }); err != nil {
+		if err := again.read(bytes.NewReader(file[:s.good]), asSnapshot, counted{ignore, &records}); err != nil {
 			t.Fatalf("the good part: %v", err)
 		}
 		if again.good != s.good || again.end != s.end || again.records != s.records || records != s.records {

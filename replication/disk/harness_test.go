@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,7 @@ func loadDir(t testing.TB, dir string, appendOnly bool) (o oracle, at stream.Pos
 		return nil, at, err
 	}
 	o = oracle{}
-	_, at, err = d.Load(appendOnly, o.apply)
+	_, at, err = d.Load(appendOnly, o)
 	must(t, d.Close())
 	return o, at, err
 }
@@ -101,7 +102,7 @@ func (w *writer) closeAndExpect() {
 
 // change changes the state and returns the frame that tells of it.
 func (w *writer) change() (frame []byte, end int64) {
-	_ = w.live.apply(&w.h.changes[w.done])
+	_ = tell(w.live, &w.h.changes[w.done])
 	frame, end = w.h.frame(w.done, w.at.Offset)
 	w.done++
 	return frame, end
@@ -131,7 +132,7 @@ func (w *writer) put(frame []byte, end int64) {
 // begin loads what is there, which may be nothing, and turns the log on.
 func (w *writer) begin() {
 	w.t.Helper()
-	_, at, err := w.d.Load(true, w.live.apply)
+	_, at, err := w.d.Load(true, w.live)
 	must(w.t, err)
 	if at.ID != "" && at != w.at {
 		w.t.Fatalf("loaded up to %v, want %v", at, w.at)
@@ -190,14 +191,37 @@ func waitUntil(t testing.TB, is func() bool) {
 	}
 }
 
-// An oracle is what all changes so far make of the keys: a plain map.
+// An oracle is what all changes so far make of the keys and policies: a plain map. A policy is kept
+// as a word of a key that begins with policyPrefix.
 type oracle map[string]engine.Change
 
-// apply applies a change, whose key and entries may be gone afterwards.
-func (o oracle) apply(c *engine.Change) error {
+const policyPrefix = "policy:"
+
+func isPolicy(key string) bool { return strings.HasPrefix(key, policyPrefix) }
+
+// entryOf is what a stream tells of a policy.
+func entryOf(c *engine.Change) stream.Entry {
+	if c.Algorithm == 0 {
+		return stream.Entry{Field: c.Key}
+	}
+	return stream.Entry{Field: c.Key, Value: strconv.FormatInt(c.Word, 10)}
+}
+
+// Entry applies a change of a policy.
+func (o oracle) Entry(e stream.Entry) error {
+	if delete(o, e.Field); e.Value != "" {
+		word, err := strconv.ParseInt(e.Value, 10, 64)
+		o[e.Field] = engine.Change{Key: e.Field, Algorithm: engine.TokenBucket, Word: word}
+		return err
+	}
+	return nil
+}
+
+// Change applies a change, whose key and entries may be gone afterwards.
+func (o oracle) Change(c *engine.Change) error {
 	switch {
 	case c.Key == "":
-		clear(o)
+		maps.DeleteFunc(o, func(key string, _ engine.Change) bool { return !isPolicy(key) })
 	case c.Algorithm == 0:
 		delete(o, c.Key)
 	default:
@@ -221,19 +245,27 @@ func (o oracle) apply(c *engine.Change) error {
 func (o oracle) equal(other oracle) bool { return maps.EqualFunc(o, other, sameChange) }
 
 // dump is a dumper of an oracle that does not change.
-func (o oracle) dump(visit func(*engine.Change) error) error {
+func (o oracle) dump(visit stream.Visitor) error {
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		c := o[key]
-		if err := visit(&c); err != nil {
+		if err := tell(visit, &c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// tell has a record visited.
+func tell(visit stream.Visitor, c *engine.Change) error {
+	if isPolicy(c.Key) {
+		return visit.Entry(entryOf(c))
+	}
+	return visit.Change(c)
+}
+
 // behind is a dumper that begins when the gate is open.
 func behind(gate <-chan struct{}, dump stream.Dumper) stream.Dumper {
-	return func(visit func(*engine.Change) error) error {
+	return func(visit stream.Visitor) error {
 		<-gate
 		return dump(visit)
 	}
@@ -248,7 +280,8 @@ type history struct {
 // testID is the id of a history of tests.
 func testID(n int) string { return fmt.Sprintf("%040x", n) }
 
-// newHistory makes changes to some keys; their names begin with prefix.
+// newHistory makes changes to some keys, and to policies of their names, which begin with prefix.
+// Those of a full sync that a test plays by a flush have no policies, because a flush leaves them.
 func newHistory(seed uint64, n int, prefix string) *history {
 	random := rand.New(rand.NewPCG(seed, 7))
 	h := &history{states: []oracle{{}}}
@@ -257,11 +290,16 @@ func newHistory(seed uint64, n int, prefix string) *history {
 		now += int64(random.IntN(1000))
 		c := engine.Change{Key: fmt.Sprint(prefix, random.IntN(8))}
 		last := h.states[len(h.states)-1]
-		switch kind := random.IntN(20); {
+		kind := random.IntN(20)
+		ofPolicy := kind%5 == 1 && prefix != "old" && prefix != "new"
+		if ofPolicy {
+			c.Key = policyPrefix + c.Key
+		}
+		switch {
 		case kind == 0 && n > 10:
 			c.Key = ""
-		case kind == 1:
-		case kind < 10:
+		case kind == 1, kind == 2:
+		case kind < 10 || ofPolicy:
 			c.Algorithm, c.Word = engine.TokenBucket, now*1000+random.Int64N(1e9)
 		default:
 			c.Algorithm = engine.SlidingWindowLog
@@ -271,7 +309,7 @@ func newHistory(seed uint64, n int, prefix string) *history {
 			}
 		}
 		next := maps.Clone(last)
-		_ = next.apply(&c)
+		_ = tell(next, &c)
 		h.changes, h.states = append(h.changes, c), append(h.states, next)
 	}
 	return h
@@ -279,8 +317,16 @@ func newHistory(seed uint64, n int, prefix string) *history {
 
 // frame is change i as one frame that begins at an offset.
 func (h *history) frame(i int, offset int64) (frames []byte, end int64) {
-	payload := stream.AppendChange(nil, &h.changes[i])
+	payload := appendRecord(nil, &h.changes[i])
 	return stream.AppendFrame(nil, stream.FrameChanges, offset, 0, payload), offset + int64(len(payload))
+}
+
+// appendRecord appends the record of a change, or of a policy.
+func appendRecord(b []byte, c *engine.Change) []byte {
+	if isPolicy(c.Key) {
+		return stream.AppendEntry(b, entryOf(c))
+	}
+	return stream.AppendChange(b, c)
 }
 
 // live is an oracle that is changed while it is dumped, key by key.
@@ -291,13 +337,19 @@ type live struct {
 
 func newLive() *live { return &live{o: oracle{}} }
 
-func (l *live) apply(c *engine.Change) error {
+func (l *live) Change(c *engine.Change) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.o.apply(c)
+	return l.o.Change(c)
 }
 
-func (l *live) dump(visit func(*engine.Change) error) error {
+func (l *live) Entry(e stream.Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.o.Entry(e)
+}
+
+func (l *live) dump(visit stream.Visitor) error {
 	l.mu.Lock()
 	keys := slices.Collect(maps.Keys(l.o))
 	l.mu.Unlock()
@@ -308,7 +360,7 @@ func (l *live) dump(visit func(*engine.Change) error) error {
 		if !ok {
 			continue
 		}
-		if err := visit(&c); err != nil {
+		if err := tell(visit, &c); err != nil {
 			return err
 		}
 	}

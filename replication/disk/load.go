@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -39,7 +38,7 @@ func HasFiles(dir string) bool {
 // appendOnly and there is one, else that of the snapshot. It says which it was, and where in
 // the stream it ends. A torn tail of the log is cut. The change is good until apply
 // returns; an error of apply ends load.
-func (d *Disk) Load(appendOnly bool, apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
+func (d *Disk) Load(appendOnly bool, apply stream.Visitor) (from Source, at stream.Position, err error) {
 	d.files.Lock()
 	defer d.files.Unlock()
 	d.reading = d.manifest.stopped // with which the time of a later snapshot is compared
@@ -101,7 +100,7 @@ func (d *Disk) dumpIsYounger() (bool, error) {
 	return err == nil && h.created > d.manifest.stopped, err
 }
 
-func (d *Disk) loadDump(apply func(*engine.Change) error) (from Source, at stream.Position, err error) {
+func (d *Disk) loadDump(apply stream.Visitor) (from Source, at stream.Position, err error) {
 	s, err := readFile(d.Dir, dumpName, true, apply)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -14,9 +14,9 @@ func BenchmarkLoad(b *testing.B) {
 	const keys = 1_000_000
 	dir := b.TempDir()
 	d := mustOpen(b, dir)
-	must(b, d.Save(stream.Position{ID: testID(1), Offset: 0}, func(visit func(*engine.Change) error) error {
+	must(b, d.Save(stream.Position{ID: testID(1), Offset: 0}, func(visit stream.Visitor) error {
 		for i := range keys {
-			if err := visit(&engine.Change{Key: fmt.Sprint("user:", 10_000_000+i), Algorithm: engine.TokenBucket, Word: int64(i)}); err != nil {
+			if err := visit.Change(&engine.Change{Key: fmt.Sprint("user:", 10_000_000+i), Algorithm: engine.TokenBucket, Word: int64(i)}); err != nil {
 				return err
 			}
 		}
@@ -26,7 +26,7 @@ func BenchmarkLoad(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		if _, _, err := d.Load(false, func(*engine.Change) error { n++; return nil }); err != nil || n != keys {
+		if _, _, err := d.Load(false, stream.Changes(func(*engine.Change) error { n++; return nil })); err != nil || n != keys {
 			b.Fatal(n, err)
 		}
 	}

@@ -47,7 +47,7 @@ type fileState struct {
 
 // readFile reads a file of the directory and calls visit for each record. For what is wrong
 // with the file the error is a *DamageError; the records before the damage have been visited.
-func readFile(dir, name string, snapshot bool, visit func(*engine.Change) error) (s fileState, err error) {
+func readFile(dir, name string, snapshot bool, visit stream.Visitor) (s fileState, err error) {
 	f, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) && name != dumpName {
 		return s, &DamageError{Dir: dir, File: name, Problem: "it is missing, but the manifest names it"}
@@ -83,7 +83,7 @@ func (s *fileState) damaged(format string, args ...any) *DamageError {
 }
 
 // read reads a header and frames.
-func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) error) error {
+func (s *fileState) read(f io.Reader, snapshot bool, visit stream.Visitor) error {
 	h, err := readHeader(f)
 	if errors.Is(err, errHeader) {
 		return s.damaged("%v", err)
@@ -95,10 +95,7 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 	}
 	s.header, s.end, s.reading, s.good = h, h.at.Offset, h.created, fileHeaderBytes
 	records := int64(0) // those of a frame that turns out bad are none
-	count := func(c *engine.Change) error {
-		records++
-		return visit(c)
-	}
+	count := counted{visit, &records}
 	frames := stream.NewFrameReader(f)
 	for {
 		f, err := frames.Next()
@@ -130,8 +127,24 @@ func (s *fileState) read(f io.Reader, snapshot bool, visit func(*engine.Change) 
 	}
 }
 
+// counted counts records, and has them visited.
+type counted struct {
+	visit   stream.Visitor
+	records *int64
+}
+
+func (c counted) Change(change *engine.Change) error {
+	*c.records++
+	return c.visit.Change(change)
+}
+
+func (c counted) Entry(e stream.Entry) error {
+	*c.records++
+	return c.visit.Entry(e)
+}
+
 // frame reads one frame; done says that it is the end of a snapshot.
-func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Change) error) (done bool, err error) {
+func (s *fileState) frame(f *stream.Frame, snapshot bool, visit stream.Visitor) (done bool, err error) {
 	if f.Offset != s.end {
 		return false, s.damaged("a frame of offset %d where %d comes next", f.Offset, s.end)
 	}
@@ -141,7 +154,7 @@ func (s *fileState) frame(f *stream.Frame, snapshot bool, visit func(*engine.Cha
 	case f.Kind == stream.FrameChanges && !snapshot && f.Offset > math.MaxInt64-int64(len(f.Payload)):
 		return false, s.damaged("a frame of offset %d, behind which there is none", f.Offset)
 	case f.Kind == stream.FrameChanges && !snapshot, f.Kind == stream.FrameSnapshot && snapshot:
-		err := stream.ReadChanges(f.Payload, visit)
+		err := stream.ReadRecords(f.Payload, visit)
 		if errors.Is(err, stream.ErrRecord) {
 			err = s.damaged("%v", err)
 		}
@@ -217,7 +230,7 @@ type loadedIncrement struct {
 // readLog reads the files of a manifest in order. After a *DamageError, increments has those
 // before the damaged file. If the last increment has a torn tail, torn tells of it, and err
 // is nil.
-func readLog(dir string, m *manifest, visit func(*engine.Change) error) (l loadedLog, torn *DamageError, err error) {
+func readLog(dir string, m *manifest, visit stream.Visitor) (l loadedLog, torn *DamageError, err error) {
 	begun := false
 	if m.base != 0 {
 		s, err := readFile(dir, baseName(m.base), true, visit)

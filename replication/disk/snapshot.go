@@ -38,7 +38,7 @@ func writeSnapshot(path string, at stream.Position, now func() int64, dump strea
 			crashPoint("snapshot written in part")
 			return diskError(err)
 		})
-		if err := dump(p.Add); err != nil {
+		if err := dump(p); err != nil {
 			return err
 		}
 		return p.End()

@@ -79,7 +79,7 @@ func TestStoreComesBack(t *testing.T) {
 	clock.Store(start)
 
 	d := mustOpen(t, dir)
-	_, _, err = d.Load(true, func(*engine.Change) error { return nil })
+	_, _, err = d.Load(true, ignore)
 	must(t, err)
 	log, at := &Writer{Disk: d}, stream.Position{ID: testID(5), Offset: 0}
 	must(t, log.Resume(at))
@@ -128,17 +128,17 @@ func TestStoreComesBack(t *testing.T) {
 	must(t, d.Close())
 
 	want := oracle{}
-	must(t, feed.Dump(want.apply))
+	must(t, feed.Dump(want))
 	back, err := engine.NewStore(engine.Options{})
 	must(t, err)
 	d = mustOpen(t, dir)
 	loader := back.Load()
-	_, loadedAt, err := d.Load(true, func(c *engine.Change) error { return loader.Apply(c, start) })
+	_, loadedAt, err := d.Load(true, stream.Changes(func(c *engine.Change) error { return loader.Apply(c, start) }))
 	must(t, err)
 	loader.Done()
 	must(t, d.Close())
 	got := oracle{}
-	must(t, feedOf(t, back, start, log).Dump(got.apply))
+	must(t, feedOf(t, back, start, log).Dump(got))
 	if loadedAt != feed.Place() || len(want) < keys/2 {
 		t.Errorf("%d keys, up to %v, want %v", len(want), loadedAt, feed.Place())
 	}
@@ -152,10 +152,15 @@ func TestStoreComesBack(t *testing.T) {
 	}
 }
 
+// noEntries are no policies.
+type noEntries struct{ stream.Entries }
+
+func (noEntries) Each(func(stream.Entry)) {}
+
 // feedOf is the stream of a store at an instant.
 func feedOf(t *testing.T, store *engine.Store, now int64, log *Writer) *stream.Feed {
 	t.Helper()
-	return stream.NewFeed(t.Context(), store, func() int64 { return now }, log)
+	return stream.NewFeed(t.Context(), store, noEntries{}, func() int64 { return now }, log)
 }
 
 // sameUnits says whether two states decide the same. Units of one instant may be told as one

@@ -150,7 +150,7 @@ func (p *Primary) sendDump(r *servedReplica, at stream.Position) error {
 	})
 	// The stream is sent between two steps of the dump, behind all that was read so far. Within
 	// a step states can be older than when it began: of keys that have moved, or were flushed.
-	err := p.Feed.DumpSteps(out.Add, keys, func() (int, error) {
+	err := p.Feed.DumpSteps(out, keys, func() (int, error) {
 		err := out.Flush()
 		if err == nil {
 			_, err = p.sendSome(r, at.ID)
@@ -165,7 +165,7 @@ func (p *Primary) sendDump(r *servedReplica, at stream.Position) error {
 		err = out.End()
 	}
 	if err == nil {
-		p.Logger.Info("full sync sent", "replica", r.name(), "keys", out.Records, "took", time.Since(started).Round(time.Millisecond))
+		p.Logger.Info("full sync sent", "replica", r.name(), "records", out.Records, "took", time.Since(started).Round(time.Millisecond))
 	}
 	return err
 }

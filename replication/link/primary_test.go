@@ -19,6 +19,11 @@ func (noLog) Append([]byte, int64)                   {}
 func (noLog) ContinueAs(stream.Position)             {}
 func (noLog) Replace(stream.Position, stream.Dumper) {}
 
+// noEntries are no policies.
+type noEntries struct{ stream.Entries }
+
+func (noEntries) Each(func(stream.Entry)) {}
+
 // startPrimary serves replicas of a new store with so many keys.
 func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 	t.Helper()
@@ -31,7 +36,7 @@ func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 		_, err := store.Check(fmt.Sprint(strings.Repeat("long ", 200), i), engine.TokenBucket, limit, 1, now)
 		must(t, err)
 	}
-	feed := stream.NewFeed(t.Context(), store, func() int64 { return now }, noLog{})
+	feed := stream.NewFeed(t.Context(), store, noEntries{}, func() int64 { return now }, noLog{})
 	feed.LimitBacklog(1 << 20)
 	return NewPrimary(t.Context(), Options{Feed: feed, Logger: slog.New(slog.DiscardHandler),
 		Tuning: func() Tuning { return Tuning{Timeout: time.Minute} }}, func() *Replica { return nil }), store
@@ -62,7 +67,7 @@ func flushDuringFullSync(t *testing.T, at int) {
 		f, err := frames.Next()
 		must(t, err)
 		if f.Kind != stream.FrameEnd {
-			must(t, stream.ReadChanges(f.Payload, func(c *engine.Change) error {
+			must(t, stream.ReadRecords(f.Payload, stream.Changes(func(c *engine.Change) error {
 				switch {
 				case c.Key == "":
 					clear(replica)
@@ -72,7 +77,7 @@ func flushDuringFullSync(t *testing.T, at int) {
 					replica[strings.Clone(c.Key)] = true
 				}
 				return nil
-			}))
+			})))
 		}
 		ended, place = ended || f.Kind == stream.FrameEnd, max(place, f.End())
 		if i == at { // the primary may be in the middle of a step

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/replication/stream"
 )
 
@@ -167,8 +166,8 @@ func (l *Replica) follow() error {
 // complete. It returns the offset of that state.
 func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.Position) (offset int64, err error) {
 	started := time.Now()
-	loader := l.Feed.Load()
-	loaded := uint64(0)
+	loading := l.Feed.Load()
+	loaded := uint64(0) // records of the snapshot
 	for {
 		f, err := frames.Next()
 		if err != nil {
@@ -180,15 +179,12 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 			if f.Kind == stream.FrameChanges && f.Offset != at.Offset {
 				return 0, fmt.Errorf("%w: frames at %d, expected at %d", stream.ErrGap, f.Offset, at.Offset)
 			}
-			stale := l.Feed.StaleAt()
-			err := stream.ReadChanges(f.Payload, func(c *engine.Change) error {
-				if f.Kind == stream.FrameSnapshot {
-					loaded++
-				}
-				return loader.Apply(c, stale)
-			})
-			if err != nil {
+			before := loading.Records
+			if err := stream.ReadRecords(f.Payload, loading); err != nil {
 				return 0, err
+			}
+			if f.Kind == stream.FrameSnapshot {
+				loaded += loading.Records - before
 			}
 			at.Offset = max(at.Offset, f.End())
 		case stream.FrameEnd:
@@ -196,9 +192,11 @@ func (l *Replica) loadAll(p *primaryConn, frames *stream.FrameReader, at stream.
 				return 0, fmt.Errorf("%w: a snapshot that lacks keys", stream.ErrFrame)
 			}
 			l.continued = false // until the feed knows
-			l.Feed.Install(loader, at)
+			if err := l.Feed.Install(loading, at); err != nil {
+				return 0, err
+			}
 			l.continued = true
-			l.Logger.Info("full sync done", "primary", l.Addr(), "keys", loaded, "took", time.Since(started).Round(time.Millisecond))
+			l.Logger.Info("full sync done", "primary", l.Addr(), "records", loaded, "took", time.Since(started).Round(time.Millisecond))
 			return at.Offset, p.acknowledge(at.Offset)
 		case stream.FramePing:
 		}

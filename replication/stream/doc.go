@@ -15,6 +15,7 @@
 // # Where things are
 //
 //	record.go            a change in bytes
+//	entry.go             policies: in bytes, into the stream, and out of it
 //	frame.go, packer.go  records in frames, with checksums: the same on disk and on the wire
 //	position.go          a history and a place in it
 //	feed.go              the stream: drained from the store, or received from a primary
@@ -33,7 +34,12 @@
 //     for each key, and the backlog. (feed.go, backlog.go)
 //  5. A state from a primary replaces the store's as a whole, when all of it is there.
 //     (Feed.Install; engine's TestLoader)
-//  6. No decision that the frames up to a place tell of was made by a later reading than the last
+//  6. A policy is in the stream before every state that was decided under it, and in a dump behind
+//     them: no reader has a state without the policy. A flush leaves policies. (Feed.Enter, Feed.Dump;
+//     TestEntryStandsBeforeItsStates)
+//  7. Units that are carried from one state to another are in one of the two at the end of each drain.
+//     (Feed.Drain; TestDrainTellsOfBothSteps)
+//  8. No decision that the frames up to a place tell of was made by a later reading than the last
 //     one of these frames. (frame.go; ../../test's TestRestartWithAClockBehind)
 //
 // No file and no connection is opened here. It imports engine and nothing else of this module.

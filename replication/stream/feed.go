@@ -16,10 +16,11 @@ import (
 // guards all fields that are not atomic. Methods that say "locked" are called with it held.
 type Feed struct {
 	sync.Mutex
-	store *engine.Store
-	Now   func() int64    // the clock that decides, µs since the Unix epoch
-	ended context.Context // of the server
-	log   Log
+	store   *engine.Store
+	entries Entries         // changed with this lock held on a primary, with applying held on a replica
+	Now     func() int64    // the clock that decides, µs since the Unix epoch
+	ended   context.Context // of the server
+	log     Log
 
 	at   Position     // the end of the stream
 	end  atomic.Int64 // at's offset, for readers that must not wait for the lock
@@ -54,9 +55,9 @@ type Log interface {
 	Replace(at Position, dump Dumper)
 }
 
-// NewFeed makes the stream of a store. now is the clock that decides.
-func NewFeed(ended context.Context, store *engine.Store, now func() int64, log Log) *Feed {
-	f := &Feed{store: store, Now: now, ended: ended, log: log, grown: make(chan struct{})}
+// NewFeed makes the stream of a store and of a set of policies. now is the clock that decides.
+func NewFeed(ended context.Context, store *engine.Store, entries Entries, now func() int64, log Log) *Feed {
+	f := &Feed{store: store, entries: entries, Now: now, ended: ended, log: log, grown: make(chan struct{})}
 	f.packer = NewPacker(FrameChanges, 0, now, f.publish)
 	f.Start(Position{ID: NewID()})
 	return f
@@ -80,7 +81,12 @@ func (f *Feed) Drain() {
 	if !f.tracking {
 		return
 	}
-	f.changes += int64(f.store.Drain(func(c *engine.Change) { _ = f.packer.Add(c) })) // publish has no errors
+	// A question that carries units over gives them to one state, and takes them out of another then.
+	// The first pass may come between and tell of the second step alone. The second pass tells of the
+	// first step, and both are written at once.
+	for range 2 {
+		f.changes += int64(f.store.Drain(func(c *engine.Change) { _ = f.packer.Change(c) })) // publish has no errors
+	}
 	_ = f.packer.Flush()
 }
 
@@ -161,37 +167,40 @@ func (f *Feed) Rename(id string) {
 func (f *Feed) Apply(fr Frame) error {
 	f.applying.Lock()
 	defer f.applying.Unlock()
-	records, stale := int64(0), f.StaleAt()
-	err := ReadChanges(fr.Payload, func(c *engine.Change) error {
-		records++
-		return f.store.Apply(c, stale)
-	})
+	a := applied{feed: f, stale: f.StaleAt()}
+	err := ReadRecords(fr.Payload, &a)
+	if err == nil && len(a.entries) > 0 {
+		err = f.entries.Apply(a.entries)
+	}
 	if err != nil {
 		return err
 	}
 	f.received = AppendFrame(f.received[:0], fr.Kind, fr.Offset, fr.Reading, fr.Payload)
 	f.Lock()
 	defer f.Unlock()
-	f.changes += records
+	f.changes += a.records
 	_ = f.publish(f.received, fr.End()) // it has no errors
 	f.packer.offset = fr.End()
 	return nil
 }
 
-// Load begins to load another state beside the store's. install puts it in place.
-func (f *Feed) Load() *engine.Loader { return f.store.Load() }
-
-// Install puts a state in place that was loaded beside the store's. It is that of a place in
-// another history, which becomes this server's.
-func (f *Feed) Install(loaded *engine.Loader, at Position) {
+// Install puts a state in place that was loaded beside the present one. It is that of a place in
+// another history, which becomes this server's. After an error nothing has changed.
+func (f *Feed) Install(loaded *Loading, at Position) error {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	f.generation.Add(1) // on both sides, or a dump could begin or end between the two
-	loaded.Done()
+	err := loaded.Done()
 	f.generation.Add(1)
+	if err != nil {
+		return err
+	}
 	f.Lock()
 	defer f.Unlock()
 	f.Start(at)
 	f.log.Replace(at, f.DumpBase)
 	f.signal()
+	return nil
 }
 
 // Unsaved is how many changes there were since the last snapshot began. Locked.

@@ -32,12 +32,12 @@ func TestBaseWaitsForTheFrame(t *testing.T) {
 	var f *Feed
 	var within bool // the next reading of the clock is that of a frame that is being applied
 	end := make(chan int64, 1)
-	f = NewFeed(context.Background(), store, func() int64 {
+	f = NewFeed(context.Background(), store, &setOfTexts{}, func() int64 {
 		if within {
 			within = false
 			seen := make(chan struct{})
 			go func() {
-				_ = f.DumpBase(func(*engine.Change) error { close(seen); return nil })
+				_ = f.DumpBase(Changes(func(*engine.Change) error { close(seen); return nil }))
 				end <- f.Offset()
 			}()
 			<-seen
@@ -51,6 +51,53 @@ func TestBaseWaitsForTheFrame(t *testing.T) {
 	}
 	if got := <-end; got != int64(len(payload)) {
 		t.Errorf("the base was done at %d, before the frame was in the stream", got)
+	}
+}
+
+// Units that are carried from one state to another, as the engine does it while a drain is under way,
+// are in one of the two states at the end of each drain.
+func TestDrainTellsOfBothSteps(t *testing.T) {
+	const pairs, others = 200, 20_000
+	s := newServed(t)
+	between := false // the next reading of the clock comes in the middle of a drain
+	s.packer.now = func() int64 {
+		if between {
+			between = false
+			for i := range pairs {
+				s.take(t, fmt.Sprint("new:", i))
+				s.store.Reset(fmt.Sprint("old:", i), s.Now())
+			}
+		}
+		return s.Now()
+	}
+	for i := range pairs {
+		s.take(t, fmt.Sprint("old:", i))
+	}
+	s.Lock()
+	defer s.Unlock()
+	s.Track(true)
+	for i := range others {
+		s.take(t, fmt.Sprint("other:", i))
+	}
+	between = true
+	s.Drain()
+	told, cut := map[string]bool{}, 0
+	for _, f := range s.told(t) {
+		var names recorded
+		if err := ReadRecords(f.Payload, &names); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			told[name] = true
+		}
+	}
+	for i := range pairs {
+		if told[fmt.Sprint("old:", i)] && !told[fmt.Sprint("new:", i)] {
+			cut++
+		}
+	}
+	if cut > 0 || between {
+		t.Errorf("of %d pairs %d are told of by their second step alone", pairs, cut)
 	}
 }
 

@@ -38,9 +38,9 @@ func NewPacker(kind FrameKind, offset int64, now func() int64, emit func(frames 
 	return &Packer{kind: kind, offset: offset, now: now, emit: emit, open: -1}
 }
 
-// Add packs a change. A log of many entries becomes several records, each of which is right
+// Change packs a change. A log of many entries becomes several records, each of which is right
 // after those before it. An error is emit's.
-func (p *Packer) Add(c *engine.Change) error {
+func (p *Packer) Change(c *engine.Change) error {
 	if len(c.Log.Entries) <= entriesPerRecord {
 		p.begin()
 		p.buf = AppendChange(p.buf, c)
@@ -59,6 +59,13 @@ func (p *Packer) Add(c *engine.Change) error {
 		}
 	}
 	return nil
+}
+
+// Entry packs an entry.
+func (p *Packer) Entry(e Entry) error {
+	p.begin()
+	p.buf = AppendEntry(p.buf, e)
+	return p.finish()
 }
 
 // splitLog says how many of a log's entries go into the next record. Entries of one instant

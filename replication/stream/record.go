@@ -18,21 +18,24 @@ import (
 //	suffix  3 | algorithm u8 | key | period uvarint | oldest i64 | from varint, since oldest | entries
 //	gone    4 | key
 //	flush   5
+//	entry   6 | field | value
 //
-//	key      its length uvarint, its bytes
+//	key      its length uvarint, its bytes; field and value likewise
 //	entries  their number uvarint, and of each:
 //	         at: varint since oldest of the first, uvarint since the one before of others
 //	         units: uvarint
 //
 // Instants of words are ns and those of logs µs since the Unix epoch, periods are ns. A log is
 // all that is known of it; a suffix replaces the entries at and after from. Instants that
-// stand alone are whole, because a varint of today's takes nine bytes where eight do.
+// stand alone are whole, because a varint of today's takes nine bytes where eight do. An entry
+// is of a policy: see Entry.
 const (
 	recordWord   = 1
 	recordLog    = 2
 	recordSuffix = 3
 	recordGone   = 4
 	recordFlush  = 5
+	recordEntry  = 6
 )
 
 const (
@@ -59,6 +62,15 @@ func AppendChange(b []byte, c *engine.Change) []byte {
 		return binary.LittleEndian.AppendUint64(b, uint64(c.Word))
 	}
 	return appendLog(b, c, c.Log.From, c.Log.Entries)
+}
+
+// AppendEntry appends the record of e to b. It must be one that CheckEntry accepts.
+func AppendEntry(b []byte, e Entry) []byte {
+	if CheckEntry(e) != nil {
+		panic("replication: an entry out of bounds")
+	}
+	b = append(binary.AppendUvarint(append(b, recordEntry), uint64(len(e.Field))), e.Field...)
+	return append(binary.AppendUvarint(b, uint64(len(e.Value))), e.Value...)
 }
 
 func appendKey(b []byte, key string) []byte {
@@ -101,35 +113,60 @@ func appendLog(b []byte, c *engine.Change, from int64, entries []engine.LogEntry
 	return b
 }
 
-// A changeReader takes payloads apart. It keeps the memory for entries from one to the next.
-type changeReader struct {
+// A Visitor is told of records, one after the other.
+type Visitor interface {
+	// Change is told of the states of a key, or that all are forgotten. The change, its key and its
+	// entries are good until it returns.
+	Change(*engine.Change) error
+	// Entry is told of a policy.
+	Entry(Entry) error
+}
+
+// Changes visits the records of states, and passes over those of policies.
+type Changes func(*engine.Change) error
+
+// Change visits.
+func (visit Changes) Change(c *engine.Change) error { return visit(c) }
+
+// Entry passes over.
+func (Changes) Entry(Entry) error { return nil }
+
+// A recordReader takes payloads apart. It keeps the memory for entries from one to the next.
+type recordReader struct {
 	change  engine.Change
 	entries []engine.LogEntry
 	in      []byte
 	size    int // of the payload
 }
 
-var changeReaders = sync.Pool{New: func() any { return new(changeReader) }}
+var recordReaders = sync.Pool{New: func() any { return new(recordReader) }}
 
-// ReadChanges calls visit for each record of a payload, until it returns an error, which
-// ReadChanges returns. The change, its key and its entries are good until visit returns; the
-// key is a view of the payload.
-func ReadChanges(payload []byte, visit func(*engine.Change) error) error {
-	r := changeReaders.Get().(*changeReader)
+// ReadRecords has each record of a payload visited, until the visitor returns an error, which
+// ReadRecords returns. The key of a change is a view of the payload.
+func ReadRecords(payload []byte, visit Visitor) error {
+	r := recordReaders.Get().(*recordReader)
 	defer func() {
 		r.in, r.change = nil, engine.Change{}
-		changeReaders.Put(r)
+		recordReaders.Put(r)
 	}()
 	return r.read(payload, visit)
 }
 
-func (r *changeReader) read(payload []byte, visit func(*engine.Change) error) error {
+func (r *recordReader) read(payload []byte, visit Visitor) error {
 	r.in, r.size = payload, len(payload)
 	for len(r.in) > 0 {
-		if err := r.record(); err != nil {
-			return err
+		kind := r.in[0]
+		r.in = r.in[1:]
+		var err error
+		if kind == recordEntry {
+			var e Entry
+			if e, err = r.entry(); err == nil {
+				err = visit.Entry(e)
+			}
+		} else if err = r.state(kind); err == nil {
+			err = visit.Change(&r.change)
 		}
-		if err := visit(&r.change); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -137,14 +174,12 @@ func (r *changeReader) read(payload []byte, visit func(*engine.Change) error) er
 }
 
 // bad is the error about what stands before r.in.
-func (r *changeReader) bad(what string) error {
+func (r *recordReader) bad(what string) error {
 	return fmt.Errorf("%w: %s, before byte %d of the payload", ErrRecord, what, r.size-len(r.in))
 }
 
-// record reads the record that r.in begins with into r.change.
-func (r *changeReader) record() error {
-	kind := r.in[0]
-	r.in = r.in[1:]
+// state reads a record of states into r.change. r.in begins behind its kind.
+func (r *recordReader) state(kind byte) error {
 	r.change = engine.Change{}
 	switch kind {
 	case recordFlush:
@@ -167,7 +202,7 @@ func (r *changeReader) record() error {
 	return r.log(kind)
 }
 
-func (r *changeReader) algorithm(kind byte) error {
+func (r *recordReader) algorithm(kind byte) error {
 	if len(r.in) == 0 {
 		return r.bad("it ends within a record")
 	}
@@ -185,7 +220,7 @@ func (r *changeReader) algorithm(kind byte) error {
 	return nil
 }
 
-func (r *changeReader) key() error {
+func (r *recordReader) key() error {
 	var n uint64
 	if err := r.uvarint(&n); err != nil {
 		return err
@@ -202,7 +237,7 @@ func (r *changeReader) key() error {
 }
 
 // whole reads a number that stands alone, in eight bytes.
-func (r *changeReader) whole(into *int64) error {
+func (r *recordReader) whole(into *int64) error {
 	if len(r.in) < 8 {
 		return r.bad("it ends within a number")
 	}
@@ -211,7 +246,7 @@ func (r *changeReader) whole(into *int64) error {
 	return nil
 }
 
-func (r *changeReader) uvarint(into *uint64) error {
+func (r *recordReader) uvarint(into *uint64) error {
 	if len(r.in) > 0 && r.in[0] < 0x80 { // most are of one byte
 		*into = uint64(r.in[0])
 		r.in = r.in[1:]
@@ -227,7 +262,7 @@ func (r *changeReader) uvarint(into *uint64) error {
 }
 
 // since reads an instant that is told as the span since another.
-func (r *changeReader) since(base int64, into *int64) error {
+func (r *recordReader) since(base int64, into *int64) error {
 	var u uint64
 	if err := r.uvarint(&u); err != nil {
 		return err
@@ -238,7 +273,7 @@ func (r *changeReader) since(base int64, into *int64) error {
 }
 
 // log reads what stands behind the key of a log or suffix.
-func (r *changeReader) log(kind byte) error {
+func (r *recordReader) log(kind byte) error {
 	l := &r.change.Log
 	var period, n uint64
 	if err := r.uvarint(&period); err != nil {
@@ -267,7 +302,7 @@ func (r *changeReader) log(kind byte) error {
 	return r.logEntries(l)
 }
 
-func (r *changeReader) logEntries(l *engine.LogChange) error {
+func (r *recordReader) logEntries(l *engine.LogChange) error {
 	var u uint64
 	for i := range l.Entries {
 		e := &l.Entries[i]

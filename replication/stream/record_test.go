@@ -24,10 +24,10 @@ func keep(c *engine.Change) engine.Change {
 
 func readAll(payload []byte) ([]engine.Change, error) {
 	var all []engine.Change
-	err := ReadChanges(payload, func(c *engine.Change) error {
+	err := ReadRecords(payload, Changes(func(c *engine.Change) error {
 		all = append(all, keep(c))
 		return nil
-	})
+	}))
 	return all, err
 }
 
@@ -86,7 +86,7 @@ func TestRecordsComeBack(t *testing.T) {
 	}
 	stop := errors.New("stop")
 	visits := 0
-	if err := ReadChanges(payload, func(*engine.Change) error { visits++; return stop }); !errors.Is(err, stop) || visits != 1 {
+	if err := ReadRecords(payload, Changes(func(*engine.Change) error { visits++; return stop })); !errors.Is(err, stop) || visits != 1 {
 		t.Errorf("%v after %d visits", err, visits)
 	}
 }
@@ -123,7 +123,12 @@ func TestRecordsThatCannotBe(t *testing.T) {
 		want    error
 	}{
 		"type 0":              {"\x00", ErrNewer},
-		"later type":          {"\x06", ErrNewer},
+		"later type":          {"\x07", ErrNewer},
+		"no field":            {"\x06\x00\x01v", ErrRecord},
+		"field above most":    {"\x06\x81\x10" + strings.Repeat("k", 2049) + "\x00", ErrRecord},
+		"value above most":    {"\x06\x01k\x81\x80\x04" + strings.Repeat("v", 65537), ErrRecord},
+		"no value":            {"\x06\x01k", ErrRecord},
+		"endless value":       {"\x06\x01k\xff\xff\x03v", ErrRecord},
 		"no algorithm":        {"\x01\x00\x01k12345678", ErrRecord},
 		"later algorithm":     {"\x01\x09\x01k12345678", ErrNewer},
 		"word of a log":       {"\x01\x03\x01k12345678", ErrRecord},
@@ -179,7 +184,7 @@ func TestPacker(t *testing.T) {
 	for i := range 50_000 {
 		c := wordOf(strings.Repeat("k", 1+random.IntN(100)), int64(i))
 		want = append(want, c)
-		if err := p.Add(&c); err != nil {
+		if err := p.Change(&c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -233,11 +238,11 @@ func TestPackerSplitsLogs(t *testing.T) {
 				p := NewPacker(FrameSnapshot, 1, noClock, func(b []byte, _ int64) error { frames = append(frames, b...); return nil })
 				before := wordOf(strings.Repeat("k", 1000), 1)
 				for range 65 { // nearly a payload, so that the log's first record begins late
-					if err := p.Add(&before); err != nil {
+					if err := p.Change(&before); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := p.Add(&c); err != nil {
+				if err := p.Change(&c); err != nil {
 					t.Fatal(err)
 				}
 				if err := p.End(); err != nil {
@@ -271,14 +276,14 @@ func TestRecordsTakeNoMemory(t *testing.T) {
 		payload = AppendChange(payload, &changes[i])
 	}
 	seen := 0
-	visit := func(*engine.Change) error { seen++; return nil }
+	visit := Changes(func(*engine.Change) error { seen++; return nil })
 	if n := testing.AllocsPerRun(1000, func() {
 		for i := range changes {
-			if p.Add(&changes[i]) != nil {
+			if p.Change(&changes[i]) != nil {
 				t.Fatal("add")
 			}
 		}
-		if ReadChanges(payload, visit) != nil || p.Flush() != nil {
+		if ReadRecords(payload, visit) != nil || p.Flush() != nil {
 			t.Fatal("read")
 		}
 	}); n >= 1 && !race.Enabled {
@@ -286,7 +291,7 @@ func TestRecordsTakeNoMemory(t *testing.T) {
 	}
 }
 
-func BenchmarkReadChanges(b *testing.B) {
+func BenchmarkReadRecords(b *testing.B) {
 	var payload []byte
 	c := wordOf("user:12345678", 1<<60)
 	for range 1000 {
@@ -295,7 +300,7 @@ func BenchmarkReadChanges(b *testing.B) {
 	b.SetBytes(int64(len(payload)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := ReadChanges(payload, func(*engine.Change) error { return nil }); err != nil {
+		if err := ReadRecords(payload, Changes(func(*engine.Change) error { return nil })); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -306,26 +311,23 @@ func FuzzRecords(f *testing.F) {
 	for _, c := range []engine.Change{{}, {Key: "a"}, wordOf("user:1", 5), logOf("l", 7, 3, engine.LogEntry{At: 8, Units: 1}, engine.LogEntry{At: 9, Units: 1})} {
 		f.Add(AppendChange(nil, &c))
 	}
+	f.Add(AppendEntry(AppendEntry(nil, Entry{"api", "token_bucket 100 1s"}), Entry{"api user:1", ""}))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		first, err := readAll(payload)
-		if err != nil && !errors.Is(err, ErrRecord) && !errors.Is(err, ErrNewer) {
+		var first, second rewriter
+		if err := ReadRecords(payload, &first); err != nil && !errors.Is(err, ErrRecord) && !errors.Is(err, ErrNewer) {
 			t.Fatal(err)
 		}
-		var again []byte
-		for i := range first {
-			again = AppendChange(again, &first[i])
-		}
-		second, err := readAll(again)
-		if err != nil || len(first) != len(second) {
-			t.Fatalf("%d records became %d: %v", len(first), len(second), err)
-		}
-		for i := range first {
-			if !sameChange(first[i], second[i]) {
-				t.Fatalf("%+v became %+v", first[i], second[i])
-			}
+		if err := ReadRecords(first, &second); err != nil || !bytes.Equal(first, second) {
+			t.Fatalf("%q became %q: %v", []byte(first), []byte(second), err)
 		}
 	})
 }
+
+// A rewriter writes the records that it is told.
+type rewriter []byte
+
+func (r *rewriter) Change(c *engine.Change) error { *r = AppendChange(*r, c); return nil }
+func (r *rewriter) Entry(e Entry) error           { *r = AppendEntry(*r, e); return nil }
 
 // noClock is the clock of frames of which the reading says nothing.
 func noClock() int64 { return 0 }

@@ -14,7 +14,7 @@ import (
 )
 
 // aclRules are all that a user of Redis needs for rlserver: see docs/REDIS.md.
-const aclRules = "resetchannels ~rl:* +evalsha +script|load +getrange +set +del +append +setrange +strlen +pexpire +time +ping +role +hello +auth +client|setname +select +asking +cluster|info +cluster|slots"
+const aclRules = "resetchannels ~rl:* +evalsha +script|load +getrange +set +del +append +setrange +strlen +pexpire +time +ping +role +hello +auth +client|setname +select +asking +cluster|info +cluster|slots +hset +hdel +hmget +hgetall +lpush +ltrim +lindex +lrange"
 
 // A user that may do no more than rlserver needs, with a password from a file.
 func TestRedisUserAndPasswordFile(t *testing.T) {
@@ -35,6 +35,14 @@ func TestRedisUserAndPasswordFile(t *testing.T) {
 			harness.Integers(t, c, "RL.CHECK", a, a, 500, "1h")
 		}
 		integersOrOK(t, c, "RL.RESET", a)
+	}
+	for _, words := range [][]any{
+		{"RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 5, "1h"}, {"RL.POLICY", "OVERRIDE", "api", "k", "DENY"}, {"RL.POLICY", "DEL", "api"},
+	} {
+		integersOrOK(t, c, words...)
+	}
+	if strings.Contains(p.Log.String(), "NOPERM") {
+		t.Errorf("the user may not do all that rlserver needs:\n%s", p.Log)
 	}
 	if strings.Contains(p.Log.String(), "secret") {
 		t.Errorf("the log tells the password:\n%s", p.Log)

@@ -38,6 +38,10 @@ func TestReadmeExamples(t *testing.T) {
 					ran["console"]++
 				}
 			}
+			if b.language == "yaml" {
+				checkPolicies(t, clone, b.code)
+				ran["yaml"]++
+			}
 			if example, known := examples[b.language]; known {
 				runProgram(t, b, example)
 				ran[b.language]++
@@ -45,7 +49,7 @@ func TestReadmeExamples(t *testing.T) {
 		}
 		end()
 	}
-	for _, language := range []string{"console", "go", "python", "js"} {
+	for _, language := range []string{"console", "go", "python", "js", "yaml"} {
 		if ran[language] == 0 {
 			t.Errorf("no example in %s found in the pages", language)
 		}
@@ -166,6 +170,18 @@ func runConsole(t *testing.T, dir string, step consoleStep) {
 	got := shell(t, dir, strings.ReplaceAll(step.command, "-p 6380", "--no-raw -p "+pagePort(t)))
 	if !sameUpToTime(got, strings.TrimSpace(step.want)) {
 		t.Errorf("$ %s\nprints\n%s\nand the page says\n%s", step.command, got, step.want)
+	}
+}
+
+// checkPolicies wants a server to take the settings file of an example.
+func checkPolicies(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "example.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := shellCommand(t, dir, "rlserver policy check example.yaml")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("a server would not take this (%v: %s)\n%s", err, out, text)
 	}
 }
 

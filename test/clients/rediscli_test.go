@@ -242,11 +242,11 @@ func TestRedisCliHintsAndHelps(t *testing.T) {
 	}
 	see(`127\.0\.0\.1:\d+> `)
 	typing("RL.CHECK ")
-	see(`RL\.CHECK (key arg arg arg \.\.\.options\.\.\.|key algorithm limit period \[BURST burst\] \[COST cost\])`)
+	see(`RL\.CHECK (key arg \.\.\.options\.\.\.|key @policy\|algorithm limit period \[BURST burst\] \[COST cost\] \[FORCE\])`)
 	typing("k token_bucket 10 1h\r")
 	see(`1\) \(integer\) 1\r?\n2\) \(integer\) 10\r?\n3\) \(integer\) 9`)
 	typing("help RL.CHECK\r")
-	see(`RL\.CHECK (key arg arg arg|key algorithm limit period)[^\n]*\r?\n\s+summary: \S`)
+	see(`RL\.CHECK (key arg|key @policy\|algorithm limit period)[^\n]*\r?\n\s+summary: \S`)
 	typing("RL.RES\t")
 	see("RL.RESET|rl.reset") // completion knows the name
 	typing(" k\r")

@@ -61,9 +61,10 @@ func modelOf(mayForget func(model.Key, call) bool, bounded bool) porcupine.Model
 	return m.ToModel()
 }
 
-// logGrows says whether the answer that was wanted would have made a log longer.
+// logGrows says whether the answer that was wanted would have made a log or a counter longer.
 func logGrows(c call, want model.Answer) bool {
-	return c.Op == model.Check && c.Algorithm == engine.SlidingWindowLog && want.Decision.Allowed
+	takes := c.Op == model.Check && want.Decision.Allowed || c.Op == model.Force && want.Owner == 0
+	return takes && c.Algorithm.Shape() != engine.ShapeWord
 }
 
 // byKey partitions: keys have nothing to do with each other.

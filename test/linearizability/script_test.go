@@ -111,6 +111,8 @@ func drawOp(random *rand.Rand) model.Op {
 		return model.Reset
 	case draw < 44:
 		return model.Lookup
+	case draw < 48:
+		return model.Force
 	}
 	return model.Check
 }

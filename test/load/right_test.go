@@ -47,6 +47,34 @@ func TestRight(t *testing.T) {
 	}
 }
 
+// A policy is judged by each of its limits, which the server tells.
+func TestPolicies(t *testing.T) {
+	p := harness.StartServer(t)
+	c := harness.DialAddr(t, p.Addr())
+	c.MustSay("OK", "RL.POLICY", "SET", "one", "LIMIT", "token_bucket", "10", "50ms", "BURST", "20")
+	c.MustSay("OK", "RL.POLICY", "SET", "five", "LIMIT", "token_bucket", "10", "50ms", "LIMIT", "leaky_bucket", "100", "1s", "LIMIT", "fixed_window", "30", "100ms",
+		"LIMIT", "sliding_window_counter", "25", "100ms", "LIMIT", "fixed_window", "1000000", "month")
+	c.MustSay("OK", "RL.POLICY", "SET", "shadow", "LIMIT", "token_bucket", "10", "50ms", "SHADOW")
+	for _, name := range []string{"one", "five"} {
+		r := runBench(t, "@"+name, "--target", "rlserver="+p.Addr(), "-P", "16", "-n", "20000", "--keys", "20", "--threads", "2", "--rounds", "2")
+		r.mustBeRight(20_000)
+		r.mustExit(exitRight, "@"+name+": token_bucket 10 50ms")
+	}
+	runBench(t, "@shadow", "--target", "rlserver="+p.Addr()).mustExit(exitFailed, `policy shadow is "token_bucket 10 50ms SHADOW" on `+p.Addr()+": expected limits that deny")
+	runBench(t, "@fife", "--target", "rlserver="+p.Addr()).mustExit(exitFailed, "unknown policy 'fife': did you mean five?")
+	runBench(t, "@five", "COST", "11", "--target", "rlserver="+p.Addr()).mustExit(exitFailed, "a cost of 11 can never pass")
+	other := harness.StartServer(t)
+	harness.DialAddr(t, other.Addr()).MustSay("OK", "RL.POLICY", "SET", "one", "LIMIT", "token_bucket", "11", "50ms")
+	runBench(t, "@one", "--target", "rlserver="+p.Addr()+",rlserver="+other.Addr()).mustExit(exitFailed, `policy one is "token_bucket 10 50ms BURST 20" on the target before `+other.Addr())
+}
+
+// A server that keeps one limit of a policy and not the other is caught.
+func TestWrongPolicy(t *testing.T) {
+	addr := startScript(t, says(admission))
+	r := runBench(t, "@p", "--target", "rlserver="+addr, "-n", "1000", "--keys", "10")
+	r.mustExit(exitViolated, "VIOLATION", "the limit allows 5")
+}
+
 // Nor is one that stands still now and then, so that replies are late.
 func TestRightWithStalls(t *testing.T) {
 	p := harness.StartServer(t)

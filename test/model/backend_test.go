@@ -31,7 +31,7 @@ func TestModelOfABackend(t *testing.T) {
 		engine.SlidingWindowCounter: { // a unit leaves 65 slices after its slice's begin; noon is 2/3 into one
 			{0, model.Check, 1, three, engine.Decision{Allowed: true, Limit: 3, Remaining: 2, ResetAfter: 3_015_625 * time.Microsecond}, "one of three"},
 			{sec, model.Check, 2, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: 3_046_875 * time.Microsecond}, "full"},
-			{-time.Hour, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: 2_031_250 * time.Microsecond, ResetAfter: 3_062_500 * time.Microsecond}, "each is as old as it was, but for less than a slice"},
+			{-time.Hour, model.Check, 1, three, engine.Decision{Limit: 3, RetryAfter: 2_015_625 * time.Microsecond, ResetAfter: 3_046_875 * time.Microsecond}, "each is as old as it was"},
 		},
 		engine.FixedWindow: { // a window of 3 s ends a second after noon, and an hour before
 			{0, model.Check, 3, three, engine.Decision{Allowed: true, Limit: 3, ResetAfter: sec}, "all"},
@@ -104,7 +104,7 @@ func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 			case engine.FixedWindow:
 				held += time.Duration(inWindow) * l.Period()
 			case engine.SlidingWindowCounter:
-				held += time.Duration(1+inWindow) * (l.Period()/engine.CounterSlices + time.Microsecond)
+				held += l.Period()/engine.CounterSlices + time.Microsecond
 			}
 			d := ask(model.Check, l.Limit())
 			if now += (d.ResetAfter + time.Microsecond - 1).Microseconds(); d.ResetAfter > held+time.Microsecond || !ask(model.Check, l.Limit()).Allowed {

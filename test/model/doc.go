@@ -45,7 +45,7 @@
 //
 // By force units are taken whether or not they fit; the answer's allowed and retry_after are those of a
 // check. A bucket owes FillMax at most by that, a window or a counter has UnitsMax units, and a log gets as
-// many as its highest limit.
+// many as it keeps.
 //
 // An idle key is answered as if it were absent. It is remembered all the same, because a
 // question with an older reading may come later and find it not idle; a limiter is free

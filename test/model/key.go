@@ -187,7 +187,7 @@ func (k Key) askLog(q Question) (Key, engine.Decision) {
 		d.Allowed, d.RetryAfter = false, leaves(window[blocking], counts, now)
 	}
 	if q.Op == Force || q.Op == Check && d.Allowed {
-		more := Entry{At: now, Units: min(q.Cost, most)}
+		more := Entry{At: now, Units: min(q.Cost, most+1)}
 		written.Log, window, counts = append(slices.Clone(log), more), append(window, more), period
 		next = written
 	}

@@ -39,8 +39,8 @@ func (k Key) askCounter(q Question) (Key, engine.Decision) {
 		before = microsOf(k.Period)
 		log = countedFrom(k.Log, present(k.Log, q.Now, before)-slices64)
 	}
-	span := ceil(slices64*min(period, before), before)
-	window := countedFrom(log, present(log, q.Now, before)-span)
+	span, at := ceil(slices64*min(period, before), before), present(log, q.Now, before)
+	window := countedFrom(log, at-span)
 	used := units(window)
 
 	next, d := k, engine.Decision{Allowed: true, Limit: limit}
@@ -59,16 +59,15 @@ func (k Key) askCounter(q Question) (Key, engine.Decision) {
 	refunds := q.Op == Refund && used > 0
 	if refunds || q.Op == Force || q.Op == Check && d.Allowed {
 		if period > before { // the counter's slices are cut anew
-			log = cutAnew(log, before, period)
-			before = period
+			log, before = cutAnew(log, before, period), period
 		}
+		span, at = ceil(slices64*period, before), present(log, q.Now, before)
 		if refunds {
 			log = withoutNewest(slices.Clone(log), min(q.Cost, used))
 		} else {
-			log = newestUnits(merged(append(slices.Clone(log), Entry{present(log, q.Now, before), q.Cost})), engine.UnitsMax)
+			log = newestUnits(merged(append(slices.Clone(log), Entry{at, q.Cost})), engine.UnitsMax)
 		}
-		span = ceil(slices64*period, before)
-		window = countedFrom(log, present(log, q.Now, before)-span)
+		window = countedFrom(log, at-span)
 		next = Key{Owner: q.Algorithm, Log: log, Period: time.Duration(before) * time.Microsecond}
 	}
 	if q.Op == Refund && len(log) == 0 {
