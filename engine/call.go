@@ -29,7 +29,7 @@ type Part struct {
 	Limit     Limit
 	// Key and Suffix, if not empty, are what the name is made of. It is looked up faster then: where they
 	// are, nothing was written a moment ago.
-	Key string
+	Key    string
 	Suffix *Suffix
 	// Formers are limits that this one has replaced, the latest first. Where such a state is live and
 	// this one has none, the first question moves the former's units here, exactly once.
