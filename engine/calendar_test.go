@@ -15,9 +15,9 @@ func calendarEndOf(c Calendar, at time.Time) time.Time {
 		return time.Date(year, month, day+7-(int(at.Weekday())+6)%7, 0, 0, 0, 0, time.UTC)
 	case Month:
 		return time.Date(year, month+1, 1, 0, 0, 0, 0, time.UTC)
-	default:
-		return time.Date(year+1, 1, 1, 0, 0, 0, 0, time.UTC)
+	case Year, NoCalendar:
 	}
+	return time.Date(year+1, 1, 1, 0, 0, 0, 0, time.UTC)
 }
 
 // Every day of the domain, and the last millisecond of it, is in the periods in which package time says

@@ -28,11 +28,7 @@ func (s *Store) stepCounter(sp *space, t *table, slot *slot, st int64, q *query,
 	case logKeep:
 		return v.holds(), nil
 	case logEnd:
-		if !v.seal() || !sp.logs.swap(r, nil) {
-			return false, nil
-		}
-		sp.release(t, slot, st, stateIdle)
-		return sp.stepped(t, slot, true, nil)
+		return sp.stepped(t, slot, sp.ends(t, slot, r, v.seal(), stateIdle), nil)
 	case logAppend:
 		if v.fits(change, wholeMicros(q.limit.period)) {
 			return sp.stepped(t, slot, v.append(change), nil)
@@ -75,13 +71,12 @@ func (counterShape) idleAt(sp *space, _ Algorithm, st int64) (int64, bool) {
 }
 
 func (counterShape) end(sp *space, t *table, s *slot, st, to, by int64) (at int64, ok bool) {
-	if r := sp.logs.load(st); r != nil {
-		v := r.counter()
-		if at = v.idleAt(); at > by || !v.seal() || !sp.logs.swap(r, nil) {
-			return 0, false
-		}
-		ok = true
+	r := sp.logs.load(st)
+	if r == nil {
+		sp.release(t, s, st, to)
+		return 0, false
 	}
-	sp.release(t, s, st, to)
-	return at, ok
+	v := r.counter()
+	at = v.idleAt()
+	return at, at <= by && sp.ends(t, s, r, v.seal(), to)
 }

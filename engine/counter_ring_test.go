@@ -130,9 +130,7 @@ func TestCounterViewsThatHoldAreWhole(t *testing.T) {
 	var clock atomic.Int64
 	clock.Store(noon)
 	limits := []Limit{mustLimit(limit, time.Millisecond, 0), mustLimit(limit, 3*time.Millisecond, 0)}
-	mustCheck(s, "key", SlidingWindowCounter, limits[0], 1, noon)
-	var only *slot
-	eachHeld(s, func(_ *table, slot *slot, _ int64) { only = slot })
+	ringNow := busyKey(s, SlidingWindowCounter, limits[0])
 	stop := besides(func() {
 		now := clock.Add(7)
 		if now/7%500 == 0 {
@@ -146,11 +144,7 @@ func TestCounterViewsThatHoldAreWhole(t *testing.T) {
 		}
 	})
 	for range rounds(t, fewer(100_000), func() bool { return whole > 0 && torn > 0 && several > 0 }) {
-		st := only.state.Load()
-		if !held(st) {
-			continue // idle
-		}
-		r := s.space.Load().logs.load(st)
+		r := ringNow()
 		if r == nil {
 			continue
 		}

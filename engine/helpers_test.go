@@ -164,6 +164,20 @@ func eachHeld(s *Store, visit func(t *table, slot *slot, st int64)) {
 	})
 }
 
+// busyKey is the key that many are about to use. What it returns is the ring that its slot has at the
+// time, or nil.
+func busyKey(s *Store, a Algorithm, l Limit) func() *ring {
+	mustCheck(s, "key", a, l, 1, noon)
+	var only *slot
+	eachHeld(s, func(_ *table, slot *slot, _ int64) { only = slot })
+	return func() *ring {
+		if st := only.state.Load(); held(st) {
+			return s.space.Load().logs.load(st)
+		}
+		return nil // idle
+	}
+}
+
 // entriesOf are the entries of a log, those that have left included: instant (µs), units.
 func entriesOf(r *ring) (entries [][2]int64) {
 	v := r.view()

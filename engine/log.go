@@ -29,11 +29,7 @@ func (s *Store) stepLog(sp *space, t *table, slot *slot, st int64, q *query, d *
 	case logKeep:
 		return v.holds(), nil
 	case logEnd:
-		if !v.seal() || !sp.logs.swap(r, nil) {
-			return false, nil
-		}
-		sp.release(t, slot, st, stateIdle)
-		return sp.stepped(t, slot, true, nil)
+		return sp.stepped(t, slot, sp.ends(t, slot, r, v.seal(), stateIdle), nil)
 	case logAppend:
 		if v.fits(change, q.limit.period) {
 			return sp.stepped(t, slot, v.append(change), nil)
@@ -58,6 +54,16 @@ func (sp *space) stepped(t *table, slot *slot, done bool, err error) (bool, erro
 		sp.mark(t, slot)
 	}
 	return done, err
+}
+
+// ends ends a log whose ring is sealed, or else has changed meanwhile: to becomes its slot's state. It
+// says whether this call did.
+func (sp *space) ends(t *table, slot *slot, r *ring, sealed bool, to int64) bool {
+	if !sealed || !sp.logs.swap(r, nil) {
+		return false
+	}
+	sp.release(t, slot, r.ref, to)
+	return true
 }
 
 // start puts a log's first ring, which only this caller has, into a slot with state st, unless
@@ -110,17 +116,16 @@ func (logShape) bytes(sp *space, st int64) int64 {
 }
 
 func (logShape) end(sp *space, t *table, s *slot, st, to, by int64) (at int64, ok bool) {
-	if r := sp.logs.load(st); r != nil {
-		// The state word does not change with the log, so that the log is still idle has to be
-		// seen in what is sealed.
-		v := r.view()
-		if at = v.idleAt(); at > by || !v.seal() || !sp.logs.swap(r, nil) {
-			return 0, false
-		}
-		ok = true
+	r := sp.logs.load(st)
+	if r == nil {
+		sp.release(t, s, st, to)
+		return 0, false
 	}
-	sp.release(t, s, st, to)
-	return at, ok
+	// The state word does not change with the log, so that the log is still idle has to be
+	// seen in what is sealed.
+	v := r.view()
+	at = v.idleAt()
+	return at, at <= by && sp.ends(t, s, r, v.seal(), to)
 }
 
 // release takes back the cell of a log that has ended.

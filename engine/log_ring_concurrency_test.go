@@ -21,9 +21,7 @@ func TestViewsThatHoldAreWhole(t *testing.T) {
 		var clock atomic.Int64
 		clock.Store(noon)
 		limits := []Limit{mustLimit(limit, 2*time.Millisecond, 0), mustLimit(limit, 3*time.Millisecond, 0)}
-		mustCheck(s, "key", SlidingWindowLog, limits[0], 1, noon)
-		var only *slot
-		eachHeld(s, func(_ *table, slot *slot, _ int64) { only = slot })
+		ringNow := busyKey(s, SlidingWindowLog, limits[0])
 		stop := besides(func() {
 			now := clock.Add(50)
 			if now/50%100 == 0 {
@@ -38,11 +36,7 @@ func TestViewsThatHoldAreWhole(t *testing.T) {
 		})
 		newest := int64(0)
 		for range rounds(t, fewer(100_000), func() bool { return whole > 0 && torn > 0 }) {
-			st := only.state.Load()
-			if !held(st) {
-				continue // idle
-			}
-			r := s.space.Load().logs.load(st)
+			r := ringNow()
 			if r == nil {
 				continue
 			}

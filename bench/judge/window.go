@@ -110,6 +110,7 @@ func (w *windows) number(at int64) int64 {
 		return at / w.period
 	case engine.Week: // the epoch was a Thursday
 		return (at/int64(24*time.Hour) + 3) / 7
+	case engine.Month, engine.Year:
 	}
 	year, month, _ := time.Unix(0, at).UTC().Date()
 	if w.calendar == engine.Year {

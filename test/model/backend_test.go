@@ -60,6 +60,14 @@ func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 		engine.SlidingWindowCounter: anyWindowBound,
 		engine.FixedWindow:          func(l engine.Limit, span int64) int64 { return l.Limit() * (span/l.Period().Microseconds() + 2) },
 	}
+	none := func(engine.Limit, int64) time.Duration { return 0 }
+	longer := map[engine.Algorithm]func(l engine.Limit, steps int64) time.Duration{
+		engine.TokenBucket:          none,
+		engine.LeakyBucket:          none,
+		engine.SlidingWindowLog:     none,
+		engine.FixedWindow:          func(l engine.Limit, steps int64) time.Duration { return time.Duration(steps) * l.Period() },
+		engine.SlidingWindowCounter: func(l engine.Limit, _ int64) time.Duration { return l.Period()/engine.CounterSlices + time.Microsecond },
+	}
 	for _, a := range engine.Algorithms() {
 		steps, admitted, denied := 0, 0, 0
 		for n := range uint64(300) {
@@ -99,13 +107,7 @@ func TestStepsBackNeitherForgiveNorHold(t *testing.T) {
 					}
 				}
 			}
-			held := l.Period()
-			switch a {
-			case engine.FixedWindow:
-				held += time.Duration(inWindow) * l.Period()
-			case engine.SlidingWindowCounter:
-				held += l.Period()/engine.CounterSlices + time.Microsecond
-			}
+			held := l.Period() + longer[a](l, inWindow)
 			d := ask(model.Check, l.Limit())
 			if now += (d.ResetAfter + time.Microsecond - 1).Microseconds(); d.ResetAfter > held+time.Microsecond || !ask(model.Check, l.Limit()).Allowed {
 				t.Fatalf("%v, sequence %d: held for %v and not %v: %+v", a, n, d.ResetAfter, held, d)

@@ -52,10 +52,10 @@ func windowEnd(now int64, l *engine.Limit) int64 {
 		return time.Date(year, month+1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 	case engine.Year:
 		return time.Date(year+1, time.January, 1, 0, 0, 0, 0, time.UTC).UnixNano()
-	default:
-		period := ceil(int64(l.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
-		return (now/period + 1) * period
+	case engine.NoCalendar:
 	}
+	period := ceil(int64(l.Period()), int64(time.Millisecond)) * int64(time.Millisecond)
+	return (now/period + 1) * period
 }
 
 // whole is the instant (ns) at which a window ends that would at another: a whole millisecond, or
