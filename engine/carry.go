@@ -37,7 +37,10 @@ func (s *Store) carry(c *Call, p *Part, o Op, now int64) (done bool, err error) 
 			continue
 		}
 		to := r.to(p, s.logLimitMax, now*1000)
-		if to.Algorithm == 0 {
+		if to.Algorithm == 0 { // nothing of it counts here
+			if o != OpPeek {
+				s.withdraw(f.State, &withdrawal{algorithm: f.Algorithm, entries: r.from.Log.Entries, now: now * 1000})
+			}
 			continue
 		}
 		if o == OpPeek {

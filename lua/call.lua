@@ -98,7 +98,6 @@ if ARGV[3] ~= '0' then
         taken[3], taken[4] = price(units, own_price)
       else
         taken[4] = units
-        taken[7] = taken[7] + 1 -- a log knows of one unit more than its highest limit
       end
       look(part[1], own, 'f', taken)('f')
     end

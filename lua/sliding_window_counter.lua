@@ -67,7 +67,7 @@ local function write(to, units, of)
   else
     for i = kept, to - 1 do
       local slice, before = entry(i)
-      slice = slice_of(math.min(start_of(slice + 1, length) - 1, a.to and time or 6067612036854775), of) -- NowMicrosMax
+      slice = slice_of(math.min(start_of(slice + 1, length) - 1, 6067612036854775), of) -- NowMicrosMax
       if slice ~= newest then
         list, newest = list .. struct.pack('>I7I4', slice, before), slice
       end

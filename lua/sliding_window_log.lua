@@ -114,8 +114,10 @@ local function denial()
 end
 
 if op == 'f' then
-  local seen, units = denial(), math.min(cost, most)
-  if held + units > most + 1 then
+  local seen, units = denial(), math.min(cost, most + 1)
+  if units > most then
+    kept = size
+  elseif held + units > most + 1 then
     kept = behind(kept, most - units)
   end
   write(size, (total + units) % wrap, time, struct.pack('>I7I4', time, total))

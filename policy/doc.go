@@ -17,12 +17,13 @@
 // # Invariants
 //
 //  1. Reading is the inverse of writing: a definition that is written and read again is the same, and
-//     so is an entry.
+//     so is an entry. (TestDefinitionsAreReadAsTheyAreWritten, FuzzParse, TestAnyChanges)
 //  2. Who asks which plan is in force for a key waits for nobody, and allocates nothing.
+//     (TestPlansChangeUnderReaders, TestALargeSet)
 //  3. A plan's Replaced is set before the plan that takes its place can be found; from then on nobody
-//     finds the one before.
+//     finds the one before. (TestPlansChangeUnderReaders)
 //  4. A change is computed from the set in force and says all there is to do: sets in which the same
-//     entries are put in force are the same, but for their files.
+//     entries are put in force are the same, but for their files. (TestAnyChanges)
 //  5. A state is under one rule at most: no two rules of a plan have the same suffix, and no former of
-//     a rule has the suffix of a rule.
+//     a rule has the suffix of a rule. (TestFormers, TestAnyChanges)
 package policy

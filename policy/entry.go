@@ -123,14 +123,14 @@ func (d *draft) parseFormer(policy, text string) error {
 	}
 	place, isPlace := Number(words[0])
 	until, isUntil := Number(words[1])
-	rule, err := Parse(words[2])
-	if !isPlace || !isUntil || place < 1 || place > LimitsMax || until < 0 || err != nil || len(rule.Rules) != 1 {
+	rule, err := ParseRule(words[2])
+	if !isPlace || !isUntil || place < 1 || place > LimitsMax || until < 0 || err != nil {
 		return fmt.Errorf("%w: former %.*q", errEntry, quotedBytesMax, text)
 	}
 	for len(d.formers) < int(place) {
 		d.formers = append(d.formers, nil)
 	}
-	l := limitOf(policy, rule.Rules[0])
+	l := limitOf(policy, rule)
 	l.Until = until
 	d.formers[place-1] = append(d.formers[place-1], l)
 	return nil

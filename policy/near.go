@@ -2,7 +2,7 @@ package policy
 
 // Nearest is the known name that a misspelt one was probably meant to be, or "".
 func Nearest(name string, known []string) string {
-	nearest, least := "", max(2, len(name)/3)+1
+	nearest, least := "", nearEnd(name)
 	for _, k := range known {
 		if d := editDistance(name, k, least); d < least {
 			nearest, least = k, d
@@ -10,6 +10,10 @@ func Nearest(name string, known []string) string {
 	}
 	return nearest
 }
+
+// nearEnd is the distance from which on a name is not near another: a third of its length, or 2, but at
+// most a half.
+func nearEnd(name string) int { return min(max(2, len(name)/3), len(name)/2) + 1 }
 
 // editDistance is how many bytes must be inserted, removed or replaced to make b of a (Levenshtein),
 // computed row by row. From end on it is end: most names are far apart, which the first rows tell.

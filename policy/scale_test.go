@@ -41,7 +41,7 @@ func loaded(tb testing.TB, policies, overrides int) *Set {
 
 // A large set takes a bounded memory for each override, and a question for a plan allocates nothing.
 func TestALargeSet(t *testing.T) {
-	const policies, overrides = 1000, 10_000
+	const policies, overrides = nearLooked, 10_000
 	heap := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -68,6 +68,22 @@ func TestALargeSet(t *testing.T) {
 	}
 	if near := strings.Join(s.Near("policy-77x"), " "); near != "policy-77 policy-770 policy-771" {
 		t.Error(near)
+	}
+}
+
+func BenchmarkUnknown(b *testing.B) {
+	for _, again := range []bool{true, false} {
+		b.Run(fmt.Sprintf("again=%v", again), func(b *testing.B) {
+			s, i := loaded(b, 10_000, 0), 0
+			for b.Loop() {
+				if !again {
+					i++
+				}
+				if s.Unknown(fmt.Sprintf("policy-%dx", i)) == nil {
+					b.Fatal("it is known")
+				}
+			}
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ type Set struct {
 	version     atomic.Int64
 	count       atomic.Int64 // of policies
 	overrides   atomic.Int64 // of all policies
+	near        atomic.Pointer[near]
 
 	mu   sync.Mutex // changes
 	file map[string]*FileDefinition
@@ -74,31 +75,47 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// nearMax is the most names that an error tells.
-const nearMax = 3
+const (
+	nearMax    = 3    // names that an error tells
+	nearLooked = 1000 // names that are compared: of more, some
+)
+
+// A near is the last name that was not known, and those that are near it. Who asks for an unknown name
+// mostly does so again.
+type near struct {
+	name    string
+	version int64
+	names   []string
+}
 
 // Near are the names that a misspelt one was probably meant to be, the nearest first.
 func (s *Set) Near(name string) []string {
+	version := s.version.Load()
+	if last := s.near.Load(); last != nil && last.name == name && last.version == version {
+		return last.names
+	}
 	if len(name) > NameBytesMax {
 		return nil
 	}
-	type near struct {
+	type known struct {
 		name     string
 		distance int
 	}
-	var found []near
-	end := max(2, len(name)/3) + 1
-	s.policies.Range(func(known, _ any) bool {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(known.(string)), end); d < end {
-			found = append(found, near{known.(string), d})
+	var found []known
+	lower, end, left := strings.ToLower(name), nearEnd(name), nearLooked
+	s.policies.Range(func(key, _ any) bool {
+		if d := editDistance(lower, strings.ToLower(key.(string)), end); d < end {
+			found = append(found, known{key.(string), d})
 		}
-		return true
+		left--
+		return left > 0
 	})
-	slices.SortFunc(found, func(a, b near) int { return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(found, func(a, b known) int { return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name)) })
 	var names []string
-	for _, n := range found[:min(len(found), nearMax)] {
-		names = append(names, n.name)
+	for _, k := range found[:min(len(found), nearMax)] {
+		names = append(names, k.name)
 	}
+	s.near.Store(&near{strings.Clone(name), version, names})
 	return names
 }
 

@@ -251,7 +251,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		want   string
 		change func() ([]Entry, error)
 	}{
-		{"unknown policy 'apl': did you mean api or aqi? RL.POLICY LIST shows all", func() ([]Entry, error) { return w.s.Delete("apl") }},
+		{"unknown policy 'apl': did you mean api? RL.POLICY LIST shows all", func() ([]Entry, error) { return w.s.Delete("apl") }},
 		{"unknown policy 'Login_User': did you mean login-user? RL.POLICY LIST shows all", func() ([]Entry, error) { return w.s.Override("Login_User", "k", ok) }},
 		{"unknown policy 'nothing like that': RL.POLICY LIST shows all", func() ([]Entry, error) { return w.s.Unset("nothing like that", "k") }},
 		{"policy 'api' has no override for the key 'k': RL.POLICY OVERRIDES shows all", func() ([]Entry, error) { return w.s.Unset("api", "k") }},

@@ -105,10 +105,11 @@ func readUnits(argument string, word []byte, to *int64) error {
 
 // optionWords are BURST n, COST n and FORCE, in any order.
 type optionWords struct {
-	rule    ruleWords // that a burst is for
-	hasRule bool      // or else they are for a policy, which has its own bursts
-	next    string    // of a rule in a policy: what stands before another rule; only BURST is accepted
-	noForce string    // see Question.Read
+	rule     ruleWords // that a burst is for
+	hasRule  bool      // or else they are for a policy, which has its own bursts
+	inPolicy bool      // of a rule in a policy: only BURST
+	next     string    // what stands before another rule of the policy, if it can
+	noForce  string    // see Question.Read
 
 	cost  int64
 	force bool
@@ -121,9 +122,9 @@ func (o *optionWords) read(words [][]byte) error {
 		switch word := view(words[i]); {
 		case is(word, "burst") && o.hasRule:
 			to, name, argument = &o.rule.burst, "BURST", "burst"
-		case is(word, "cost") && o.next == "":
+		case is(word, "cost") && !o.inPolicy:
 			to, name, argument = &o.cost, "COST", "cost"
-		case is(word, "force") && o.next == "" && o.noForce == "":
+		case is(word, "force") && !o.inPolicy && o.noForce == "":
 			if o.force {
 				return errOptionTwice("FORCE")
 			}
@@ -155,6 +156,8 @@ func (o *optionWords) unknown(word []byte) error {
 	switch withForce := o.noForce == ""; {
 	case o.next != "":
 		accepted = "BURST n, " + o.next + " before another limit, or SHADOW"
+	case o.inPolicy:
+		accepted = "BURST n"
 	case o.hasRule && withForce:
 		accepted = "BURST n, COST n and FORCE"
 	case o.hasRule:
@@ -165,11 +168,11 @@ func (o *optionWords) unknown(word []byte) error {
 		accepted = "COST n"
 	}
 	switch text := view(word); {
-	case is(text, "force") && o.next == "":
+	case is(text, "force") && !o.inPolicy:
 		return fmt.Errorf("option FORCE is not accepted by %s: accepted is %s; RL.CHECK and RL.MCHECK take FORCE", o.noForce, accepted)
-	case is(text, "burst") && o.next == "":
+	case is(text, "burst") && !o.inPolicy:
 		return fmt.Errorf("option BURST is not accepted with a policy, which has its own: accepted is %s", accepted)
-	case o.next != "" && (is(text, "cost") || is(text, "force")):
+	case o.inPolicy && (is(text, "cost") || is(text, "force")):
 		return fmt.Errorf("option %s is not accepted in a policy: accepted is %s; each request says its own", strings.ToUpper(text), accepted)
 	}
 	return fmt.Errorf("option '%s' is not known: accepted is %s", cut(word), accepted)
@@ -232,15 +235,18 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 	return d, nil
 }
 
+// ParseRule reads one rule from text.
+func ParseRule(text string) (Rule, error) { return readRule(bytes.Fields([]byte(text)), "") }
+
 // readRule reads a rule of a definition, where next stands before another one.
 func readRule(words [][]byte, next string) (rule Rule, err error) {
 	switch {
 	case len(words) == 0:
-		return rule, errors.New("it is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]")
+		return rule, errors.New("the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]")
 	case len(words) < 3:
 		return rule, fmt.Errorf("'%s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", cut(bytes.Join(words, []byte(" "))))
 	}
-	o := optionWords{hasRule: true, next: next}
+	o := optionWords{hasRule: true, inPolicy: true, next: next}
 	if err = o.rule.read(words); err != nil {
 		return rule, err
 	}

@@ -99,8 +99,8 @@ func TestDefinitionErrors(t *testing.T) {
 		{"SHADOW", "no limit"},
 		{"denied", "rule 1: 'denied' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
 		{"deny SHADOW", "'SHADOW' behind DENY is not accepted: it stands alone"},
-		{"token_bucket 1 1s +", "rule 2: it is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
-		{"token_bucket 1 1s + + token_bucket 1 1s", "rule 2: it is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
+		{"token_bucket 1 1s +", "rule 2: the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
+		{"token_bucket 1 1s + + token_bucket 1 1s", "rule 2: the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
 		{"token_bucket 1 1s + token_bucket 2", "rule 2: 'token_bucket 2' is not a limit"},
 		{"token_bucket 1 1s SHADOW + token_bucket 1 1s", "'+' behind SHADOW is not accepted"},
 		{"token_bucket 1 1s COST 5", "rule 1: option COST is not accepted in a policy: accepted is BURST n, + before another limit, or SHADOW; each request says its own"},
@@ -123,7 +123,7 @@ func TestDefinitionErrors(t *testing.T) {
 	for _, test := range []struct{ words, want string }{
 		{"token_bucket 1 1s", "'token_bucket' is not accepted: accepted is LIMIT ALGORITHM LIMIT PERIOD [BURST n], DENY or ALLOW"},
 		{"", "no limit"},
-		{"LIMIT", "rule 1: it is missing"},
+		{"LIMIT", "rule 1: the limit is missing"},
 		{"LIMIT token_bucket 1 1s + token_bucket 1 1s", "rule 1: option '+' is not known: accepted is BURST n, LIMIT before another limit, or SHADOW"},
 		{"LIMIT token_bucket 1 1s SHADOW DENY", "'DENY' behind SHADOW is not accepted"},
 	} {

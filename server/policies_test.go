@@ -208,7 +208,7 @@ func TestFilePolicies(t *testing.T) {
 		}
 		s.OnPolicyReload(read)
 		definitions, err := read()
-		if err = errors.Join(err, s.FilePolicies(definitions)); err != nil {
+		if err := errors.Join(err, s.FilePolicies(definitions), s.FilePolicies(nil)); err != nil {
 			t.Error(err)
 		}
 	})

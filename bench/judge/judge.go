@@ -96,7 +96,9 @@ func New(r Rule, keys int64) (*Judge, error) {
 		j.cells = newLogs(&r, judged(logCellBytes))
 	case engine.FixedWindow:
 		j.cells = newWindows(&r, judged(windowBytes))
-	default:
+	case engine.Named: // which is none by itself
+	}
+	if j.cells == nil {
 		return nil, fmt.Errorf("the judge does not know %v", r.Algorithm)
 	}
 	return j, nil

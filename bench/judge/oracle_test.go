@@ -46,7 +46,7 @@ func (o *oracle) allowed(from, until int64) (units int64, known bool) {
 		begin := (from + serverEpoch - int64(o.rule.Tick)) / period
 		end := (until + serverEpoch + int64(o.rule.Tick)) / period
 		return (end - begin + 1) * (l.Limit() / o.rule.Cost) * o.rule.Cost, true
-	case engine.TokenBucket, engine.LeakyBucket:
+	case engine.TokenBucket, engine.LeakyBucket, engine.Named: // which is none
 	}
 	capacity := l.Slack(1) + l.Price(1)
 	return (until - from + capacity + int64(o.rule.Tick)) / l.Price(o.rule.Cost) * o.rule.Cost, true

@@ -93,7 +93,7 @@ func loadFile(file configFile, env environment, given []assignment) (configurati
 func (c *configuration) readPolicies() (err error) {
 	switch {
 	case c.said != nil:
-		c.policies, err = policyReader{c.file, c.cfg.MaxLogLimit}.read(c.said)
+		c.policies, err = policyReader{c.file, c.cfg.MaxLogLimit, map[string]policy.Definition{}}.read(c.said)
 	case c.cfg.Backend == config.BackendMemory:
 		c.policies = []policy.FileDefinition{}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -23,22 +24,24 @@ var policyKeys = []string{"limits", "shadow", "overrides"}
 type policyReader struct {
 	configFile
 	logLimitMax int64
+	seen        map[string]policy.Definition // by text: many keys have the same limits
 }
 
 // read reads the value of policiesKey. Errors name the file and the line.
 func (r policyReader) read(node *yaml.Node) (found []policy.FileDefinition, err error) {
 	found = []policy.FileDefinition{}
+	overrides := 0
 	err = r.each(node, "policies", "name: limits", func(key, value *yaml.Node) error {
 		if err := policy.CheckName(key.Value); err != nil {
 			return r.errorAt(key, "%v", err)
 		}
 		d, err := r.policy(key.Value, value)
-		found = append(found, d)
+		found, overrides = append(found, d), overrides+len(d.Overrides)
+		if err == nil && (len(found) > policy.PoliciesMax || overrides > policy.OverridesMax) {
+			err = r.errorAt(key, "more policies or overrides than accepted, which is up to %d and %d", policy.PoliciesMax, policy.OverridesMax)
+		}
 		return err
 	})
-	if err == nil && len(found) > policy.PoliciesMax {
-		err = r.errorAt(node, "%d policies: accepted is up to %d", len(found), policy.PoliciesMax)
-	}
 	return found, err
 }
 
@@ -122,14 +125,19 @@ func (r policyReader) definition(subject string, node *yaml.Node, shadow bool) (
 	switch {
 	case isNull(node): // no limit, which the check tells
 	case isPlain(node):
+		var has bool
+		if d, has = r.seen[node.Value]; has {
+			break
+		}
 		if d, err = policy.Parse(node.Value); err != nil {
 			return d, r.errorAt(node, "%s: %v", subject, err)
 		}
+		r.seen[node.Value] = d
 	case node.Kind == yaml.SequenceNode:
 		for i, item := range node.Content {
-			one, err := r.item(item)
+			one, err := readItem(item)
 			if err != nil {
-				return d, r.errorAt(item, "%s: limit %d of the list: %v", subject, i+1, err)
+				return d, r.errorAt(item, "%s: rule %d: %v", subject, i+1, err)
 			}
 			d.Rules = append(d.Rules, one)
 		}
@@ -146,19 +154,15 @@ func (r policyReader) definition(subject string, node *yaml.Node, shadow bool) (
 	return d, nil
 }
 
-// item reads one limit of a list.
-func (r policyReader) item(node *yaml.Node) (rule policy.Rule, err error) {
-	if !isPlain(node) || isNull(node) {
+// readItem reads one limit of a list.
+func readItem(node *yaml.Node) (rule policy.Rule, err error) {
+	switch words := strings.Fields(node.Value); {
+	case !isPlain(node) || isNull(node):
 		return rule, fmt.Errorf("expected text, ALGORITHM LIMIT PERIOD [BURST n], not %s", kindText(node))
+	case len(words) > 0 && strings.EqualFold(words[len(words)-1], "shadow"):
+		return rule, errors.New("SHADOW is for the whole policy: expected shadow: yes beside limits")
 	}
-	d, err := policy.Parse(node.Value)
-	if err == nil && (len(d.Rules) != 1 || d.Shadow) {
-		err = errors.New("expected one limit, ALGORITHM LIMIT PERIOD [BURST n]; SHADOW is shadow: yes beside limits")
-	}
-	if err != nil {
-		return rule, err
-	}
-	return d.Rules[0], nil
+	return policy.ParseRule(node.Value)
 }
 
 // kindText is what a node is, for errors.

@@ -42,14 +42,14 @@ accepted there.`,
 			if err != nil {
 				return err
 			}
-			return tellPolicies(cmd, c.policies)
+			return printPolicies(cmd, c.policies)
 		},
 	})
 	return cmd
 }
 
-// tellPolicies prints policies as a table.
-func tellPolicies(cmd *cobra.Command, policies []policy.FileDefinition) error {
+// printPolicies prints policies as a table.
+func printPolicies(cmd *cobra.Command, policies []policy.FileDefinition) error {
 	overrides := 0
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	if len(policies) > 0 {

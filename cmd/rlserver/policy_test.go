@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -61,10 +62,11 @@ func TestPolicyCheckRefuses(t *testing.T) {
 		{"policies:\n  api: []\n", `2: policy 'api': no limit: accepted is 1 to 8 limits`},
 		{"policies:\n  api:\n    limits: " + strings.Repeat("+ token_bucket 1 1s ", 9)[2:] + "\n", `3: policy 'api': more than 8 limits`},
 		{"policies:\n  api: [" + strings.Repeat("token_bucket 1 1s,", 9) + "]\n", `2: policy 'api': 9 limits: accepted is 1 to 8`},
-		{"policies:\n  api:\n  - token_bucket 1 1s\n  - token_bucket 1 soon\n", `4: policy 'api': limit 2 of the list: rule 1: period 'soon' is not accepted`},
-		{"policies:\n  api:\n  - token_bucket 1 1s\n  - deny\n", `4: policy 'api': limit 2 of the list: expected one limit`},
-		{"policies:\n  api:\n  - token_bucket 1 1s SHADOW\n", `3: policy 'api': limit 1 of the list: expected one limit, ALGORITHM LIMIT PERIOD [BURST n]; SHADOW is shadow: yes beside limits`},
-		{"policies:\n  api:\n  - token_bucket 1 1s\n  - [token_bucket 1 1s]\n", `4: policy 'api': limit 2 of the list: expected text, ALGORITHM LIMIT PERIOD [BURST n], not a list`},
+		{"policies:\n  api:\n  - token_bucket 1 1s\n  - token_bucket 1 soon\n", `4: policy 'api': rule 2: period 'soon' is not accepted`},
+		{"policies:\n  api:\n  - token_bucket 1 1s\n  - deny\n", `4: policy 'api': rule 2: 'deny' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]`},
+		{"policies:\n  api:\n  - token_bucket 1 1s SHADOW\n", `3: policy 'api': rule 1: SHADOW is for the whole policy: expected shadow: yes beside limits`},
+		{"policies:\n  api:\n  - token_bucket 1 1s\n  - [token_bucket 1 1s]\n", `4: policy 'api': rule 2: expected text, ALGORITHM LIMIT PERIOD [BURST n], not a list`},
+		{"policies:\n  api:\n  - token_bucket 1 1s + token_bucket 2 1s\n", `3: policy 'api': rule 1: option '+' is not known: accepted is BURST n`},
 		{"policies:\n  api: token_bucket 1 month\n", `2: policy 'api': rule 1: period month is not accepted by token_bucket`},
 		{"policies:\n  api: sliding_window_log 1 1m BURST 5\n", `2: policy 'api': rule 1: option BURST is not accepted by sliding_window_log`},
 		{"policies:\n  api: token_bucket 1 1s + token_bucket 1 1000ms\n", `2: policy 'api': rules 1 and 2 would count in the same state`},
@@ -126,13 +128,21 @@ func TestPoliciesOfTheFile(t *testing.T) {
 	}
 
 	rewriteFile(t, file, "maxclients: 79\npolicies:\n  api: token_bucket 5 1s\n  mine: allow\n")
-	if log := c.hangUp(t); !strings.Contains(log, `"configuration reloaded"`) || !strings.Contains(log, `"policies reloaded"`) {
+	if log := c.hangUp(t); !strings.Contains(log, `"configuration reloaded"`) || !strings.Contains(log, `"policies","policies":2,"overrides":0,"version":3}`) {
 		t.Errorf("the log of the reload is %s", log)
 	}
 	c.mustHave(t, "maxclients", "79")
 	policies("api", "token_bucket 5 1s", "mine", "deny")
 	conn.MustSay("OK", "RL.POLICY", "DEL", "mine")
 	policies("api", "token_bucket 5 1s", "mine", "allow")
+
+	rewriteFile(t, file, somePolicies)
+	conn.MustSay("OK", "CONFIG", "SET", "maxclients", "81")
+	conn.MustSay("OK", "CONFIG", "REWRITE")
+	_, policiesText, _ := strings.Cut(somePolicies, "maxclients: 77\n")
+	if text, err := os.ReadFile(file); err != nil || !strings.HasSuffix(string(text), "\n"+policiesText) || !strings.Contains(string(text), "maxclients: 81\n") {
+		t.Errorf("CONFIG REWRITE makes of the file\n%s (%v)", text, err)
+	}
 
 	rewriteFile(t, file, "maxclients: 80\n")
 	conn.MustSay("OK", "RL.POLICY", "RELOAD")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/replication"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
@@ -47,13 +48,12 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 		return 0, err
 	}
 	*origins = fresh.origins
-	version := srv.Policies().Version()
 	if err := srv.FilePolicies(fresh.policies); errors.Is(err, replication.ErrReplica) {
 		logger.Info("the policies of the file are not put in force on a replica, which has those of its primary")
 	} else if err != nil {
 		logger.Error("the policies are not reloaded; those before stay in force", "error", err)
-	} else if now := srv.Policies().Version(); now != version {
-		logger.Info("policies reloaded", "policies", len(fresh.policies), "version", now)
+	} else {
+		tellPolicies(logger, srv.Policies())
 	}
 	for _, name := range restart {
 		logger.Warn("a setting of the configuration file needs a restart to take effect", "name", name, "from", fresh.origins[name])
@@ -63,6 +63,13 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 		logger.Info("setting", "name", row.Name, "value", row.Show(), "from", fresh.origins[row.Name])
 	}
 	return len(changes), nil
+}
+
+// tellPolicies logs how many policies are in force, if there are any or have been.
+func tellPolicies(logger *slog.Logger, set *policy.Set) {
+	if set.Version() > 0 {
+		logger.Info("policies", "policies", set.Policies(), "overrides", set.Overrides(), "version", set.Version())
+	}
 }
 
 // differences are the settings that have another value in the file than is in force, and the names of

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	denial       = "*6\r\n:0\r\n:100\r\n:0\r\n:600\r\n:60000\r\n:0\r\n"
-	admission    = "*6\r\n:1\r\n:100\r\n:50\r\n:0\r\n:60000\r\n:0\r\n"
-	unknownInfo  = "-ERR unknown command 'INFO'\r\n"
+	denial      = "*6\r\n:0\r\n:100\r\n:0\r\n:600\r\n:60000\r\n:0\r\n"
+	admission   = "*6\r\n:1\r\n:100\r\n:50\r\n:0\r\n:60000\r\n:0\r\n"
+	unknownInfo = "-ERR unknown command 'INFO'\r\n"
 	// aPolicy is the answer to RL.POLICY GET: a wide limit, and a narrow one.
-	aPolicy = "*4\r\n+name\r\n+p\r\n+definition\r\n+token_bucket 1000000 1s + sliding_window_log 5 1d\r\n"
+	aPolicy      = "*4\r\n+name\r\n+p\r\n+definition\r\n+token_bucket 1000000 1s + sliding_window_log 5 1d\r\n"
 	failingAfter = 500 // answers
 )
 

@@ -121,11 +121,11 @@ func (p *pair) flush(t *testing.T) {
 }
 
 // bounded makes sure that keys have no more entries of a log than the highest limit and one, or
-// where a log is too long to be written whole, twice as many.
+// where a log is too long to be written whole, twice as many; and of a counter one for each slice.
 func (p *pair) bounded(t *testing.T, sequence []model.Step) {
 	t.Helper()
-	const before, entry, whole = 52, 11, 2048
-	most := sequence[0].LogLimitMax + 1
+	const before, entry, whole, slices = 54, 11, 2048, engine.CounterSlices + 1
+	most := max(sequence[0].LogLimitMax+1, slices)
 	if before+entry*most >= whole {
 		most *= 2
 	}

@@ -3,6 +3,7 @@ package parity_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -44,12 +45,12 @@ func TestParityOnTheWire(t *testing.T) {
 	}
 	hits := p.info(t, "deny_cache_hits")
 	t.Logf("%d steps, %d of them answered from the cache: %v", count, hits, answered)
-	for _, kind := range []string{"admitted", "denied", "never", "refunded", "reset", "wrong type", "delayed"} {
+	for _, kind := range []string{"admitted", "denied", "never", "refunded", "reset", "wrong type", "delayed", "forced", "of a policy"} {
 		if answered[kind] == 0 {
 			t.Errorf("no answer of the kind %q was among them", kind)
 		}
 	}
-	if hits < count/20 || p.info(t, "degraded_answers") != 0 {
+	if hits < count/30 || p.info(t, "degraded_answers") != 0 {
 		t.Errorf("%d of %d answers are from the cache, and %d are degraded", hits, count, p.info(t, "degraded_answers"))
 	}
 }
@@ -71,7 +72,21 @@ func newTwins(t *testing.T) *twins {
 			_ = c.SetDeadline(time.Time{})
 		}
 	}
+	for name, limits := range wirePolicies {
+		for _, c := range p.conns[0] {
+			c.MustSay("OK", append([]string{"RL.POLICY", "SET", name}, strings.Fields(limits)...)...)
+		}
+	}
 	return p
+}
+
+// wirePolicies are policies of both servers. Their limits keep the rules of TestParityOnTheWire.
+var wirePolicies = map[string]string{
+	"one":    "LIMIT token_bucket 8 1d BURST 6",
+	"log":    "LIMIT sliding_window_log 7 1d",
+	"two":    "LIMIT leaky_bucket 10 10h LIMIT sliding_window_log 9 5d",
+	"three":  fmt.Sprint("LIMIT token_bucket 12 1d LIMIT sliding_window_counter 8 ", untilLate(7*24*3600/64, 64), " LIMIT fixed_window 9 ", untilLate(24*3600, 1)),
+	"shadow": "LIMIT token_bucket 6 1d LIMIT sliding_window_log 4 1d SHADOW",
 }
 
 func (p *twins) info(t *testing.T, name string) int {
@@ -140,6 +155,10 @@ func wireKind(words []string, v harness.Value) string {
 		return "reset"
 	case words[0] == "RL.REFUND":
 		return "refunded"
+	case words[len(words)-1] == "FORCE":
+		return "forced"
+	case strings.Contains(strings.Join(words, " "), " @"):
+		return "of a policy"
 	case v.Parts[0].Text == "1":
 		return "admitted"
 	case v.Parts[3].Text == "-1":
@@ -155,11 +174,12 @@ type wireScript struct {
 	algorithms []engine.Algorithm
 	limits     [][2]int // units, and seconds
 	pipelines  bool
+	policies   bool
 	told       []string
 }
 
 func newWireScript(r *rand.Rand, n int) *wireScript {
-	s := &wireScript{Rand: r, pipelines: r.IntN(2) == 0}
+	s := &wireScript{Rand: r, pipelines: r.IntN(2) == 0, policies: r.IntN(2) == 0}
 	for i := range 1 + r.IntN(3) {
 		s.keys = append(s.keys, fmt.Sprint("s", n, ":", i))
 	}
@@ -199,10 +219,16 @@ func (s *wireScript) command() []string {
 	case 3:
 		return []string{[]string{"RL.RESET", "DEL"}[s.IntN(2)], key}
 	}
+	if s.policies && s.IntN(2) == 0 {
+		return s.policyCommand(name)
+	}
 	l := s.limits[s.IntN(len(s.limits))]
 	units, seconds := l[0], l[1]
-	if a == engine.FixedWindow {
-		seconds = untilLate(seconds)
+	switch a {
+	case engine.FixedWindow:
+		seconds = untilLate(seconds, 1)
+	case engine.SlidingWindowCounter:
+		seconds = untilLate(seconds/engine.CounterSlices, engine.CounterSlices)
 	}
 	words := []string{name, key, a.String(), strconv.Itoa(units), strconv.Itoa(seconds)}
 	most := units
@@ -213,18 +239,54 @@ func (s *wireScript) command() []string {
 	if s.IntN(3) > 0 {
 		words = append(words, "COST", strconv.Itoa(1+s.IntN(most+1+most/10)))
 	}
+	if name == "RL.CHECK" && s.IntN(20) == 0 {
+		words = append(words, "FORCE")
+	}
+	return words
+}
+
+// policyCommand draws a command about a policy, or several.
+func (s *wireScript) policyCommand(name string) []string {
+	names := slices.Sorted(maps.Keys(wirePolicies))
+	pairs := s.Perm(len(s.keys) * len(names))
+	pair := func(i int) []string {
+		return []string{s.keys[pairs[i]%len(s.keys)], "@" + names[pairs[i]/len(s.keys)]}
+	}
+	words := append([]string{name}, pair(0)...)
+	switch s.IntN(12) {
+	case 0, 1, 2, 3:
+		n := 1 + s.IntN(3)
+		words = []string{"RL.MCHECK", strconv.Itoa(n)}
+		for i := range n {
+			words = append(words, pair(i)...)
+		}
+	case 4: // a state by its name
+		state := s.keys[0] + []string{"@one:t8/1d", "@log:w/1d", "@two:l10/10h"}[s.IntN(3)]
+		return [][]string{{"RL.RESET", state}, {"RL.CHECK", state, "token_bucket", "8", "1d"}}[s.IntN(2)]
+	}
+	if s.IntN(2) == 0 {
+		words = append(words, "COST", strconv.Itoa(1+s.IntN(7)))
+	}
+	if words[0] != "RL.PEEK" && words[0] != "RL.REFUND" && s.IntN(12) == 0 {
+		words = append(words, "FORCE")
+	}
 	return words
 }
 
 // wireBegan is when the test began, in seconds since the Unix epoch.
 var wireBegan = int(time.Now().Unix())
 
-// untilLate is a period (s), as long as another or little longer, of which no window ends soon.
-func untilLate(period int) int {
-	for period-wireBegan%period < 3600 {
+// untilLate is a period (s) of so many parts, as long as others or little longer, of which no part ends
+// soon.
+func untilLate(part, parts int) int {
+	period := part * parts
+	for {
+		left := (period - wireBegan*parts%period) / parts
+		if left >= min(3600, period/parts/3) {
+			return period
+		}
 		period++
 	}
-	return period
 }
 
 // TestCacheFollowsAdmissions is one sequence of the kind: what is remembered of a denial goes on
