@@ -27,7 +27,7 @@ const (
 	// Named is added to an algorithm where the state belongs to a limit of a policy. It is a kind of
 	// its own: a question without it on such a state is a *WrongTypeError. In all else it is the plain
 	// algorithm, whose row it has.
-	Named Algorithm = 1 << 5
+	Named = 1 << 5
 )
 
 // An Op is what is asked of a key: see Store.Ask.

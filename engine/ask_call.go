@@ -148,7 +148,7 @@ func (s *Store) askParts(c *Call, now int64) (err error) {
 		if err = s.lookAtParts(c, OpPeek, now); err == nil {
 			err = s.eachPart(c, now)
 		}
-	default:
+	case OpPeek:
 		err = s.lookAtParts(c, OpPeek, now)
 	}
 	if err == nil && c.replaced() && s.withdrawCall(c, now) {
@@ -257,16 +257,20 @@ func (s *Store) takeParts(c *Call, now int64) (refused int, err error) {
 			return i, err
 		}
 	}
-	for from, to := 0, 0; shadows && from < len(c.Parts); from = to {
-		for to = from + 1; to < len(c.Parts) && c.Parts[to].Pair == c.Parts[from].Pair; to++ {
+	for from := 0; shadows && from < len(c.Parts); {
+		to := from + 1
+		for to < len(c.Parts) && c.Parts[to].Pair == c.Parts[from].Pair {
+			to++
 		}
 		if !c.Parts[from].Shadow {
+			from = to
 			continue
 		}
 		if err = s.takeShadows(c, from, to, now); err != nil {
 			s.undoParts(c, c.Parts, now)
 			return from, err
 		}
+		from = to
 	}
 	return -1, nil
 }

@@ -171,3 +171,46 @@ func carryRound(t *testing.T, from, to Algorithm, round int) {
 		t.Errorf("round %d: %d units were admitted of %d; there are %d under the old limit and %d under the new", round, admitted.Load(), limit, before, after)
 	}
 }
+
+// The same of calls of two limits, of which one is replaced. What crosses the change may leave units that
+// count besides, but nobody is given more than there is.
+func TestUnitsOfCallsAreCarriedOver(t *testing.T) {
+	collide(t)
+	for round := range fewer(400) {
+		const limit = 60
+		s, a := mustStore(), Algorithms()[round%len(Algorithms())]
+		var replaced atomic.Bool
+		old := Part{State: "user:1@p:old", Algorithm: a | Named, Limit: perYear(limit), Replaced: &replaced}
+		now := replacing(old, Part{State: "user:1@p:new", Algorithm: a | Named, Limit: mustLimit(limit, PeriodMax-time.Hour, 0)})
+		kept := Part{State: "user:1@p:kept", Algorithm: FixedWindow | Named, Limit: perYear(limit + limit/2)}
+		before := kept
+		before.Replaced = &replaced
+		var admitted atomic.Int64
+		together(4, func(worker int) {
+			c := Call{Op: OpCheck, Cost: 1, Clock: func() int64 { return noon }}
+			for n := range 40 {
+				if worker == 0 && n == round%20 {
+					replaced.Store(true)
+				}
+				err := ErrReplaced
+				for try := 0; errors.Is(err, ErrReplaced); try++ {
+					c.Parts = append(c.Parts[:0], old, before)
+					if replaced.Load() && (worker < 2 || try > 0) {
+						c.Parts = append(c.Parts[:0], now, kept)
+					}
+					err = s.AskCall(&c, noon)
+				}
+				if err != nil {
+					t.Error(err)
+				} else if c.Decision.Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+		sum := admitted.Load()
+		left, one, two := used(t, s, &old), used(t, s, &now), used(t, s, &kept)
+		if left != 0 || one < sum || two < sum || one > limit || two > limit+limit/2 {
+			t.Errorf("round %d: %d calls were admitted of %d; there are %d under the old limit, %d under the new, %d under the other", round, sum, limit, left, one, two)
+		}
+	}
+}

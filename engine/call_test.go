@@ -202,6 +202,48 @@ func TestCallUnderAReplacedLimit(t *testing.T) {
 	}
 }
 
+// A part that refuses what it was seen to admit has all taken back, and in the end denies. Two parts of
+// one state do so without anybody else.
+func TestCallThatIsRefusedAfterAll(t *testing.T) {
+	for _, a := range Algorithms() {
+		for _, shadow := range []bool{false, true} {
+			s := mustStore()
+			c := Call{Op: OpCheck, Cost: 6, Clock: func() int64 { return noon }, Parts: []Part{part("a", a, 10), part("b", a, 10), part("b", a, 10)}}
+			for i := range c.Parts[1:] {
+				c.Parts[1+i].Pair, c.Parts[1+i].Shadow = 1, shadow
+			}
+			if err := s.AskCall(&c, noon); err != nil || c.Decision.Allowed != shadow || c.Parts[2].Decision.Allowed {
+				t.Fatalf("%v, shadow %v: %+v of %+v, %v", a, shadow, c.Decision, c.Parts, err)
+			}
+			if left := contents(s, noon); shadow != (len(left) == 1) {
+				t.Errorf("%v, shadow %v: %v is left", a, shadow, left)
+			}
+			if d := c.Parts[1].Decision; d.Remaining != 10 || !d.Allowed {
+				t.Errorf("%v, shadow %v: %+v of a part of which nothing was taken", a, shadow, d)
+			}
+		}
+	}
+}
+
+// What was given back under a limit that was replaced meanwhile was given back; the call stands.
+func TestRefundUnderAReplacedLimit(t *testing.T) {
+	var replaced atomic.Bool
+	for _, a := range Algorithms() {
+		for parts := 1; parts <= 2; parts++ {
+			s := mustStore()
+			c := Call{Op: OpCheck, Cost: 2, Parts: []Part{part("a", a, 5), part("b", a, 5)}[:parts]}
+			if err := s.AskCall(&c, noon); err != nil {
+				t.Fatal(err)
+			}
+			c.Op, c.Cost, c.Parts[0].Replaced = OpRefund, 1, &replaced
+			replaced.Store(true)
+			if err := s.AskCall(&c, noon); err != nil || c.Decision.Remaining != 4 {
+				t.Errorf("%v: %+v, %v", a, c.Decision, err)
+			}
+		}
+	}
+}
+
 // A call of states that exist allocates nothing, admitted or denied.
 func TestCallAllocatesNothing(t *testing.T) {
 	s, now := mustStore(), noon

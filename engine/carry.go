@@ -46,7 +46,7 @@ func (s *Store) carry(c *Call, p *Part, o Op, now int64) (done bool, err error) 
 		if o == OpPeek {
 			return true, s.peekAt(c, p, to, now)
 		}
-		moved, err := s.begin(p, to, now)
+		moved, err := s.begin(to, now)
 		if moved {
 			r.takeOut(s, f, p, now*1000)
 		}
@@ -162,7 +162,7 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 }
 
 // begin makes a part's state what a change says, unless it is live. It says whether it did.
-func (s *Store) begin(part *Part, c Change, now int64) (bool, error) {
+func (s *Store) begin(c Change, now int64) (bool, error) {
 	now *= 1000
 	p, sp := newProbe(s.hasher.hash(c.Key), c.Key), s.space.Load()
 	if n := len(c.Log.Entries); n > 0 {

@@ -178,3 +178,19 @@ func TestCounterViewsThatHoldAreWhole(t *testing.T) {
 	stop()
 	auditCells(t, s)
 }
+
+// A store that is told of a counter that forgets its oldest units forgets them too.
+func TestMirrorOfACutCounter(t *testing.T) {
+	s, l := mustStore(), mustLimit(10, 64*time.Second, 0)
+	m := newMirror(t, s, noon)
+	for i, units := range []int64{5, 6, UnitsMax - 8, 1, 4, 1, UnitsMax} {
+		now := noon + int64(i)*sec
+		if _, err := ask(s, OpForce, "counter", SlidingWindowCounter, l, units, now); err != nil {
+			t.Fatal(err)
+		}
+		m.follow(now)
+		if of, to := slicesOf(ringOf(s)), slicesOf(ringOf(m.to)); !slices.Equal(of, to) {
+			t.Fatalf("%v, and the mirror has %v", of, to)
+		}
+	}
+}

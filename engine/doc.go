@@ -14,7 +14,7 @@
 // A step that changes nothing (a denial, a peek) writes nothing. Because the step is pure, a
 // backend can take the same step, Redis for one, and the two can be proven equal.
 //
-// States differ in their shape: a word, or a log. An algorithm is one row of the table in
+// States differ in their shape: a word, a log or a counter. An algorithm is one row of the table in
 // algorithm.go, which says the shape of its states and all else that the store must know of it.
 // No other place asks which algorithm a key has.
 //
@@ -32,6 +32,7 @@
 // # Where things are
 //
 //	limit.go               limits, their ranges, and the errors that name them
+//	calendar.go            weeks, months and years
 //	decision.go            what a caller learns
 //	algorithm.go           the table of algorithms
 //	meter.go               the arithmetic that token_bucket and leaky_bucket share
@@ -42,6 +43,10 @@
 //	log_ring.go            the units of one log
 //	log_cells.go           where the rings of logs are found
 //	log_change.go          a log as a change, told and applied
+//	counter.go             states that are counters, which stand in rings as logs do
+//	counter_ring.go        the slices of one counter
+//	counter_list.go        the same laid open, to be written anew
+//	counter_change.go      a counter as a change, told and applied
 //	store.go               everything a caller calls, and the compare-and-swap loop
 //	key.go                 a key as words, and its hash
 //	table.go               one shard's keys: slots, and what owns them at each atomic step
@@ -70,8 +75,8 @@
 //     take the first that is neither closed nor another key's, both of which are for ever.
 //     (table.go; TestOneSlotPerKey)
 //  2. A state changes only by compare-and-swap from the state that the step saw: the
-//     slot's word, or the gap of the log's ring. (table.go, log_ring.go;
-//     TestStoreAdmitsExactly)
+//     slot's word, the gap of the log's ring, or the head of the counter's. (table.go, log_ring.go,
+//     counter_ring.go; TestStoreAdmitsExactly)
 //  3. A closed slot never opens again, so an update that raced with the end of the key's state,
 //     or with a move of the key, fails and starts over where the key is now. (table.go, rebuild.go;
 //     TestReclaimLosesNoUpdate)
@@ -84,8 +89,9 @@
 //  7. No caller waits for another. A claim, a move or the end of a log that was begun is
 //     finished by the caller that meets it. (TestStalledClaim, TestStalledMover)
 //  8. A ring changes only at its gap, and a sealed ring not at all, so what was read
-//     between two equal readings of the gap was so at one instant. (log_ring.go;
-//     TestViewsThatHoldAreWhole)
+//     between two equal readings of the gap was so at one instant. Of a counter's ring that holds
+//     between two readings of the head with the same slice. (log_ring.go, counter_ring.go;
+//     TestViewsThatHoldAreWhole, TestCounterViewsThatHoldAreWhole)
 //  9. A reference names one log for ever, and its cell is given back once.
 //     (log_cells.go; TestCells)
 //  10. A scan returns every key that was there from its first call to its last.
