@@ -105,6 +105,20 @@ func eachState(q *engine.Question, visit func(name string)) {
 	}
 }
 
+// eachForgiven visits the names of the states that a question may have owe less than before: those that it
+// gives back to or resets, and the formers of a call, whose units are moved.
+func eachForgiven(q *engine.Question, visit func(name string)) {
+	if forgives(q) {
+		eachState(q, visit)
+	} else if q.Call != nil {
+		for i := range q.Call.Parts {
+			for j := range q.Call.Parts[i].Formers {
+				visit(q.Call.Parts[i].Formers[j].State)
+			}
+		}
+	}
+}
+
 // firstState is the name of a state of a question's. All are in one slot.
 func firstState(q *engine.Question) string {
 	if q.Call != nil {

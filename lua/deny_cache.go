@@ -38,9 +38,11 @@ import (
 //     only after the cache has it.
 //  2. A change of a key is remembered by the instant when its answer arrived, for all keys of a
 //     shard together. So is an entry that goes. A denial of a question that was sent before makes
-//     no entry: it may be of the state before.
+//     no entry: it may be of the state before. The answer to a call, or to force, ends the entries of
+//     all its states.
 //  3. While a refund or a reset is under way its key has no entry, and the order of other answers
-//     about it is not known. What was sent before it was answered may be of the state before.
+//     about it is not known. What was sent before it was answered may be of the state before. So it is
+//     with the formers of a call, whose units are moved.
 //  4. No connection is answered from the cache while a question of its own about the key is under
 //     way. See Limiter.Known.
 //  5. An entry answers for as long after the question was sent as the setting says. So long may

@@ -131,10 +131,15 @@ func (e *episode) ask() {
 		q.Reset = true
 	case 5:
 		q.Cost = q.Limit.Limit() + 1
+	case 6:
+		q.Op = engine.OpForce
+	case 7, 8:
+		part := engine.Part{State: q.Key, Algorithm: q.Algorithm, Limit: q.Limit}
+		q.Call = &engine.Call{Op: []engine.Op{engine.OpCheck, engine.OpRefund}[r.IntN(2)], Cost: q.Cost, Parts: []engine.Part{part}}
 	}
 	if forgives(&q) {
-		e.cache.begin(q.Key)
-	} else if q.Op == engine.OpCheck && e.cache.answer(&q, e.now, time.Hour) {
+		eachState(&q, e.cache.begin)
+	} else if q.Call == nil && q.Op == engine.OpCheck && e.cache.answer(&q, e.now, time.Hour) {
 		e.cache.hits.Add(1)
 		e.judge(&q)
 		return
@@ -158,15 +163,20 @@ func (e *episode) decide(q *engine.Question, sent, there time.Duration) {
 	e.decided = append(e.decided, step{*q, e.now})
 	index, told := len(e.decided), evidence{}
 	e.note("decided %d: op %d reset %v cost %d of %d/%v, sent at %v: %+v", index, q.Op, q.Reset, q.Cost, q.Limit.Limit(), q.Limit.Period(), sent, q.Decision)
-	if !forgives(q) {
+	if !forgives(q) && !changesUnseen(q) {
 		told = evidence{e.holds(q), e.used(q)}
 	}
 	answered := there + micros(e.r, wayMax/time.Duration(1+e.r.IntN(8)))
 	e.on(answered, func() {
 		e.note("answered %d", index)
-		if forgives(q) {
+		if changesUnseen(q) {
+			e.cache.changed(q, e.now)
+		}
+		switch {
+		case forgives(q):
 			e.cache.end(q.Key, e.now)
-		} else {
+		case changesUnseen(q):
+		default:
 			e.cache.learn(q, sent, answered, told, true)
 		}
 		e.told = max(e.told, index)
@@ -176,9 +186,18 @@ func (e *episode) decide(q *engine.Question, sent, there time.Duration) {
 // put has a key of the store decide a question.
 func (e *episode) put(key string, q *engine.Question, at time.Duration) {
 	key, now := e.name+key, e.clock+at.Microseconds()
-	if q.Reset {
+	var err error
+	switch {
+	case q.Reset:
 		e.store.Reset(key, now)
-	} else if err := e.store.Ask(q.Op, key, q.Algorithm, &q.Limit, q.Cost, now, &q.Decision); err != nil {
+	case q.Call != nil:
+		q.Call.Parts[0].State = key
+		err = e.store.AskCall(q.Call, now)
+		q.Call.Parts[0].State = q.Key
+	default:
+		err = e.store.Ask(q.Op, key, q.Algorithm, &q.Limit, q.Cost, now, &q.Decision)
+	}
+	if err != nil {
 		e.t.Fatal(err)
 	}
 }

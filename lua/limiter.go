@@ -92,7 +92,7 @@ type inFlight struct {
 	problem error // why it is sent again
 }
 
-// forgives says whether a question may have a key owe less than before.
+// forgives says whether a question may have all its states owe less than before.
 func forgives(q *engine.Question) bool {
 	if q.Call != nil {
 		return q.Call.Op == engine.OpRefund
@@ -106,9 +106,9 @@ func changesUnseen(q *engine.Question) bool { return q.Call != nil || q.Op == en
 
 // done says that a question has its answer.
 func (l *Limiter) done(i inFlight) {
-	if forgives(i.Question) {
+	if forgives(i.Question) || i.Call != nil {
 		now := l.now()
-		eachState(i.Question, func(name string) { l.denials.end(name, now) })
+		eachForgiven(i.Question, func(name string) { l.denials.end(name, now) })
 	}
 	if i.ticket.left.Add(-1) == 0 {
 		i.ticket.batch.Done()
@@ -125,9 +125,7 @@ func (l *Limiter) Ask(batches ...*engine.Batch) {
 		list := make([]inFlight, 0, len(b.Questions))
 		for i := range b.Questions {
 			one := inFlight{Question: &b.Questions[i], ticket: t}
-			if forgives(one.Question) {
-				eachState(one.Question, l.denials.begin)
-			}
+			eachForgiven(one.Question, l.denials.begin)
 			switch {
 			case one.Call != nil && len(one.Call.Parts) == 0:
 				one.Call.Conclude()

@@ -278,9 +278,9 @@ func (n *node) answer(i inFlight, reply any, sent, answered time.Duration) {
 		return
 	}
 	switch {
-	case forgives(i.Question):
 	case changesUnseen(i.Question):
 		l.denials.changed(i.Question, answered)
+	case forgives(i.Question):
 	default:
 		l.denials.learn(i.Question, sent, answered, told, l.tuning.Load().DenyCacheMax > 0)
 	}

@@ -14,27 +14,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/rlserver/rlserver/policy"
 )
 
 //go:embed policies.lua
 var policiesSource string
-
-// An Entry is a policy, or an override of one, as a text by its name. What the text says is not known
-// here.
-type Entry struct {
-	Field string
-	Value string // empty: there is none any more
-}
-
-// Entries is the set of policies that is in force in this process. It is changed by one goroutine.
-type Entries interface {
-	// Apply puts entries in force, in order.
-	Apply([]Entry) error
-	// Replace puts another set in place of the whole one.
-	Replace([]Entry) error
-	// Each visits all entries in force.
-	Each(visit func(Entry))
-}
 
 // Policies are kept in Redis for all servers that share it: a hash, and a list of the last changes,
 // each with an id. The id of the newest change says which set it is. Whoever changes policies computes
@@ -47,7 +32,7 @@ type Entries interface {
 // that of the first server that notices, and what a failover loses of the last changes is gone.
 type Policies struct {
 	limiter *Limiter
-	set     Entries
+	set     *policy.Set
 	keys    [2]string // see policies.lua
 
 	mu      sync.Mutex
@@ -57,13 +42,13 @@ type Policies struct {
 	// Of the goroutine.
 	known string // id of the last change that is in force; empty: none
 	// first is the change to make when Redis has been read; nil: that is done.
-	first   func() ([]Entry, error)
+	first   func() ([]policy.Entry, error)
 	problem string // that was logged last; empty: all is well
 }
 
 // A policyChange is a call of Keep.
 type policyChange struct {
-	compute func() ([]Entry, error)
+	compute func() ([]policy.Entry, error)
 	done    func(error)
 }
 
@@ -89,7 +74,7 @@ var policiesSHA = func() string {
 // SharePolicies has the set be that in Redis from now on, and makes a first change, which first
 // computes. It returns when both are done, or when Redis does not answer: then they are done when it
 // does, and until then what first says is in force in this process only. An error is that of first.
-func (l *Limiter) SharePolicies(set Entries, first func() ([]Entry, error)) (*Policies, error) {
+func (l *Limiter) SharePolicies(set *policy.Set, first func() ([]policy.Entry, error)) (*Policies, error) {
 	tag := l.options.Prefix + policyTag
 	p := &Policies{limiter: l, set: set, keys: [2]string{tag + "entries" + policyKeys, tag + "changes" + policyKeys}, wake: make(chan struct{}, 1), first: first}
 	ctx, cancel := context.WithTimeout(l.life, l.tuning.Load().Timeout)
@@ -115,7 +100,7 @@ const policyTag = "{policies}"
 
 // Keep has a change computed against the set in force, kept, and put in force: one after the other. It
 // returns at once. An error says why nothing has changed, or that this is not known.
-func (p *Policies) Keep(compute func() ([]Entry, error), done func(error)) {
+func (p *Policies) Keep(compute func() ([]policy.Entry, error), done func(error)) {
 	p.mu.Lock()
 	p.waiting = append(p.waiting, policyChange{compute, done})
 	p.mu.Unlock()
@@ -202,7 +187,7 @@ func (p *Policies) begin(ctx context.Context) error {
 }
 
 // change makes a change.
-func (p *Policies) change(compute func() ([]Entry, error)) error {
+func (p *Policies) change(compute func() ([]policy.Entry, error)) error {
 	if p.limiter.life.Err() != nil {
 		return unavailable("the server is stopping")
 	}
@@ -241,7 +226,7 @@ var (
 )
 
 // keep has Redis keep entries, and says whether it did. Else there is a change that is not known.
-func (p *Policies) keep(ctx context.Context, entries []Entry) (kept bool, err error) {
+func (p *Policies) keep(ctx context.Context, entries []policy.Entry) (kept bool, err error) {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
 	next := idMark + hex.EncodeToString(id)
@@ -333,8 +318,8 @@ func (p *Policies) refresh(ctx context.Context) error {
 
 // giveBack has a Redis that has lost the policies keep those in force.
 func (p *Policies) giveBack(ctx context.Context) error {
-	var all []Entry
-	p.set.Each(func(e Entry) { all = append(all, e) })
+	var all []policy.Entry
+	p.set.Entries(func(e policy.Entry) { all = append(all, e) })
 	known := p.known
 	p.known = ""
 	kept, err := p.keep(ctx, all)
@@ -377,10 +362,10 @@ func (p *Policies) readChanges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]Entry, len(fields))
+	entries := make([]policy.Entry, len(fields))
 	for i, field := range fields {
 		text, _ := values.Val()[i].(string) // nil is none any more
-		entries[i] = Entry{field, text}
+		entries[i] = policy.Entry{Field: field, Value: text}
 	}
 	if p.set.Apply(entries) != nil { // they may be of different changes
 		return p.readAll(ctx)
@@ -404,9 +389,9 @@ func (p *Policies) readAll(ctx context.Context) error {
 		if before.Val() != after.Val() {
 			continue
 		}
-		entries := make([]Entry, 0, len(all.Val()))
+		entries := make([]policy.Entry, 0, len(all.Val()))
 		for field, text := range all.Val() {
-			entries = append(entries, Entry{field, text})
+			entries = append(entries, policy.Entry{Field: field, Value: text})
 		}
 		if err := p.set.Replace(entries); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"strings"
 	"time"
 	"unsafe"
@@ -34,27 +35,35 @@ func Number(word string) (n int64, ok bool) {
 	return n, true
 }
 
-// spanUnits may stand behind the number of a span. Without a unit it is seconds. A suffix stands
-// before those that it ends in.
-var spanUnits = [...]struct {
-	suffix string
-	unit   time.Duration
-}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}, {"", time.Second}}
-
 // Span reads a time of 0 or more: whole seconds, or a whole number with ms, s, m, h or d.
 func Span(word string) (span time.Duration, ok bool) {
-	for _, u := range spanUnits {
-		digits := len(word) - len(u.suffix)
-		if digits < 0 || word[digits:] != u.suffix {
-			continue
-		}
-		n, ok := Number(word[:digits])
-		if !ok || n < 0 || n > int64(1<<63-1)/int64(u.unit) {
-			return 0, false
-		}
-		return time.Duration(n) * u.unit, true
+	digits := len(word)
+	for digits > 0 && (word[digits-1] < '0' || word[digits-1] > '9') {
+		digits--
 	}
-	return 0, false
+	unit := unitOf(word[digits:])
+	n, ok := Number(word[:digits])
+	if !ok || n < 0 || unit == 0 || n > int64(math.MaxInt64/unit) {
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
+}
+
+// unitOf is the unit behind the number of a span, seconds if there is none, or 0 if it is not known.
+func unitOf(suffix string) time.Duration {
+	switch suffix {
+	case "", "s":
+		return time.Second
+	case "ms":
+		return time.Millisecond
+	case "m":
+		return time.Minute
+	case "h":
+		return time.Hour
+	case "d":
+		return 24 * time.Hour
+	}
+	return 0
 }
 
 // The periods that have names of their own.

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	RunID   string // of this server, of stream.IDBytes
 	Store   *engine.Store
-	Entries stream.Entries // the policies
+	Entries stream.Entries // the policies; nil: there are none
 	Logger  *slog.Logger
 	// Now is the clock that decides, µs since the Unix epoch. Advance puts it forward to a reading,
 	// if it reads less.

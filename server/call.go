@@ -193,7 +193,9 @@ func (r *request) askCall(c *call) {
 	} else {
 		r.writeDecision(&c.Decision)
 		r.countShadows(c)
-		r.heavy = r.heavy || c.wasHeavy()
+		if c.Op == engine.OpRefund || r.question.isNew || c.prepared == nil {
+			r.heavy = r.heavy || c.wasHeavy()
+		}
 		r.mayHaveChanged(c.Op, &c.Decision)
 	}
 	c.forget()

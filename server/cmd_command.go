@@ -159,7 +159,7 @@ func (r *request) keysOfWords() (c *command, keys [][]byte) {
 		r.fail(errBadCommand)
 	case c.keys == noKeys:
 		r.fail(errNoKeyArgs)
-	case !c.fits(len(words)):
+	case !c.fits(words):
 		r.fail(errBadArgCount)
 	default:
 		if keys = c.keysOf(words); keys == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/resp"
 )
 
@@ -21,10 +22,13 @@ type command struct {
 	// subcommand; −n means n or more. As in Redis. It follows from the synopsis, unless the row says
 	// it.
 	arity int
-	flags string // Redis's names, separated by spaces
-	keys  keyRange
-	subs  []*command       // of a container
-	run   func(r *request) // of a container: nil, unless it is a command by itself
+	// unnamed is how many words the command has at least where the third does not name a policy; 0: that
+	// makes no difference.
+	unnamed int
+	flags   string // Redis's names, separated by spaces
+	keys    keyRange
+	subs    []*command       // of a container
+	run     func(r *request) // of a container: nil, unless it is a command by itself
 
 	// What dispatch must know beyond Redis's flags.
 
@@ -108,10 +112,11 @@ func (c *command) fullName() string {
 
 func (c *command) has(flag string) bool { return slices.Contains(strings.Fields(c.flags), flag) }
 
-// fits says whether a command line of n words has the right arity.
-func (c *command) fits(n int) bool {
+// fits says whether a command line has the right arity.
+func (c *command) fits(words [][]byte) bool {
+	n := len(words)
 	if c.arity < 0 {
-		return n >= -c.arity
+		return n >= -c.arity && (n >= c.unnamed || policy.IsName(words[2]))
 	}
 	return n == c.arity
 }

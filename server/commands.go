@@ -48,15 +48,15 @@ func commandGroups() []commandGroup {
 func limiterCommands() []*command {
 	return []*command{
 		{name: "rl.check", summary: "Takes units from a key if they fit, and says whether they did.",
-			synopsis: limitArguments + " [FORCE]", flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdCheck},
+			synopsis: limitArguments + " [FORCE]", flags: "write fast", unnamed: 5, keys: keyFirst, asksLimiter: true, run: cmdCheck},
 		{name: "rl.explain", summary: "Tells of each limit of a key how it stands, when one unit more is free, and which override applies; takes nothing.",
-			synopsis: limitArguments, flags: "readonly fast", keys: keyFirst, run: cmdExplain},
+			synopsis: limitArguments, flags: "readonly fast", unnamed: 5, keys: keyFirst, run: cmdExplain},
 		{name: "rl.mcheck", summary: "Takes units from several keys at once, all or nothing.",
 			synopsis: "numkeys key @policy [key @policy ...] [COST cost] [FORCE]", flags: "write fast movablekeys", keys: keyPairs, asksLimiter: true, run: cmdMultiCheck},
 		{name: "rl.peek", summary: "Asks what RL.CHECK would answer; takes and writes nothing.",
-			synopsis: limitArguments, flags: "readonly fast", keys: keyFirst, asksLimiter: true, run: cmdPeek},
+			synopsis: limitArguments, flags: "readonly fast", unnamed: 5, keys: keyFirst, asksLimiter: true, run: cmdPeek},
 		{name: "rl.refund", summary: "Gives units back to a key, never beyond full.",
-			synopsis: limitArguments, flags: "write fast", keys: keyFirst, asksLimiter: true, run: cmdRefund},
+			synopsis: limitArguments, flags: "write fast", unnamed: 5, keys: keyFirst, asksLimiter: true, run: cmdRefund},
 		{name: "rl.reset", summary: "Forgets keys; replies how many there were.",
 			synopsis: "key [key ...]", flags: "write fast", keys: keyAll, asksLimiter: true, run: cmdReset},
 	}

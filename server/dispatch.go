@@ -19,7 +19,7 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 	switch {
 	case cmd == nil:
 		return c.reject(nil, s.table.errUnknown(args))
-	case !cmd.fits(len(args)):
+	case !cmd.fits(args):
 		return c.reject(cmd, errArity(cmd.fullName()))
 	case !cmd.needsNoAuth && !c.mayAsk():
 		return c.reject(cmd, errNoAuth)

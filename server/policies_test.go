@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rlserver/rlserver/policy"
@@ -200,11 +201,16 @@ func TestCrossSlot(t *testing.T) {
 
 // RL.POLICY RELOAD and FilePolicies put the file's policies in force, or none of them.
 func TestFilePolicies(t *testing.T) {
-	text, problem := "token_bucket 7 1h", error(nil)
+	var file atomic.Value // the limit that the file has, or what is wrong with it
+	file.Store("token_bucket 7 1h")
 	s := startServed(t, 1, nil, nil, func(s *Server) {
 		read := func() ([]policy.FileDefinition, error) {
+			text := file.Load().(string)
 			d, err := policy.Parse(text)
-			return []policy.FileDefinition{{Name: "api", Definition: d}}, errors.Join(problem, err)
+			if err != nil {
+				err = errors.New(text)
+			}
+			return []policy.FileDefinition{{Name: "api", Definition: d}}, err
 		}
 		s.OnPolicyReload(read)
 		definitions, err := read()
@@ -214,10 +220,10 @@ func TestFilePolicies(t *testing.T) {
 	})
 	c := s.dial()
 	c.ask("RL.POLICY GET api", "[name api definition token_bucket 7 1h source file …")
-	text = "token_bucket 8 1h"
+	file.Store("token_bucket 8 1h")
 	c.ask("RL.POLICY RELOAD", "+OK")
 	c.ask("RL.POLICY LIST", "[api token_bucket 8 1h]")
-	problem = errors.New("rlserver.yaml:3: no")
+	file.Store("rlserver.yaml:3: no")
 	c.ask("RL.POLICY RELOAD", "-ERR rlserver.yaml:3: no")
 	c.ask("RL.POLICY LIST", "[api token_bucket 8 1h]")
 }

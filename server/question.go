@@ -1,8 +1,6 @@
 package server
 
 import (
-	"errors"
-
 	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/resp"
@@ -43,9 +41,7 @@ func (r *request) parseQuestion(o engine.Op) (problem string) {
 		noForce = r.command.upperName
 	}
 	var words policy.Question
-	if err := words.Read(r.args[2:], noForce); errors.Is(err, policy.ErrFewWords) {
-		return errArity(r.command.fullName())
-	} else if err != nil {
+	if err := words.Read(r.args[2:], noForce); err != nil {
 		return errDecision(err)
 	}
 	if policy.IsName(r.args[2]) {

@@ -34,8 +34,8 @@ cannot be said. No server may be using the directory.`,
 		Short: "Cut the damage, and keep a copy of it",
 		Long: `repair tells what it would cut, and cuts with --yes. It cuts an increment from the first damage on,
 and all increments behind that one, because no server ever had the state behind a gap. It cuts a
-base or a snapshot from the first damage on; the keys behind that are lost. A manifest that is
-damaged or lost is made again from the files.
+base or a snapshot from the first damage on; the keys behind that are lost, and the policies. A
+manifest that is damaged or lost is made again from the files.
 
 Each piece that is cut is kept beside its file. Its name ends in .cut-from- and the byte that it
 began at. Servers leave such files alone; remove them when they are not needed any more.`,

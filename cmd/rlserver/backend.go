@@ -95,8 +95,8 @@ func (b *backendSettings) start(srv *server.Server, backend string, store *engin
 		return err
 	}
 	srv.UseBackend(b.limiter)
-	shared, err := b.limiter.SharePolicies(keptSet[lua.Entry]{srv.Policies()}, kept[lua.Entry](first))
-	srv.KeepPolicies(sharedPolicies{shared})
+	shared, err := b.limiter.SharePolicies(srv.Policies(), first)
+	srv.KeepPolicies(shared)
 	return err
 }
 

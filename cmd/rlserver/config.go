@@ -157,7 +157,7 @@ func flagSettings(flags *pflag.FlagSet) []assignment {
 const configFlag = "config"
 
 func addConfigFlag(cmd *cobra.Command) {
-	cmd.Flags().String(configFlag, "", "YAML `FILE` with settings: one a line, name: value")
+	cmd.Flags().String(configFlag, "", "YAML `FILE` with settings, one a line, name: value, and with policies")
 	_ = cmd.MarkFlagFilename(configFlag, "yaml", "yml") // the only error is that the flag does not exist
 }
 

@@ -1,43 +1,52 @@
 package main
 
 import (
-	"github.com/rlserver/rlserver/lua"
+	"errors"
+
 	"github.com/rlserver/rlserver/policy"
+	"github.com/rlserver/rlserver/replication"
+	"github.com/rlserver/rlserver/replication/stream"
 )
 
-// Policies are kept by the replication or in Redis, neither of which knows what they say. Each has a
-// type of its own for an entry: E.
-type entry interface {
-	~struct{ Field, Value string }
+// The replication keeps policies, but does not know what they say. It has a type of its own for an
+// entry.
+
+// keptSet is the set of policies as the replication sees it.
+type keptSet struct{ *policy.Set }
+
+func (s keptSet) Apply(entries []stream.Entry) error   { return s.Set.Apply(ofPolicies(entries)) }
+func (s keptSet) Replace(entries []stream.Entry) error { return s.Set.Replace(ofPolicies(entries)) }
+
+func (s keptSet) Each(visit func(stream.Entry)) {
+	s.Entries(func(e policy.Entry) { visit(stream.Entry(e)) })
 }
 
-func convert[To, From entry](entries []From) []To {
-	converted := make([]To, len(entries))
+func ofPolicies(entries []stream.Entry) []policy.Entry {
+	converted := make([]policy.Entry, len(entries))
 	for i, e := range entries {
-		converted[i] = To(e)
+		converted[i] = policy.Entry(e)
 	}
 	return converted
 }
 
-// keptSet is the set of policies as its keeper sees it.
-type keptSet[E entry] struct{ *policy.Set }
-
-func (s keptSet[E]) Apply(entries []E) error   { return s.Set.Apply(convert[policy.Entry](entries)) }
-func (s keptSet[E]) Replace(entries []E) error { return s.Set.Replace(convert[policy.Entry](entries)) }
-func (s keptSet[E]) Each(visit func(E))        { s.Entries(func(e policy.Entry) { visit(E(e)) }) }
-
-// kept is a change as its keeper sees it.
-func kept[E entry](change func() ([]policy.Entry, error)) func() ([]E, error) {
-	return func() ([]E, error) {
+// Keep is the node's.
+func (r *replicator) Keep(change func() ([]policy.Entry, error), done func(error)) {
+	r.Node.Keep(func() ([]stream.Entry, error) {
 		entries, err := change()
-		return convert[E](entries), err
-	}
+		converted := make([]stream.Entry, len(entries))
+		for i, e := range entries {
+			converted[i] = stream.Entry(e)
+		}
+		return converted, err
+	}, done)
 }
 
-// sharedPolicies are policies in Redis as the server sees them.
-type sharedPolicies struct{ *lua.Policies }
-
-// Keep is that of the policies.
-func (p sharedPolicies) Keep(change func() ([]policy.Entry, error), done func(error)) {
-	p.Policies.Keep(kept[lua.Entry](change), done)
+// makeFirst makes a change of policies. A replica has those of its primary.
+func (r *replicator) makeFirst(change func() ([]policy.Entry, error)) error {
+	made := make(chan error, 1)
+	r.Keep(change, func(err error) { made <- err })
+	if err := <-made; !errors.Is(err, replication.ErrReplica) {
+		return err
+	}
+	return nil
 }

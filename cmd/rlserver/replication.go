@@ -19,7 +19,6 @@ import (
 	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/replication"
 	"github.com/rlserver/rlserver/replication/link"
-	"github.com/rlserver/rlserver/replication/stream"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
@@ -136,7 +135,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, err
 	}
 	r.node, err = replication.New(replication.Options{
-		RunID: srv.RunID(), Store: store, Entries: keptSet[stream.Entry]{srv.Policies()}, Logger: logger, Now: srv.Now, Advance: srv.Advance, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
+		RunID: srv.RunID(), Store: store, Entries: keptSet{srv.Policies()}, Logger: logger, Now: srv.Now, Advance: srv.Advance, Dir: r.dir, Host: cfg.Primary.Host, Port: cfg.Primary.Port, Dial: dial,
 		Announced: func() (string, int) { return srv.Announced(cfg.TLSReplication) }, Refuse: srv.RefuseWrites, RoleChanged: srv.RoleChanged,
 		Tuning: r.Tuning,
 	})
@@ -148,21 +147,6 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 		return nil, errors.Join(err, r.node.Close(false))
 	}
 	return n, srv.Replicate(n)
-}
-
-// makeFirst makes a change of policies. A replica has those of its primary.
-func (r *replicator) makeFirst(change func() ([]policy.Entry, error)) error {
-	made := make(chan error, 1)
-	r.Keep(change, func(err error) { made <- err })
-	if err := <-made; !errors.Is(err, replication.ErrReplica) {
-		return err
-	}
-	return nil
-}
-
-// Keep is the node's.
-func (r *replicator) Keep(change func() ([]policy.Entry, error), done func(error)) {
-	r.Node.Keep(kept[stream.Entry](change), done)
 }
 
 // dialer connects to a primary, with TLS if the setting tls-replication says so.

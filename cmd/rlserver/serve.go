@@ -28,8 +28,8 @@ func newServe(env environment) *cobra.Command {
 		Long: `serve answers Redis clients until it gets SIGINT, SIGTERM or the command SHUTDOWN. Then it accepts
 no new connections, answers the commands that have been sent, closes and exits with 0; a second
 signal ends it at once. SIGHUP reads the certificates and the configuration file again, with its
-policies. It exits with 1 when it cannot start, or when clients had to be cut off
-after --shutdown-timeout.
+policies. It exits with 1 when it cannot start, or when clients had to be cut off after
+--shutdown-timeout.
 
 ` + configurationHelp,
 		Example: `  rlserver serve

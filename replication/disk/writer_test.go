@@ -152,15 +152,10 @@ func TestStoreComesBack(t *testing.T) {
 	}
 }
 
-// noEntries are no policies.
-type noEntries struct{ stream.Entries }
-
-func (noEntries) Each(func(stream.Entry)) {}
-
 // feedOf is the stream of a store at an instant.
 func feedOf(t *testing.T, store *engine.Store, now int64, log *Writer) *stream.Feed {
 	t.Helper()
-	return stream.NewFeed(t.Context(), store, noEntries{}, func() int64 { return now }, log)
+	return stream.NewFeed(t.Context(), store, nil, func() int64 { return now }, log)
 }
 
 // sameUnits says whether two states decide the same. Units of one instant may be told as one

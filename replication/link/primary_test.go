@@ -19,11 +19,6 @@ func (noLog) Append([]byte, int64)                   {}
 func (noLog) ContinueAs(stream.Position)             {}
 func (noLog) Replace(stream.Position, stream.Dumper) {}
 
-// noEntries are no policies.
-type noEntries struct{ stream.Entries }
-
-func (noEntries) Each(func(stream.Entry)) {}
-
 // startPrimary serves replicas of a new store with so many keys.
 func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 	t.Helper()
@@ -36,7 +31,7 @@ func startPrimary(t *testing.T, keys int) (*Primary, *engine.Store) {
 		_, err := store.Check(fmt.Sprint(strings.Repeat("long ", 200), i), engine.TokenBucket, limit, 1, now)
 		must(t, err)
 	}
-	feed := stream.NewFeed(t.Context(), store, noEntries{}, func() int64 { return now }, noLog{})
+	feed := stream.NewFeed(t.Context(), store, nil, func() int64 { return now }, noLog{})
 	feed.LimitBacklog(1 << 20)
 	return NewPrimary(t.Context(), Options{Feed: feed, Logger: slog.New(slog.DiscardHandler),
 		Tuning: func() Tuning { return Tuning{Timeout: time.Minute} }}, func() *Replica { return nil }), store

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,20 @@ type Entries interface {
 	Replace([]Entry) error
 	// Each visits all entries in force.
 	Each(visit func(Entry))
+}
+
+// none is the set of a server without policies.
+type none struct{}
+
+var errNone = errors.New("replication: this server has no policies")
+
+func (none) Apply(entries []Entry) error { return none{}.Replace(entries) }
+func (none) Each(func(Entry))            {}
+func (none) Replace(entries []Entry) error {
+	if len(entries) > 0 {
+		return errNone
+	}
+	return nil
 }
 
 // The bounds of an entry, in bytes. A name and a key fit in a field.

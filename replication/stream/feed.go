@@ -55,8 +55,12 @@ type Log interface {
 	Replace(at Position, dump Dumper)
 }
 
-// NewFeed makes the stream of a store and of a set of policies. now is the clock that decides.
+// NewFeed makes the stream of a store and of a set of policies, which may be nil. now is the clock that
+// decides.
 func NewFeed(ended context.Context, store *engine.Store, entries Entries, now func() int64, log Log) *Feed {
+	if entries == nil {
+		entries = none{}
+	}
 	f := &Feed{store: store, entries: entries, Now: now, ended: ended, log: log, grown: make(chan struct{})}
 	f.packer = NewPacker(FrameChanges, 0, now, f.publish)
 	f.Start(Position{ID: NewID()})

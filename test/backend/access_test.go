@@ -163,7 +163,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 }
 
-// Behind Sentinels the primary is found, and its successor after it.
+// Behind Sentinels the primary is found, and its successor after it, which has the policies too.
 func TestRedisBehindSentinel(t *testing.T) {
 	t.Parallel()
 	primary := startFaultyRedis(t)
@@ -176,6 +176,8 @@ func TestRedisBehindSentinel(t *testing.T) {
 	c := harness.StartServer(t, "--backend", "redis-sentinel", "--redis-timeout", "5s", "--redis-addr", strings.Join(sentinels, ","), "--redis-master-name", "mine").Client()
 	awaitDecision(t, c)
 	harness.Integers(t, c, "RL.CHECK", "kept", "sliding_window_log", 10, "1h")
+	integersOrOK(t, c, "RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 10, "1h")
+	harness.Integers(t, c, "RL.CHECK", "kept", "@api", "COST", 4)
 	if n := primary.c.Wait(t.Context(), 1, 0).Val(); n != 1 {
 		t.Fatalf("%d replicas follow", n)
 	}
@@ -183,6 +185,10 @@ func TestRedisBehindSentinel(t *testing.T) {
 	awaitDecision(t, c)
 	if got := harness.Integers(t, c, "RL.PEEK", "kept", "sliding_window_log", 10, "1h"); got[2] != 9 {
 		t.Errorf("the successor says %v", got)
+	}
+	integersOrOK(t, c, "RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 20, "1h")
+	if got := harness.Integers(t, c, "RL.CHECK", "kept", "@api"); got[2] != 15 {
+		t.Errorf("of a policy that was changed the successor says %v", got)
 	}
 	if role := replica.Client().Info(t.Context(), "replication").Val(); !strings.Contains(role, "role:master") {
 		t.Errorf("the replica is still one:\n%s", role)

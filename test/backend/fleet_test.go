@@ -204,6 +204,7 @@ func TestPrimaryKilled(t *testing.T) {
 	cl := harness.StartCluster(t, true)
 	fleet := startFleet(t, 3, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "1s", "--deny-cache-max", denyCacheMax.String())
 	patient := startFleet(t, 1, "--backend", "redis-cluster", "--redis-addr", cl.Addrs(), "--redis-timeout", "20s")[0]
+	setPolicies(t, patient, fmt.Sprint("two LIMIT leaky_bucket ", limit, " 100d LIMIT sliding_window_log ", limit, " 100d"))
 	w := &history{keys: make([]keyHistory, keys)}
 	for i := range w.keys {
 		name := fmt.Sprint("user:", i)
@@ -225,7 +226,13 @@ func TestPrimaryKilled(t *testing.T) {
 		asking.Go(func() {
 			for i := n; !stop.Load(); i += waiting {
 				later := gone.Load()
-				_, err := ask(patient, fmt.Sprint("patient:", i%keys), "leaky_bucket", limit)
+				key := fmt.Sprint("patient:", i%keys)
+				var err error
+				if n == 0 { // of several states
+					err = patient.Do(context.Background(), "RL.CHECK", key, "@two").Err()
+				} else {
+					_, err = ask(patient, key, "leaky_bucket", limit)
+				}
 				switch {
 				case err == nil:
 					untroubled.Add(1)

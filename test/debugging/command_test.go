@@ -29,12 +29,12 @@ func TestCommandDocsHasTheTypesThatRedisCliAsserts(t *testing.T) {
 		for _, a := range check["arguments"].Parts {
 			words = append(words, a.Pairs()["token"].Text+"/"+a.Pairs()["name"].Text+"/"+a.Pairs()["type"].Text)
 		}
-		want := []string{"/key/key", "/algorithm/string", "/limit/integer", "/period/string", "BURST/burst/integer", "COST/cost/integer"}
+		want := []string{"/key/key", "/@policy/oneof", "COST/cost/integer", "FORCE/force/pure-token"}
 		if !slices.Equal(words, want) {
 			t.Errorf("RESP%s: the arguments of rl.check are %q, want %q", protocol, words, want)
 		}
 		for i, a := range check["arguments"].Parts {
-			if optional := slices.Contains(a.Pairs()["flags"].Texts(), "optional"); optional != (i >= 4) {
+			if optional := slices.Contains(a.Pairs()["flags"].Texts(), "optional"); optional != (i >= 2) {
 				t.Errorf("RESP%s: argument %d of rl.check: optional is %v", protocol, i, optional)
 			}
 		}
@@ -170,7 +170,7 @@ func TestCommandDescribesEveryCommand(t *testing.T) {
 				}
 			}
 			for _, word := range slices.Concat(e.Parts[2].Parts, e.Parts[6].Parts) {
-				if word.Kind != '+' || word.Text == "" || word.Text == "movablekeys" {
+				if word.Kind != '+' || word.Text == "" || word.Text == "movablekeys" && name != "rl.mcheck" {
 					t.Errorf("a flag or category of %s: %c%q", name, word.Kind, word.Text)
 				}
 			}
@@ -197,7 +197,7 @@ func TestCommandDescribesEveryCommand(t *testing.T) {
 	if len(info.Parts) != 3 || !info.Parts[1].Null {
 		t.Fatalf("COMMAND INFO of three, one unknown: %+v", info)
 	}
-	for i, want := range map[int]string{0: "rl.check -5 [write fast] 1 1 1", 2: "rl.reset -2 [write fast] 1 -1 1"} {
+	for i, want := range map[int]string{0: "rl.check -3 [write fast] 1 1 1", 2: "rl.reset -2 [write fast] 1 -1 1"} {
 		e := info.Parts[i].Parts
 		got := strings.Join([]string{e[0].Text, e[1].Text, "[" + strings.Join(e[2].Texts(), " ") + "]", e[3].Text, e[4].Text, e[5].Text}, " ")
 		if got != want {
@@ -209,11 +209,13 @@ func TestCommandDescribesEveryCommand(t *testing.T) {
 func TestCommandListFiltersAndGetKeysFindsKeys(t *testing.T) {
 	c := harness.StartServer(t).Dial()
 	for _, test := range []struct{ ask, want string }{
-		{"LIST FILTERBY PATTERN RL.*", "rl.check rl.peek rl.refund rl.reset rl.sync"},
+		{"LIST FILTERBY PATTERN RL.?*[^yp]", "rl.check rl.explain rl.mcheck rl.peek rl.refund rl.reset rl.policy|del rl.policy|get rl.policy|list rl.policy|override rl.policy|overrides rl.policy|reload rl.policy|set rl.policy|unset rl.sync"},
 		{"LIST filterby pattern x*", ""},
 		{"LIST FILTERBY MODULE m", ""},
 		{"GETKEYS RL.CHECK k token_bucket 1 1", "k"},
 		{"GETKEYS rl.peek k token_bucket 1 1 COST 5", "k"},
+		{"GETKEYS RL.PEEK k @p", "k"},
+		{"GETKEYS RL.MCHECK 2 k @p j @q COST 3", "k j"},
 		{"GETKEYS RL.RESET a b a", "a b a"},
 		{"GETKEYS MEMORY USAGE k", "k"},
 		{"GETKEYS EXISTS a", "a"},

@@ -43,6 +43,13 @@ func TestPoliciesAreKept(t *testing.T) {
 			n.AwaitField("aof_rewrite_in_progress", "0")
 			n.Kill()
 		}, true},
+		{"log that is turned on, killed", "--maxmemory|0", func(n *harness.Node) {
+			n.MustSay("OK", "CONFIG", "SET", "appendonly", "yes")
+			n.Ask("BGREWRITEAOF") // if it was on before
+			n.AwaitField("aof_rewrite_in_progress", "0")
+			n.Kill()
+			n.Flags = []string{"--appendonly", "yes"}
+		}, true},
 		{"memory only", "--maxmemory|0", (*harness.Node).Kill, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

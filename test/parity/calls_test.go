@@ -230,7 +230,7 @@ func (s *callScript) next() (engine.Question, string) {
 	if s.IntN(12) == 0 {
 		name := s.policies[s.IntN(len(s.policies))]
 		s.change(name)
-		changed = name + " is " + s.set.Find(name).For("").Definition.String() + "; "
+		changed = name + " is " + s.set.Find(name).For("").String() + "; "
 	}
 	if s.IntN(15) == 0 {
 		q := s.other()

@@ -224,11 +224,8 @@ func (s *wireScript) command() []string {
 	}
 	l := s.limits[s.IntN(len(s.limits))]
 	units, seconds := l[0], l[1]
-	switch a {
-	case engine.FixedWindow:
-		seconds = untilLate(seconds, 1)
-	case engine.SlidingWindowCounter:
-		seconds = untilLate(seconds/engine.CounterSlices, engine.CounterSlices)
+	if parts := map[engine.Algorithm]int{engine.FixedWindow: 1, engine.SlidingWindowCounter: engine.CounterSlices}[a]; parts > 0 {
+		seconds = untilLate(seconds/parts, parts)
 	}
 	words := []string{name, key, a.String(), strconv.Itoa(units), strconv.Itoa(seconds)}
 	most := units
