@@ -77,7 +77,7 @@ func (c *call) prepare(now int64) {
 	c.names = c.names[:0]
 	if len(c.pairs) == 1 && c.prepared == c.pairs[0].plan {
 		for i := range c.Parts {
-			c.Parts[i].State = c.name(c.pairs[0].key, c.prepared.Limits[i].Suffix)
+			c.Parts[i].State, c.Parts[i].Key = c.name(c.pairs[0].key, c.prepared.Limits[i].Suffix), c.pairs[0].key
 		}
 		return
 	}
@@ -89,7 +89,7 @@ func (c *call) prepare(now int64) {
 		for j := range p.plan.Limits {
 			l := &p.plan.Limits[j]
 			c.Parts = append(c.Parts, engine.Part{
-				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Suffix: &l.Ending,
+				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Key: p.key, Suffix: &l.Ending,
 				Formers: c.formersOf(p.key, l, now), Pair: i, Shadow: p.plan.Shadow, Replaced: &p.plan.Replaced,
 			})
 		}

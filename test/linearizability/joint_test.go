@@ -65,7 +65,7 @@ var jointly = (&porcupine.NondeterministicModel{
 		before, c, got := state.([jointStates]model.Key), input.(joint), output.(jointAnswer)
 		after, want := c.ask(before)
 		switch {
-		case !c.crossed && !want.equal(got, c.op), c.op == engine.OpCheck && got.whole.Allowed && !want.whole.Allowed:
+		case !c.crossed && !want.equal(got), c.op == engine.OpCheck && got.whole.Allowed && !want.whole.Allowed:
 			return nil
 		case c.op == engine.OpPeek, c.op == engine.OpCheck && !got.whole.Allowed:
 			return []any{before}
@@ -100,7 +100,7 @@ func (c joint) ask(keys [jointStates]model.Key) (after [jointStates]model.Key, a
 }
 
 // equal says whether an answer is what was wanted: on each limit, and as a whole the one that binds.
-func (a jointAnswer) equal(got jointAnswer, op engine.Op) bool {
+func (a jointAnswer) equal(got jointAnswer) bool {
 	if !slices.Equal(a.parts, got.parts) || a.whole.Allowed != got.whole.Allowed {
 		return false
 	}

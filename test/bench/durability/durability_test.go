@@ -111,14 +111,14 @@ func (r *durableRow) measure(t testing.TB) (m durableRound) {
 		harness.AwaitSync(r.Node, r.replica) // nothing is left of the round before
 	}
 	pid := r.Cmd.Process.Pid
-	files, machine, begin, server := r.Node.LogBytes(), bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
+	files, machine, begin, server := r.LogBytes(), bench.MachineTime(t), time.Now(), bench.ProcessTime(t, pid)
 	run := bench.Load{Words: r.words(), Keys: r.keys, Connections: bench.Connections, Pipeline: bench.Deep, Requests: r.requests}.Put(t, r.Process)
 	server = bench.ProcessTime(t, pid) - server
 	m.cores = max(0, (bench.MachineTime(t)-machine-server-run.CPU).Seconds()/time.Since(begin).Seconds())
 	harness.Drained(r.Node) // the last changes are written
 	m.Report = run.Report
 	m.cpu = float64(server) / float64(time.Microsecond) / float64(r.requests)
-	m.bytes = float64(r.Node.LogBytes()-files) / float64(r.requests) * 1e6
+	m.bytes = float64(r.LogBytes()-files) / float64(r.requests) * 1e6
 	return m
 }
 
