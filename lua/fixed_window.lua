@@ -40,7 +40,7 @@ local instant, rest = now, 0
 if stepped_back and live then
   instant = now + left_us - 1
 end
-if period < 'a' then
+if period ~= 'month' and period ~= 'week' and period ~= 'year' then
   rest = period - math.fmod(instant, period)
 else
   local day = 86400000000
