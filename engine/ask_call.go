@@ -83,7 +83,7 @@ func (s *Store) askPart(c *Call, p *Part, now int64) error {
 	}
 	var g glance
 	sp := s.space.Load()
-	p.hash = s.hasher.hash(p.State)
+	p.hash = s.hashPart(p)
 	if s.look(sp, p, c.Op, c.Cost, now*1000, &g) && g.write(sp) {
 		p.took.noteWord(p.Algorithm, g.st, g.next, now*1000)
 		p.has = g.st != g.next
@@ -134,8 +134,9 @@ func (s *Store) askParts(c *Call, now int64) (err error) {
 			return err
 		}
 		// So that the memory of all comes at once.
-		p.hash = s.hasher.hash(p.State)
-		sp.prefetch(p.hash, p.State)
+		if p.hash = s.hashPart(p); !c.Fetched {
+			sp.prefetch(p.hash, p.State)
+		}
 	}
 	switch c.Op {
 	case OpCheck:

@@ -12,6 +12,8 @@ type Call struct {
 	Op    Op    // OpCheck, OpPeek, OpRefund or OpForce
 	Cost  int64 // units of each part, 1 … UnitsMax
 	Parts []Part
+	// Fetched: the caller has had the states fetched already, by PrefetchNamed.
+	Fetched bool
 	// Clock, if not nil, reads the clock (µs) from which the call's instant is. It is read where what was
 	// taken from a meter is taken back, as what has decayed meanwhile is not to be given out twice.
 	// Without it as much is taken to have decayed as can have.

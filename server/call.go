@@ -159,7 +159,9 @@ func (r *request) askPolicy() {
 		return
 	}
 	c.pairs = append(c.pairs, pair{q.key, q.policy, q.plan})
+	c.Fetched = !q.isNew // by Expect
 	r.askCall(c)
+	c.Fetched = false
 }
 
 // setPlan takes note of the plan that is in force.
