@@ -42,7 +42,7 @@ test-clients: ## install the clients of the README's table, and try each (3 minu
 
 # What shares memory with the code under test. Tests of the built binary show a race only by what
 # the server does, so of these only those with many connections run once more.
-RACED   := ./bench/... ./cmd/... ./engine/... ./lua/... ./replication/... ./server/... \
+RACED   := ./bench/... ./cmd/... ./engine/... ./lua/... ./policy ./replication/... ./server/... \
 	./test/linearizability ./test/load ./test/pubsub ./test/wire
 # One goroutine asks in these. They have no race to show, and the detector makes them four times as
 # slow. The invariants are checked all the same.
@@ -58,7 +58,7 @@ format: ## format the code in place
 vet: ## run go vet, for this system and others
 	$(GO) vet ./...
 	$(GO) vet -C $(PEERS) ./...
-	GOOS=windows $(GO) vet ./engine ./server/... ./replication/...
+	GOOS=windows $(GO) vet ./engine ./policy ./server/... ./replication/...
 	GOOS=darwin $(GO) vet ./bench/... ./engine ./server/... ./replication/... ./cmd/rlserver
 
 lint: $(LINT) ## run golangci-lint: style, errors, and the arrows between rooms
@@ -140,9 +140,10 @@ soak-wire: setup ## full load with churn for SOAKTIME, looking for growth
 soak-times: setup ## run the tests of the built binary on a machine that does nothing else, and judge how long things took (6 minutes)
 	$(SOAK) -timeout 30m -parallel 1 ./test/attack ./test/backend ./test/debugging ./test/policies ./test/pubsub ./test/replication
 
-fuzz: ## fuzz the framer, the commands' arguments, files of the stream and the engine's tables, each for FUZZTIME (1m)
+fuzz: ## fuzz the framer, the commands' arguments, policies, files of the stream and the engine's tables, each for FUZZTIME (1m)
 	$(GO) test ./server/resp -run '^$$' -fuzz FuzzFramer -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./server -run '^$$' -fuzz FuzzArguments -fuzztime $(or $(FUZZTIME),1m)
+	$(GO) test ./policy -run '^$$' -fuzz FuzzParse -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./replication/stream -run '^$$' -fuzz FuzzRecords -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./replication/disk -run '^$$' -fuzz FuzzReadStream -fuzztime $(or $(FUZZTIME),1m)
 	$(GO) test ./replication/disk -run '^$$' -fuzz FuzzManifest -fuzztime $(or $(FUZZTIME),1m)

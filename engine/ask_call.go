@@ -38,7 +38,12 @@ func (s *Store) look(sp *space, p *Part, o Op, cost, now int64, g *glance) bool 
 	if t == nil {
 		return false
 	}
-	slot := t.nearOther(metaOf(p.hash, p.State)|uint64(a), p.State)
+	var slot *slot
+	if p.name.length != 0 {
+		slot = t.nearName(p.name.meta(p.hash)|uint64(a), &p.name)
+	} else {
+		slot = t.nearOther(metaOf(p.hash, p.State)|uint64(a), p.State)
+	}
 	if slot == nil || s.kinds[a].shape != ShapeWord {
 		return false
 	}
@@ -76,6 +81,16 @@ func (s *Store) checkPart(c *Call, p *Part, now int64) error {
 	return s.refusal(p.State, p.Algorithm, &p.Limit, c.Cost, now)
 }
 
+// hashPart hashes the name of a part's state.
+func (s *Store) hashPart(p *Part) {
+	if p.Suffix != nil && p.name.set(p.Key, p.Suffix) && s.hasher.other == nil {
+		p.hash = s.hasher.medium(&p.name)
+		return
+	}
+	p.name.length = 0
+	p.hash = s.hasher.hash(p.State)
+}
+
 // askPart asks the only part of a call.
 func (s *Store) askPart(c *Call, p *Part, now int64) error {
 	if err := s.checkPart(c, p, now); err != nil {
@@ -83,7 +98,7 @@ func (s *Store) askPart(c *Call, p *Part, now int64) error {
 	}
 	var g glance
 	sp := s.space.Load()
-	p.hash = s.hashPart(p)
+	s.hashPart(p)
 	if s.look(sp, p, c.Op, c.Cost, now*1000, &g) && g.write(sp) {
 		p.took.noteWord(p.Algorithm, g.st, g.next, now*1000)
 		p.has = g.st != g.next
@@ -126,15 +141,16 @@ func (s *Store) askSlowly(c *Call, p *Part, o Op, now int64) error {
 
 // askParts asks a call of several parts, or of none.
 func (s *Store) askParts(c *Call, now int64) (err error) {
-	sp := s.space.Load()
+	n, sp := len(c.Parts), s.space.Load()
+	several := n > 0 && c.Parts[0].Pair != c.Parts[n-1].Pair
 	for i := range c.Parts {
 		p := &c.Parts[i]
 		p.has = false
 		if err := s.checkPart(c, p, now); err != nil {
 			return err
 		}
-		// So that the memory of all comes at once.
-		if p.hash = s.hashPart(p); !c.Fetched {
+		s.hashPart(p)
+		if several { // so that the memory of all comes at once; that of one key a caller may have fetched
 			sp.prefetch(p.hash, p.State)
 		}
 	}

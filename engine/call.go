@@ -12,8 +12,6 @@ type Call struct {
 	Op    Op    // OpCheck, OpPeek, OpRefund or OpForce
 	Cost  int64 // units of each part, 1 … UnitsMax
 	Parts []Part
-	// Fetched: the caller has had the states fetched already, by PrefetchNamed.
-	Fetched bool
 	// Clock, if not nil, reads the clock (µs) from which the call's instant is. It is read where what was
 	// taken from a meter is taken back, as what has decayed meanwhile is not to be given out twice.
 	// Without it as much is taken to have decayed as can have.
@@ -29,7 +27,9 @@ type Part struct {
 	State     string    // the state's name, 1 … StateBytesMax bytes
 	Algorithm Algorithm // with Named
 	Limit     Limit
-	// Suffix is what the name ends in, for AskNamed. AskCall needs none.
+	// Key and Suffix, if not empty, are what the name is made of. It is looked up faster then: where they
+	// are, nothing was written a moment ago.
+	Key    string
 	Suffix *Suffix
 	// Formers are limits that this one has replaced, the latest first. Where such a state is live and
 	// this one has none, the first question moves the former's units here, exactly once.
@@ -47,6 +47,7 @@ type Part struct {
 	Decision Decision
 
 	hash uint64 // of the state's name
+	name name   // if it can be made of its parts, else of no length
 	took taken
 	seen glance
 	has  bool // units were taken by this call

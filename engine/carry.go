@@ -21,6 +21,9 @@ import (
 // find their limit replaced, which is set before anybody asks the new one, and take it back themselves.
 // If a caller does not find what it took, then a mover has read it, and its units count in N.
 //
+// Where N is live already, a former that is live too keeps its units until it is idle: a rule that comes
+// back finds its own. In Redis they are added.
+//
 // Between the steps units count twice, also on disk if the process ends there: N is live, so they are not
 // moved again, and O is idle in time.
 

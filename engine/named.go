@@ -146,16 +146,6 @@ func (s *Store) nearNamed(sp *space, key string, x *Suffix, a Algorithm) (*table
 	return t, t.nearName(n.meta(hash)|uint64(a), &n)
 }
 
-// hashPart is the hash of a part's state. Where the suffix is known, the copy in the name's text, which has
-// just been made, is not looked at for it.
-func (s *Store) hashPart(p *Part) uint64 {
-	var n name
-	if x := p.Suffix; x != nil && s.hasher.other == nil && n.set(p.State[:len(p.State)-len(x.text)], x) {
-		return s.hasher.medium(&n)
-	}
-	return s.hasher.hash(p.State)
-}
-
 // AskNamed is AskCall with one part, whose State is a key and the part's Suffix and need not be made. It
 // answers where that is quick: for a state of one word that there is, under a limit that was not replaced.
 // Otherwise it has changed nothing and returns false, and AskCall answers. Of a part with formers that is so while its state is live.

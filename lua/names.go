@@ -35,21 +35,29 @@ func stateKey(prefix, name string) string {
 //
 //	@ policy : letter [limit] / period
 func suffixAt(name string) int {
-	at := strings.LastIndexByte(name, '@')
-	if at < 0 {
+	period := runBefore(name, len(name), isPeriod)
+	if period == len(name) || period == 0 || name[period-1] != '/' {
 		return -1
 	}
-	policy, rest, _ := strings.Cut(name[at+1:], ":")
-	rule, period, _ := strings.Cut(rest, "/")
-	if policy == "" || rule == "" || period == "" || !isLower(rule[0]) || strings.Trim(rule[1:], "0123456789") != "" {
+	limit := runBefore(name, period-1, isDigit)
+	if limit < 2 || !isLower(name[limit-1]) || name[limit-2] != ':' {
 		return -1
 	}
-	for i := range len(period) {
-		if c := period[i]; !isLower(c) && (c < '0' || c > '9') && c != '.' {
-			return -1
-		}
+	at := strings.LastIndexByte(name[:limit-2], '@')
+	if at == limit-3 { // a policy without a name
+		return -1
 	}
 	return at
 }
 
-func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
+// runBefore is where the bytes of a kind begin that end at an index.
+func runBefore(text string, end int, is func(byte) bool) int {
+	for end > 0 && is(text[end-1]) {
+		end--
+	}
+	return end
+}
+
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isLower(c byte) bool  { return c >= 'a' && c <= 'z' }
+func isPeriod(c byte) bool { return isLower(c) || isDigit(c) || c == '.' }

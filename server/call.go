@@ -77,7 +77,7 @@ func (c *call) prepare(now int64) {
 	c.names = c.names[:0]
 	if len(c.pairs) == 1 && c.prepared == c.pairs[0].plan {
 		for i := range c.Parts {
-			c.Parts[i].State = c.name(c.pairs[0].key, c.prepared.Limits[i].Suffix)
+			c.Parts[i].State, c.Parts[i].Key = c.name(c.pairs[0].key, c.prepared.Limits[i].Suffix), c.pairs[0].key
 		}
 		return
 	}
@@ -89,7 +89,7 @@ func (c *call) prepare(now int64) {
 		for j := range p.plan.Limits {
 			l := &p.plan.Limits[j]
 			c.Parts = append(c.Parts, engine.Part{
-				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Suffix: &l.Ending,
+				State: c.name(p.key, l.Suffix), Algorithm: l.Algorithm, Limit: l.Limit, Key: p.key, Suffix: &l.Ending,
 				Formers: c.formersOf(p.key, l, now), Pair: i, Shadow: p.plan.Shadow, Replaced: &p.plan.Replaced,
 			})
 		}
@@ -134,6 +134,9 @@ func (c *call) formersOf(key string, l *policy.Limit, now int64) []engine.Former
 func (c *call) forget() {
 	clear(c.pairs)
 	c.pairs = c.pairs[:0]
+	for i := range c.Parts {
+		c.Parts[i].Key = ""
+	}
 	if cap(c.names) > callNamesKept || cap(c.Parts) > callPartsKept {
 		*c = call{Call: engine.Call{Clock: c.Clock}}
 	}
@@ -159,9 +162,7 @@ func (r *request) askPolicy() {
 		return
 	}
 	c.pairs = append(c.pairs, pair{q.key, q.policy, q.plan})
-	c.Fetched = !q.isNew // by Expect
 	r.askCall(c)
-	c.Fetched = false
 }
 
 // setPlan takes note of the plan that is in force.
