@@ -134,6 +134,9 @@ func (c *call) formersOf(key string, l *policy.Limit, now int64) []engine.Former
 func (c *call) forget() {
 	clear(c.pairs)
 	c.pairs = c.pairs[:0]
+	for i := range c.Parts {
+		c.Parts[i].Key = ""
+	}
 	if cap(c.names) > callNamesKept || cap(c.Parts) > callPartsKept {
 		*c = call{Call: engine.Call{Clock: c.Clock}}
 	}

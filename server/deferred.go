@@ -332,6 +332,7 @@ func (r *request) askBackendCall(c *call) {
 		return
 	}
 	for i := range c.Parts {
+		c.Parts[i].Key = ""       // stands there too
 		c.Parts[i].Replaced = nil // a change reaches the servers of a backend one after the other anyhow
 	}
 	r.questions.batch.Questions = append(r.questions.batch.Questions, engine.Question{Call: &c.Call})

@@ -14,6 +14,7 @@
 //	dispatch.go  find the row of the command table, check arity and password, run the handler
 //	commands.go  the command table; command.go is its row, synopsis.go the notation of arguments
 //	cmd_*.go     the handlers, by group
+//	question.go  the words of a question; call.go asks limits of policies, one or several
 //	deferred.go  replies that wait: for the disk, for replicas, for a backend
 //	resp.Writer  replies in RESP2 and RESP3
 //	errors.go    every error text that goes over the wire
@@ -22,6 +23,7 @@
 //
 //	config/         the table of settings: flags, environment, file and CONFIG share it
 //	server.go       New, Listen, Serve; the configuration in force
+//	policies.go     the policies in force, and who keeps their changes
 //	gate.go         what stops commands: refused writes, CLIENT PAUSE, the replica of a cluster
 //	clients.go      the registry of sessions, their identities, and CLIENT
 //	attend.go       what follows each command of some sessions: CLIENT REPLY, and tracking.go
