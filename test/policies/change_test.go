@@ -183,43 +183,15 @@ func TestChangeOneOfTwoLimits(t *testing.T) {
 // firstKeys are keys of which all is taken before a policy changes.
 const firstKeys = 100
 
-// askFirst has connections ask for one unit of each key, all at the same time and in the same order, as
-// often as they might get one. It returns how many were admitted of each.
-func askFirst(t *testing.T, fleet []*harness.Process, prefix string, connections int) (admitted [firstKeys]int) {
+// askFirst has connections ask for one unit of each key, all at the same time and in the same order. It
+// returns how many were admitted of each.
+func askFirst(t *testing.T, fleet []*harness.Process, prefix string, connections int) []int {
 	t.Helper()
-	var text strings.Builder
+	var commands [][]string
 	for key := range firstKeys {
-		text.WriteString(harness.Command("RL.CHECK", fmt.Sprint(prefix, key), "@changed"))
+		commands = append(commands, []string{"RL.CHECK", fmt.Sprint(prefix, key), "@changed"})
 	}
-	var mu sync.Mutex
-	var asking sync.WaitGroup
-	start := make(chan struct{})
-	for i := range connections {
-		c := harness.DialAddr(t, fleet[i%len(fleet)].Addr())
-		asking.Go(func() {
-			defer func() { _ = c.Close() }()
-			<-start
-			if _, err := c.Write([]byte(text.String())); err != nil {
-				t.Error(err)
-				return
-			}
-			for key := range firstKeys {
-				six, err := integersOf(c)
-				if err != nil {
-					if !t.Failed() { // else others say the same
-						t.Error(err)
-					}
-					return
-				}
-				mu.Lock()
-				admitted[key] += int(six[0])
-				mu.Unlock()
-			}
-		})
-	}
-	close(start)
-	asking.Wait()
-	return admitted
+	return together(t, fleet, connections, commands...)
 }
 
 // integersOf reads a decision.
@@ -241,7 +213,7 @@ func takeAll(t *testing.T, c *harness.Conn, prefix string) {
 	}
 }
 
-func demandFirst(t *testing.T, admitted [firstKeys]int, why string) {
+func demandFirst(t *testing.T, admitted []int, why string) {
 	t.Helper()
 	for key, n := range admitted {
 		if n != 10 {

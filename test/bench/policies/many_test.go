@@ -124,7 +124,7 @@ func BenchmarkManyPolicies(b *testing.B) {
 	one.Dial().SetPolicy(policyName(1), limits[0])
 	contestants := []*contestant{
 		{name: "one policy", words: "RL.CHECK u:__rand_int__ @" + policyName(1), on: one.Process},
-		{name: "many, key without an override", words: "RL.CHECK u:__rand_int__ @" + policyName(1), on: many.Process, target: manyTarget},
+		{name: "many, of a policy with few overrides", words: "RL.CHECK u:__rand_int__ @" + policyName(1), on: many.Process, target: manyTarget},
 		{name: "many, of the policy with most overrides", words: "RL.CHECK u:__rand_int__ @" + policyName(0), on: many.Process},
 		{name: "many, key with an override", words: "RL.CHECK k:__rand_int__ @" + policyName(0), on: many.Process},
 	}
