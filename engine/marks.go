@@ -11,8 +11,9 @@ import (
 // follower clears the bits and then reads the states. So a key that has changed a million
 // times is read once, and what is not read yet takes no memory, however long that lasts.
 //
-// No change is missed. The bit is set after the change and cleared before the state is read, so a state that is read too early has its bit set after that. A slot that moves to
-// another table takes its bit along: its mover looks at the bit when the slot is closed, and the
+// No change is missed. The bit is set after the change and cleared before the state is read, so a
+// state that is read too early has its bit set after that. A slot that moves to another table takes
+// its bit along: its mover looks at the bit when the slot is closed, and the
 // caller that changed it looks, when the bit is set, whether the slot is closed by then. One of
 // them sees the other; then the key is noted in the new table, or as an orphan, by name.
 type marks struct {
