@@ -228,17 +228,19 @@ func TestCallThatIsRefusedAfterAll(t *testing.T) {
 // What was given back under a limit that was replaced meanwhile was given back; the call stands.
 func TestRefundUnderAReplacedLimit(t *testing.T) {
 	var replaced atomic.Bool
+	replaced.Store(true)
 	for _, a := range Algorithms() {
 		for parts := 1; parts <= 2; parts++ {
-			s := mustStore()
-			c := Call{Op: OpCheck, Cost: 2, Parts: []Part{part("a", a, 5), part("b", a, 5)}[:parts]}
-			if err := s.AskCall(&c, noon); err != nil {
-				t.Fatal(err)
-			}
-			c.Op, c.Cost, c.Parts[0].Replaced = OpRefund, 1, &replaced
-			replaced.Store(true)
-			if err := s.AskCall(&c, noon); err != nil || c.Decision.Remaining != 4 {
-				t.Errorf("%v: %+v, %v", a, c.Decision, err)
+			for back := int64(1); back <= 2; back++ { // some, and all
+				s := mustStore()
+				c := Call{Op: OpCheck, Cost: 2, Parts: []Part{part("a", a, 5), part("b", a, 5)}[:parts]}
+				if err := s.AskCall(&c, noon); err != nil {
+					t.Fatal(err)
+				}
+				c.Op, c.Cost, c.Parts[0].Replaced = OpRefund, back, &replaced
+				if err := s.AskCall(&c, noon); err != nil || c.Decision.Remaining != 3+back {
+					t.Errorf("%v, %d: %+v, %v", a, back, c.Decision, err)
+				}
 			}
 		}
 	}

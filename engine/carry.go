@@ -47,7 +47,8 @@ func (s *Store) carry(c *Call, p *Part, o Op, now int64) (done bool, err error) 
 			continue
 		}
 		if o == OpPeek {
-			return true, s.peekAt(c, p, to, now)
+			s.peekAt(c, p, &to, now*1000)
+			return true, nil
 		}
 		moved, err := s.begin(to, now)
 		if moved {
@@ -155,6 +156,8 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 		}
 		if c.Log.Entries = counting(c.Algorithm, r.from.Log.Entries, l.period, now); len(c.Log.Entries) == 0 {
 			c.Algorithm = 0
+		} else if p.Algorithm.Shape() == ShapeCounter {
+			c.Log.Entries = r.until(c.Log.Entries, now/1000)
 		}
 	case p.Algorithm.plain() == FixedWindow:
 		c.Word = WindowWord(l.windowEnd(now/1_000_000), r.units)
@@ -162,6 +165,18 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 		c.Word = now + min(l.Price(r.units), int64(FillMax))
 	}
 	return c
+}
+
+// until are the entries of a counter, those of the slice that is not over by an instant (µs) at that
+// instant: by its end they could count for many times a shorter period.
+func (r *carrier) until(entries []LogEntry, now int64) []LogEntry {
+	last := len(entries) - 1
+	if period := wholeMicros(r.from.Log.Period); sliceOf(entries[last].At, period) != sliceOf(now, period) {
+		return entries // it is over; or by the clock of somebody else it has begun, and by this one not yet
+	}
+	entries = slices.Clone(entries)
+	entries[last].At = now
+	return entries
 }
 
 // begin makes a part's state what a change says, unless it is live. It says whether it did.
@@ -214,15 +229,17 @@ func (r *carrier) takeOut(s *Store, f *Former, p *Part, now int64) {
 	}
 }
 
-// peekAt answers a peek at a part as if its state were what a change says. That is a question for a store
-// that holds nothing else: it is asked once at most, until a check moves the units.
-func (s *Store) peekAt(c *Call, p *Part, to Change, now int64) error {
-	alone, err := NewStore(Options{LogLimitMax: s.logLimitMax})
-	if err == nil {
-		err = alone.Apply(&to, now)
+// peekAt answers a peek at a part, at instant now (ns), as if its state were what a change says.
+func (s *Store) peekAt(c *Call, p *Part, to *Change, now int64) {
+	q := query{OpPeek, p.Algorithm, &p.Limit, c.Cost, now, nil}
+	switch p.Algorithm.Shape() {
+	case ShapeWord:
+		p.Algorithm.ExplainWord(q.op, q.limit, to.Word, q.now, q.cost, &p.Decision)
+	case ShapeLog:
+		v := ringWith(0, nil, &to.Log).view()
+		slidingWindowLogStep(&q, &v, s.logLimitMax, &p.Decision)
+	case ShapeCounter:
+		v := counterWith(&to.Log).counter()
+		slidingWindowCounterStep(&q, &v, &p.Decision)
 	}
-	if err == nil {
-		err = alone.Ask(OpPeek, p.State, p.Algorithm, &p.Limit, c.Cost, now, &p.Decision)
-	}
-	return err
 }

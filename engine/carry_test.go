@@ -131,6 +131,26 @@ func TestLogsKeepTheirInstants(t *testing.T) {
 	}
 }
 
+// Units of a counter that has long slices count for a shorter period as long as that is, not until the end
+// of their slice.
+func TestCountersMoveToAShorterPeriod(t *testing.T) {
+	s := mustStore()
+	old := Part{State: "old", Algorithm: SlidingWindowCounter | Named, Limit: mustLimit(10, 64*time.Hour, 0)}
+	now := replacing(old, Part{State: "new", Algorithm: SlidingWindowCounter | Named, Limit: mustLimit(10, time.Second, 0)})
+	if _, err := s.Check(old.State, old.Algorithm, old.Limit, 10, noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Op{OpPeek, OpCheck} {
+		call := Call{Op: o, Cost: 1, Parts: []Part{now}}
+		if err := s.AskCall(&call, noon); err != nil || call.Decision.Allowed || call.Decision.RetryAfter > 2*time.Second {
+			t.Errorf("%s: %+v, %v", opNames[o], call.Decision, err)
+		}
+	}
+	if _, live := s.Lookup(old.State, noon); live {
+		t.Error("the former is live")
+	}
+}
+
 // A peek says what the check will.
 func TestPeekBeforeUnitsAreCarriedOver(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -215,7 +235,7 @@ func TestCarriedState(t *testing.T) {
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 601*sec, 1}, {noon - 5, 2}}, to: SlidingWindowLog, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}}},
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 601*sec, 1}}, to: SlidingWindowLog, limit: ten, units: 1},
 		{from: SlidingWindowLog, of: hour, log: []LogEntry{{noon - 5, 2}}, to: SlidingWindowCounter, limit: ten, units: 2, list: []LogEntry{{noon, 2}}},
-		{from: SlidingWindowCounter, of: hour, log: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}, to: SlidingWindowCounter, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}},
+		{from: SlidingWindowCounter, of: hour, log: []LogEntry{{noon - 5, 2}, {noon + 9, 1}}, to: SlidingWindowCounter, limit: ten, units: 3, list: []LogEntry{{noon - 5, 2}, {noon, 1}}},
 	} {
 		r := carrier{from: Change{Key: "old", Algorithm: c.from | Named, Word: c.word, Log: LogChange{Period: c.of.period, Entries: c.log}}}
 		r.units = unitsIn(&r.from, &c.of, at)

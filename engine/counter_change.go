@@ -44,10 +44,10 @@ func (counterShape) check(change *Change) (idleAt int64, err error) {
 // of a counter with another period.
 func (counterShape) apply(sp *space, t *table, slot *slot, st int64, change *Change) bool {
 	c := &change.Log
-	list := counterList{period: wholeMicros(c.Period)}
 	if !held(st) {
-		return sp.start(t, slot, st, list.with(c).ring(0, counterPlaces(len(list.slices))))
+		return sp.start(t, slot, st, counterWith(c))
 	}
+	list := counterList{period: wholeMicros(c.Period)}
 	r := sp.logs.load(st)
 	if r == nil {
 		sp.release(t, slot, st, stateIdle)
@@ -67,6 +67,13 @@ func (counterShape) apply(sp *space, t *table, slot *slot, st int64, change *Cha
 	}
 	list.with(c)
 	return sp.logs.swap(r, list.ring(r.ref, counterPlaces(len(list.slices))))
+}
+
+// counterWith makes a ring of the entries of a change. Only this caller has it.
+func counterWith(c *LogChange) *ring {
+	list := counterList{period: wholeMicros(c.Period)}
+	list.with(c)
+	return list.ring(0, counterPlaces(len(list.slices)))
 }
 
 // missing is what a change has to be added to a counter, if what is there is the same as far as it goes;

@@ -40,11 +40,10 @@ func (l *counterList) add(slice, units int64) {
 }
 
 // with adds the entries of a change.
-func (l *counterList) with(c *LogChange) *counterList {
+func (l *counterList) with(c *LogChange) {
 	for _, e := range c.Entries {
 		l.add(sliceOf(e.At, l.period), e.Units)
 	}
-	return l
 }
 
 // giveBack takes the newest units away.

@@ -129,7 +129,7 @@ func (v *counterView) firstFrom(slice int64) int {
 	if low < 0 {
 		low += int(v.places())
 	}
-	if low > v.last() || low > 0 && v.slice(low-1) >= slice {
+	if low < 0 || low > v.last() || low > 0 && v.slice(low-1) >= slice {
 		low = 0 // the hint is from an earlier round
 	}
 	if low <= v.last() && v.slice(low) >= slice {

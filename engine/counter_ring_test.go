@@ -121,6 +121,33 @@ func TestCounterLateSteps(t *testing.T) {
 	}
 }
 
+// What has left and is kept for its count alone is never found, wherever a late caller's hint points.
+func TestCounterHintsPointAnywhere(t *testing.T) {
+	l := mustLimit(100, 64*time.Millisecond, 0)
+	first := counterList{period: wholeMicros(l.period)}
+	first.add(1000, 1)
+	r := first.ring(1, 4)
+	for slice := int64(1001); slice < 1003; slice++ {
+		v := r.counter()
+		if !v.append(logChange{kind: logAppend, first: 0, at: slice, units: 1}) {
+			t.Fatal("nothing else is done")
+		}
+	}
+	v := r.counter()
+	if !v.append(logChange{kind: logAppend, first: 1, at: 1003, units: 1}) {
+		t.Fatal("nothing else is done")
+	}
+	v = r.counter()
+	for hint := range v.places() {
+		r.oldest.Store(hint)
+		for from := v.slice(0) - 3; from <= v.newest()+1; from++ {
+			if i := v.firstFrom(from); i < 0 || i > 0 && i <= v.last() && v.slice(i-1) >= from {
+				t.Errorf("hint %d: the first from slice %d is entry %d", hint, from, i)
+			}
+		}
+	}
+}
+
 // A view that still holds after it was read is of one instant, with everything in it, while others admit,
 // give units back, and change the period, so that rings are sealed and replaced all the time.
 func TestCounterViewsThatHoldAreWhole(t *testing.T) {

@@ -147,8 +147,9 @@ func (s *Store) nearNamed(sp *space, key string, x *Suffix, a Algorithm) (*table
 }
 
 // AskNamed is AskCall with one part, whose State is a key and the part's Suffix and need not be made. It
-// answers where that is quick: for a state of one word that there is, under a limit that was not replaced.
-// Otherwise it has changed nothing and returns false, and AskCall answers. Of a part with formers that is so while its state is live.
+// answers where that is quick: for a state of one word that there is, and of a part with formers is live,
+// under a limit that was not replaced. Otherwise it has changed nothing and returns false, and AskCall
+// answers. The part has a Suffix and a Replaced.
 func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision) bool {
 	a, l := p.Algorithm, &p.Limit
 	if !s.accepts(a, l, cost, now) || s.kinds[a].shape != ShapeWord {
@@ -171,7 +172,8 @@ func (s *Store) AskNamed(o Op, key string, p *Part, cost, now int64, d *Decision
 		}
 		sp.mark(t, slot)
 	}
-	if p.Replaced.Load() && (x.next == st || s.undoNamed(key, p, st, x.next, now)) {
+	// A refund that was made stands: see withdrawCall.
+	if p.Replaced.Load() && (x.next == st || o != OpRefund && s.undoNamed(key, p, st, x.next, now)) {
 		return false
 	}
 	a.explain(l, x, d)

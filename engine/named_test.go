@@ -89,6 +89,9 @@ func TestAskNamedReplaced(t *testing.T) {
 	if err := s.Ask(OpPeek, state, TokenBucket|Named, &limit, 1, noon, &d); err != nil || d.Remaining != 7 {
 		t.Errorf("%d units are left, want 7 (%v)", d.Remaining, err)
 	}
+	if !s.AskNamed(OpRefund, key, &part, 2, noon, &d) || d.Remaining != 9 {
+		t.Errorf("%+v, want the refund to stand", d)
+	}
 }
 
 // newNamedStore is a store that hashes names by their words, as every store does outside of tests.

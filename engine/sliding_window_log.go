@@ -149,7 +149,7 @@ func slidingWindowLogRefund(q *query, log *logView, kept, first int, most int64,
 		rest := log.rest(change, period, most)
 		switch {
 		case rest.units == 0:
-			change = logChange{kind: logEnd}
+			change.kind = logEnd
 		case rest.cut && first <= rest.first:
 			seen.Used = rest.units
 		}

@@ -65,9 +65,11 @@ local function write(to, units, of)
       newest = entry(to - 1)
     end
   else
+    -- The slice that is not over moves to a period that may be shorter than what is left of it.
+    local last = a.to and time or 6067612036854775 -- NowMicrosMax
     for i = kept, to - 1 do
       local slice, before = entry(i)
-      slice = slice_of(math.min(start_of(slice + 1, length) - 1, 6067612036854775), of) -- NowMicrosMax
+      slice = slice_of(math.min(start_of(slice + 1, length) - 1, last), of)
       if slice ~= newest then
         list, newest = list .. struct.pack('>I7I4', slice, before), slice
       end

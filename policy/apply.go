@@ -211,8 +211,10 @@ func (a *assignment) applyKey(s *Set, p *Policy, k keyDraft, old, base *Plan) (f
 	case isRest && !p.rests[k.key]:
 		p.rests[k.key] = true
 		s.rests = append(s.rests, rest{p, k.key})
-	case !isRest:
+		s.rested++
+	case !isRest && p.rests[k.key]:
 		delete(p.rests, k.key)
+		s.rested--
 	}
 	return first
 }
@@ -240,6 +242,7 @@ func (p *Policy) end(s *Set) {
 		return true
 	})
 	p.base.Load().Replaced.Store(true)
+	s.rested -= len(p.rests)
 	s.policies.Delete(p.name)
 	s.count.Add(-1)
 }

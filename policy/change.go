@@ -264,7 +264,7 @@ func (c *change) rest(p *Policy, key string) {
 	}
 	after := &draft{Definition: d, rest: true, formers: successors(p.own(key), d, c.now)}
 	value := ""
-	if after.hasFormers() {
+	if after.hasFormers() && (c.set.rested < restsMax || p.rests[key]) {
 		value = after.value()
 	}
 	c.add(p.name, key, value)
@@ -276,6 +276,10 @@ func (c *change) remove(p *Policy) {
 	c.add(p.name, "", "")
 }
 
+// restsMax is the most rests of all policies. Of overrides that are unset beyond it the units are
+// forgotten.
+const restsMax = OverridesMax
+
 // restsLooked is how many rests a change looks at. Each change makes at most one, but for those of the
 // file.
 const restsLooked = 4
@@ -283,14 +287,15 @@ const restsLooked = 4
 // forgetRests ends rests whose formers are over. A rest is forgotten by the set when it is found to be
 // none any more, for this change may be one that is never put in force.
 func (c *change) forgetRests() {
-	s := c.set
-	for range min(restsLooked, len(s.rests)) {
+	s, looked := c.set, 0
+	for n := len(s.rests); n > 0 && looked < restsLooked; n-- {
 		r := s.rests[0]
 		s.rests = s.rests[1:]
 		own := r.policy.own(r.key)
 		if !r.policy.rests[r.key] || own == nil || s.Find(r.policy.name) != r.policy {
-			continue
+			continue // which costs little, and holds a policy that is deleted
 		}
+		looked++
 		s.rests = append(s.rests, r)
 		field := fieldOf(r.policy.name, r.key)
 		isTold := slices.ContainsFunc(c.entries, func(e Entry) bool { return e.Field == field })

@@ -10,6 +10,10 @@ import (
 // the oldest is forgotten early.
 const formersMax = 8
 
+// formerLag (µs) is how long units may be taken under a limit after the change that replaces it was
+// computed: until it is kept, and until every server that shares a Redis has read it.
+const formerLag = 2_000_000
+
 // successors are the formers of each rule of a definition that takes the place of a plan at an instant
 // (µs), or, if it has no rules, the groups that it passes on.
 //
@@ -78,7 +82,7 @@ func (p *Plan) groups(now int64) [][]Limit {
 	for i := range p.Limits {
 		l := p.Limits[i]
 		formers := l.Formers
-		l.Formers, l.Until = nil, now+idleAfter(&l)
+		l.Formers, l.Until = nil, now+formerLag+idleAfter(&l)
 		groups = append(groups, append([]Limit{l}, live(formers)...))
 	}
 	for _, g := range p.passed {

@@ -95,6 +95,13 @@ func describe(s *Set, names, keys []string) string {
 
 // checkSet holds a set against its invariants.
 func checkSet(t *rapid.T, s *Set) {
+	rested := 0
+	for _, p := range s.sorted() {
+		rested += len(p.rests)
+	}
+	if rested != s.rested {
+		t.Fatalf("%d rests, counted are %d", rested, s.rested)
+	}
 	for _, e := range all(s) {
 		name, key := e.split()
 		plan := s.Find(name).For(key)

@@ -22,7 +22,8 @@ type Set struct {
 	mu   sync.Mutex // changes
 	file map[string]*FileDefinition
 	// rests are unset overrides whose formers were carried over still, when last looked at.
-	rests []rest
+	rests  []rest
+	rested int // keys with such a plan, of all policies
 }
 
 // A rest is the key of a plan that an unset override has left.

@@ -136,17 +136,17 @@ func TestOverrides(t *testing.T) {
 	w := newWorld(t)
 	w.put("api", "token_bucket 100 1s")
 	w.override("api", "k", "token_bucket 200 1s")
-	w.wants("api", "k", "@api:t200/1s <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t200/1s <@api:t100/1s 3")
 	w.wants("api", "other", "@api:t100/1s")
 	w.override("api", "k", "token_bucket 300 1s")
-	w.wants("api", "k", "@api:t300/1s <@api:t200/1s 1 <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t300/1s <@api:t200/1s 3 <@api:t100/1s 3")
 	w.put("api", "token_bucket 50 1s") // which is not that of the key
-	w.wants("api", "k", "@api:t300/1s <@api:t200/1s 1 <@api:t100/1s 1")
-	w.wants("api", "other", "@api:t50/1s <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t300/1s <@api:t200/1s 3 <@api:t100/1s 3")
+	w.wants("api", "other", "@api:t50/1s <@api:t100/1s 3")
 	w.unset("api", "k")
-	w.wants("api", "k", "@api:t50/1s <@api:t300/1s 1 <@api:t200/1s 1 <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t50/1s <@api:t300/1s 3 <@api:t200/1s 3 <@api:t100/1s 3")
 	w.put("api", "token_bucket 60 1s")
-	w.wants("api", "k", "@api:t60/1s <@api:t50/1s 1 <@api:t300/1s 1 <@api:t200/1s 1 <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t60/1s <@api:t50/1s 3 <@api:t300/1s 3 <@api:t200/1s 3 <@api:t100/1s 3")
 	w.override("api", "k", "deny")
 	w.wants("api", "k", "deny")
 	w.override("api", "a key with blanks", "allow")
@@ -155,7 +155,7 @@ func TestOverrides(t *testing.T) {
 		t.Errorf("%d overrides, %d in all, version %d of %d", p.Overrides(), w.s.Overrides(), p.Version(), w.s.Version())
 	}
 	w.unset("api", "k")
-	w.wants("api", "k", "@api:t60/1s <@api:t50/1s 1 <@api:t300/1s 1 <@api:t200/1s 1 <@api:t100/1s 1")
+	w.wants("api", "k", "@api:t60/1s <@api:t50/1s 3 <@api:t300/1s 3 <@api:t200/1s 3 <@api:t100/1s 3")
 	keys := ""
 	w.s.Find("api").EachOverride(func(key string, p *Plan) { keys += key + "=" + p.String() })
 	if keys != "a key with blanks=allow" {
@@ -194,6 +194,29 @@ func TestRestsEnd(t *testing.T) {
 	}
 }
 
+// Unset overrides take a bounded memory; the rests that there are stay. Those of a policy that is deleted
+// are given up at once.
+func TestRestsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.put("api", "token_bucket 100 1s")
+	for i := range 3 * restsLooked {
+		w.override("api", fmt.Sprint(i), "token_bucket 200 1s")
+		w.unset("api", fmt.Sprint(i))
+	}
+	w.override("api", "k", "token_bucket 200 1s")
+	many := restsMax - w.s.rested
+	w.s.rested += many // as if there were
+	w.unset("api", "k")
+	w.wants("api", "k", "@api:t100/1s")
+	w.put("api", "token_bucket 50 1s")
+	w.wants("api", "0", "@api:t50/1s <@api:t100/1s 3 <@api:t200/1s 3")
+	w.del("api")
+	w.put("other", "token_bucket 100 1s")
+	if w.s.rested -= many; w.s.rested != 0 || len(w.s.rests) != 0 {
+		t.Errorf("%d of %d are left", w.s.rested, len(w.s.rests))
+	}
+}
+
 func TestTheFile(t *testing.T) {
 	w := newWorld(t)
 	w.put("mine", "allow")
@@ -215,9 +238,9 @@ func TestTheFile(t *testing.T) {
 	w.override("api", "a", "token_bucket 3 1s")
 	w.wants("api", "b", "allow")
 	w.file(w.inFile("api", "token_bucket 9 1s", "a", "allow", "c", "allow"), w.inFile("mine", "deny"))
-	w.wants("api", "k", "@api:t2/1s <@api:t1/1s 2")
+	w.wants("api", "k", "@api:t2/1s <@api:t1/1s 4")
 	w.wants("api", "a", "@api:t3/1s")
-	w.wants("api", "b", "@api:t2/1s <@api:t1/1s 2")
+	w.wants("api", "b", "@api:t2/1s <@api:t1/1s 4")
 	w.wants("api", "c", "allow")
 	w.wants("mine", "a", "allow")
 	if w.s.Find("more") != nil {
@@ -227,7 +250,7 @@ func TestTheFile(t *testing.T) {
 	w.wants("api", "a", "allow")
 	w.override("api", "a", "deny")
 	w.del("api")
-	w.wants("api", "k", "@api:t9/1s <@api:t2/1s 1 <@api:t1/1s 2")
+	w.wants("api", "k", "@api:t9/1s <@api:t2/1s 3 <@api:t1/1s 4")
 	w.wants("api", "a", "allow")
 	w.del("mine")
 	w.wants("mine", "k", "deny")
