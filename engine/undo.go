@@ -30,7 +30,10 @@ type withdrawal struct {
 	algorithm Algorithm  // with Named
 	taken     taken      // of a word; of a log or a counter see entries
 	entries   []LogEntry // of a log or a counter: in the order of time, and of a slice one instant
-	now       int64      // ns: no earlier than any reading with which the state was asked
+	// older: where units of entries are missing, older ones go in their place. A refund takes the newest,
+	// and would have taken these, had what is to be undone not been there.
+	older bool
+	now   int64 // ns: no earlier than any reading with which the state was asked
 }
 
 // withdraw takes out of a state what a call has taken from it, or carried over, as far as it is there. What
@@ -65,7 +68,7 @@ func (s *Store) withdraw(name string, w *withdrawal) (missing int64) {
 // undoTaken takes out of a state what a step has taken from it, and says whether something of it was there.
 func (s *Store) undoTaken(name string, w *withdrawal) bool {
 	if w.algorithm.Shape() != ShapeWord {
-		w.entries = []LogEntry{{w.taken.before, w.taken.after}}
+		w.entries, w.older = []LogEntry{{w.taken.before, w.taken.after}}, true
 	}
 	missing := s.withdraw(name, w)
 	return missing == 0 || missing < w.size()
@@ -155,7 +158,7 @@ func (s *Store) withdrawEntries(sp *space, t *table, slot *slot, st int64, w *wi
 		return 0, false
 	}
 	v := r.view()
-	rest, missing := withoutEntries(v.entries(), w.entries, s.logLimitMax)
+	rest, missing := withoutEntries(v.entries(), w.entries, w.older, s.logLimitMax)
 	if missing == w.size() {
 		return missing, v.holds()
 	}
@@ -199,7 +202,7 @@ func (sp *space) withdrawSlices(t *table, slot *slot, st int64, w *withdrawal) (
 	for _, e := range w.entries {
 		out = append(out, LogEntry{sliceOf(e.At, v.period), e.Units})
 	}
-	rest, missing := withoutEntries(list, out, UnitsMax)
+	rest, missing := withoutEntries(list, out, w.older, UnitsMax)
 	if missing == w.size() {
 		return missing, v.holds()
 	}
@@ -227,10 +230,10 @@ func (v *logView) entries() (list []LogEntry) {
 	return list
 }
 
-// withoutEntries is what is left of a log without the units of others, and how many of these are missing.
-// Where the log had more units than the highest limit, most, it keeps as many and one, as after a refund:
+// withoutEntries is what is left of a log without the units of others, or older ones in their place, and
+// how many of these are missing. Where the log had more units than the highest limit, most, it keeps as many and one, as after a refund:
 // the oldest entry makes good for what is taken out.
-func withoutEntries(list, out []LogEntry, most int64) (rest []LogEntry, missing int64) {
+func withoutEntries(list, out []LogEntry, older bool, most int64) (rest []LogEntry, missing int64) {
 	full := int64(0)
 	for _, e := range list {
 		full += e.Units
@@ -242,7 +245,7 @@ func withoutEntries(list, out []LogEntry, most int64) (rest []LogEntry, missing 
 			for i >= 0 && (rest[i].At > o.At || rest[i].Units == 0) {
 				i--
 			}
-			if i < 0 || rest[i].At < o.At {
+			if i < 0 || rest[i].At < o.At && !older {
 				break
 			}
 			back := min(o.Units, rest[i].Units)

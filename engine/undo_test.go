@@ -143,16 +143,20 @@ func TestWithoutEntries(t *testing.T) {
 	for _, c := range []struct {
 		list, out, rest []LogEntry
 		missing         int64
+		older           bool
 	}{
-		{[]LogEntry{{1, 2}, {3, 4}}, []LogEntry{{1, 2}}, []LogEntry{{3, 4}}, 0},
-		{[]LogEntry{{1, 2}, {3, 4}}, []LogEntry{{2, 2}, {3, 1}}, []LogEntry{{1, 2}, {3, 3}}, 2},
-		{[]LogEntry{{1, 2}, {1, 4}}, []LogEntry{{1, 3}, {4, 1}}, []LogEntry{{1, 2}, {1, 1}}, 1},
-		{[]LogEntry{{1, 2}}, []LogEntry{{0, 1}, {1, 2}}, nil, 1},
-		{[]LogEntry{{1, 5}, {2, 5}, {3, 3}}, []LogEntry{{3, 2}}, []LogEntry{{1, 5}, {2, 5}, {3, 1}}, 0},
-		{[]LogEntry{{1, 8}, {2, 5}, {3, 3}}, []LogEntry{{3, 3}}, []LogEntry{{1, 6}, {2, 5}}, 0},
+		{[]LogEntry{{1, 2}, {3, 4}}, []LogEntry{{1, 2}}, []LogEntry{{3, 4}}, 0, false},
+		{[]LogEntry{{1, 2}, {3, 4}}, []LogEntry{{2, 1}}, []LogEntry{{1, 1}, {3, 4}}, 0, true},
+		{[]LogEntry{{1, 2}, {2, 1}, {3, 4}}, []LogEntry{{2, 4}}, []LogEntry{{3, 4}}, 1, true},
+		{[]LogEntry{{3, 4}}, []LogEntry{{2, 1}}, []LogEntry{{3, 4}}, 1, true},
+		{[]LogEntry{{1, 2}, {3, 4}}, []LogEntry{{2, 2}, {3, 1}}, []LogEntry{{1, 2}, {3, 3}}, 2, false},
+		{[]LogEntry{{1, 2}, {1, 4}}, []LogEntry{{1, 3}, {4, 1}}, []LogEntry{{1, 2}, {1, 1}}, 1, false},
+		{[]LogEntry{{1, 2}}, []LogEntry{{0, 1}, {1, 2}}, nil, 1, false},
+		{[]LogEntry{{1, 5}, {2, 5}, {3, 3}}, []LogEntry{{3, 2}}, []LogEntry{{1, 5}, {2, 5}, {3, 1}}, 0, false},
+		{[]LogEntry{{1, 8}, {2, 5}, {3, 3}}, []LogEntry{{3, 3}}, []LogEntry{{1, 6}, {2, 5}}, 0, false},
 	} {
 		const most = 10
-		rest, missing := withoutEntries(c.list, c.out, most)
+		rest, missing := withoutEntries(c.list, c.out, c.older, most)
 		if len(rest) != len(c.rest) || missing != c.missing {
 			t.Errorf("%v without %v: %v, %d, want %v, %d", c.list, c.out, rest, missing, c.rest, c.missing)
 			continue
@@ -161,6 +165,32 @@ func TestWithoutEntries(t *testing.T) {
 			if rest[i] != c.rest[i] {
 				t.Errorf("%v without %v: %v, want %v", c.list, c.out, rest, c.rest)
 			}
+		}
+	}
+}
+
+// A refund that comes in between takes the newest units, which are those that are to be undone. Together
+// the two leave what the refund alone would have left.
+func TestUndoAfterARefund(t *testing.T) {
+	for _, a := range Algorithms() {
+		s := mustStore()
+		one := part("k", a, 10)
+		if _, err := s.Check("k", a|Named, one.Limit, 5, noon); err != nil {
+			t.Fatal(err)
+		}
+		c := Call{Op: OpCheck, Cost: 2, Clock: func() int64 { return noon + sec }, Parts: []Part{one}}
+		if err := s.AskCall(&c, noon+sec); err != nil {
+			t.Fatal(err)
+		}
+		took := c.Parts[0]
+		if _, err := s.Refund("k", a|Named, one.Limit, 2, noon+sec); err != nil {
+			t.Fatal(err)
+		}
+		if !s.undo(&c, &took, noon+sec) {
+			t.Errorf("%v: nothing was there", a)
+		}
+		if d, err := s.Peek("k", a|Named, one.Limit, 1, noon+sec); err != nil || d.Remaining != 7 {
+			t.Errorf("%v: %+v, %v, want 7 remaining", a, d, err)
 		}
 	}
 }

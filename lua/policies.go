@@ -48,14 +48,15 @@ type Policies struct {
 
 // A policyChange is a call of Keep.
 type policyChange struct {
-	compute func() ([]policy.Entry, error)
-	done    func(error)
+	compute  func() ([]policy.Entry, error)
+	done     func(error)
+	deadline time.Time
 }
 
 const (
 	// policyPause is between two looks at the newest change: a change reaches all within a second.
 	policyPause = 250 * time.Millisecond
-	// policyTimeout is the most that a change waits for Redis. It can be a large one.
+	// policyTimeout is the most that a change waits for other changes and for Redis. It can be a large one.
 	policyTimeout = 3 * time.Second
 	// policyTries is how often a change is computed anew that another one has overtaken.
 	policyTries = 20
@@ -77,11 +78,7 @@ var policiesSHA = func() string {
 func (l *Limiter) SharePolicies(set *policy.Set, first func() ([]policy.Entry, error)) (*Policies, error) {
 	tag := l.options.Prefix + policyTag
 	p := &Policies{limiter: l, set: set, keys: [2]string{tag + "entries" + policyKeys, tag + "changes" + policyKeys}, wake: make(chan struct{}, 1), first: first}
-	ctx, cancel := context.WithTimeout(l.life, l.tuning.Load().Timeout)
-	defer cancel()
-	if _, err := p.newest(ctx); err == nil { // else the server does not wait for Redis any longer
-		p.look()
-	}
+	p.look()
 	if p.first != nil {
 		entries, err := first()
 		if err == nil {
@@ -102,7 +99,7 @@ const policyTag = "{policies}"
 // returns at once. An error says why nothing has changed, or that this is not known.
 func (p *Policies) Keep(compute func() ([]policy.Entry, error), done func(error)) {
 	p.mu.Lock()
-	p.waiting = append(p.waiting, policyChange{compute, done})
+	p.waiting = append(p.waiting, policyChange{compute, done, time.Now().Add(policyTimeout)})
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -122,6 +119,7 @@ func (p *Policies) run() {
 		case <-p.wake:
 			p.makeChanges()
 		case <-look.C:
+			p.makeChanges() // which do not wait for a Redis that is away longer than once
 			p.look()
 		}
 	}
@@ -133,7 +131,7 @@ func (p *Policies) makeChanges() {
 	p.waiting = nil
 	p.mu.Unlock()
 	for _, c := range waiting {
-		c.done(p.change(c.compute))
+		c.done(p.change(c))
 	}
 }
 
@@ -160,6 +158,9 @@ func (p *Policies) look() {
 // begin reads all, and makes the first change. What that says is in force before it is kept, because
 // it may have been since the start.
 func (p *Policies) begin(ctx context.Context) error {
+	if _, err := p.newest(ctx); err != nil { // which tells soon that Redis is away
+		return err
+	}
 	for range policyTries {
 		if err := p.readAll(ctx); err != nil {
 			return err
@@ -187,11 +188,11 @@ func (p *Policies) begin(ctx context.Context) error {
 }
 
 // change makes a change.
-func (p *Policies) change(compute func() ([]policy.Entry, error)) error {
+func (p *Policies) change(c policyChange) error {
 	if p.limiter.life.Err() != nil {
 		return unavailable("the server is stopping")
 	}
-	ctx, cancel := context.WithTimeout(p.limiter.life, policyTimeout)
+	ctx, cancel := context.WithDeadline(p.limiter.life, c.deadline)
 	defer cancel()
 	if p.first != nil {
 		if p.look(); p.first != nil {
@@ -200,7 +201,7 @@ func (p *Policies) change(compute func() ([]policy.Entry, error)) error {
 	}
 	overtaken := errOvertaken
 	for range policyTries {
-		entries, err := compute()
+		entries, err := c.compute()
 		if err != nil || len(entries) == 0 {
 			return err
 		}
@@ -223,6 +224,9 @@ func (p *Policies) change(compute func() ([]policy.Entry, error)) error {
 var (
 	errOvertaken = errors.New("other servers change them all the time")
 	errNotKnown  = errors.New("whether it made the change is not known; RL.POLICY LIST tells")
+	// Of what Redis was not asked.
+	errNoNode = unavailable("no node of the cluster is known for the policies")
+	errNoTime = unavailable("changes that came before have taken too long")
 )
 
 // keep has Redis keep entries, and says whether it did. Else there is a change that is not known.
@@ -241,7 +245,7 @@ func (p *Policies) keep(ctx context.Context, entries []policy.Entry) (kept bool,
 		_ = pipeline.Process(ctx, reply) // queued; the error is the command's own
 		return reply
 	})
-	if err != nil && kindOf(err, p.limiter.options.Mode) == unclear {
+	if err != nil && !errors.As(err, new(*Error)) && kindOf(err, p.limiter.options.Mode) == unclear {
 		err = fmt.Errorf("%w: %w", errNotKnown, err)
 	}
 	if err != nil {
@@ -257,15 +261,19 @@ func (p *Policies) keep(ctx context.Context, entries []policy.Entry) (kept bool,
 const idMark = "="
 
 // ask sends a pipeline to where the policies are, again while it is known that this had no effect and
-// there is time. fill fills it and returns its last command, of which the error is.
+// there is time. fill fills it and returns its last command, of which the error is; one that is an *Error
+// tells why nothing was sent.
 func (p *Policies) ask(ctx context.Context, fill func(redis.Pipeliner) redis.Cmder) error {
 	l := p.limiter
 	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
 		n := l.router.route(policyTag)
+		if ctx.Err() != nil {
+			return errNoTime
+		}
 		err, failure := errNoNode, notNow
 		if n != nil {
 			if out := n.outage.Load(); out != nil {
-				return errors.New(out.why())
+				return unavailable(out.why())
 			}
 			pipeline := n.client.Pipeline()
 			last := fill(pipeline)
@@ -285,10 +293,11 @@ func (p *Policies) ask(ctx context.Context, fill func(redis.Pipeliner) redis.Cmd
 	}
 }
 
-var errNoNode = errors.New("no node of the cluster is known for the policies")
-
-// newest is the id of the newest change in Redis; empty: there is none.
+// newest is the id of the newest change in Redis; empty: there is none. It waits as long for Redis as a
+// question does, so that a change, which comes behind it, is not kept waiting by a Redis that is away.
 func (p *Policies) newest(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.limiter.tuning.Load().Timeout)
+	defer cancel()
 	var newest *redis.StringCmd
 	err := p.ask(ctx, func(pipeline redis.Pipeliner) redis.Cmder {
 		newest = pipeline.LIndex(ctx, p.keys[1], 0)

@@ -205,7 +205,8 @@ func readDefinition(words [][]byte, before string) (d Definition, err error) {
 		if !is(view(bare[0]), v.String()) {
 			continue
 		} else if len(bare) > 1 {
-			return d, fmt.Errorf("'%s' behind %s is not accepted: it stands alone", cut(bare[1]), strings.ToUpper(v.String()))
+			verdict := strings.ToUpper(v.String())
+			return d, fmt.Errorf("'%s' behind %s is not accepted: %s stands alone", cut(bare[1]), verdict, verdict)
 		}
 		return Definition{Verdict: v}, nil
 	}
@@ -244,7 +245,11 @@ func readRule(words [][]byte, next string) (rule Rule, err error) {
 	case len(words) == 0:
 		return rule, errors.New("the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]")
 	case len(words) < 3:
-		return rule, fmt.Errorf("'%s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]", cut(bytes.Join(words, []byte(" "))))
+		text, more := bytes.Join(words, []byte(" ")), ""
+		if len(bytes.Fields(text)) > len(words) {
+			more = ", each a word of its own"
+		}
+		return rule, fmt.Errorf("'%s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]%s", cut(text), more)
 	}
 	o := optionWords{hasRule: true, inPolicy: true, next: next}
 	if err = o.rule.read(words); err != nil {

@@ -98,7 +98,7 @@ func TestDefinitionErrors(t *testing.T) {
 		{"", "no limit: accepted is 1 to 8 limits"},
 		{"SHADOW", "no limit"},
 		{"denied", "rule 1: 'denied' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
-		{"deny SHADOW", "'SHADOW' behind DENY is not accepted: it stands alone"},
+		{"deny SHADOW", "'SHADOW' behind DENY is not accepted: DENY stands alone"},
 		{"token_bucket 1 1s +", "rule 2: the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
 		{"token_bucket 1 1s + + token_bucket 1 1s", "rule 2: the limit is missing: accepted is ALGORITHM LIMIT PERIOD [BURST n]"},
 		{"token_bucket 1 1s + token_bucket 2", "rule 2: 'token_bucket 2' is not a limit"},
@@ -130,6 +130,10 @@ func TestDefinitionErrors(t *testing.T) {
 		if _, err := Read(split(test.words)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %s", test.words, err, test.want)
 		}
+	}
+	_, err := Read([][]byte{[]byte("LIMIT"), []byte("token_bucket 1 1s")})
+	if want := "rule 1: 'token_bucket 1 1s' is not a limit: accepted is ALGORITHM LIMIT PERIOD [BURST n], each a word of its own"; fmt.Sprint(err) != want {
+		t.Errorf("a limit in one word: %v, want %s", err, want)
 	}
 }
 

@@ -49,6 +49,17 @@ func (s *Server) findPolicy(name string) (p *policy.Policy, problem string) {
 	return p, problem
 }
 
+// orPolicy asks besides a problem whether a policy was meant, if what stands behind the key is no algorithm
+// and the name of one.
+func (s *Server) orPolicy(problem string, args [][]byte) string {
+	if len(args) > 2 && s.policies.set.Find(resp.View(args[2])) != nil {
+		if _, err := engine.ParseAlgorithm(resp.View(args[2])); err != nil {
+			return errMeantPolicy(problem, args[2])
+		}
+	}
+	return problem
+}
+
 // planFor is the plan in force for a key of a policy. If the policy was deleted, it looks for another of
 // its name.
 func (s *Server) planFor(of **policy.Policy, key string) (plan *policy.Plan, problem string) {

@@ -62,8 +62,8 @@ func isHeavy(a engine.Algorithm, o engine.Op, d *engine.Decision) bool {
 // cmdReset is RL.RESET, DEL and UNLINK.
 func cmdReset(r *request) {
 	for _, key := range r.args[1:] {
-		if err := engine.CheckKey(resp.View(key)); err != nil {
-			r.fail(errDecision(err))
+		if engine.CheckState(resp.View(key)) != nil { // the states of policies have longer names than keys
+			r.fail(errDecision(engine.CheckKey(resp.View(key))))
 			return
 		}
 	}

@@ -54,20 +54,33 @@ func cmdPolicyReload(r *request) {
 		r.fail(errDecision(err)) // which begins with the file's name
 		return
 	}
-	r.changePolicies(r.server.FileChange(definitions))
+	change := r.server.FileChange(definitions)
+	r.changePoliciesAnd(change, r.server.TellPolicies)
 }
 
 // changePolicies has the keeper make a change, and replies. With a backend the reply comes when the
 // change is kept there; else it waits for the disk if replies to changes do.
-func (r *request) changePolicies(change policyChange) {
+func (r *request) changePolicies(change policyChange) { r.changePoliciesAnd(change, func() {}) }
+
+// changePoliciesAnd is changePolicies, and tells when the change is in force.
+func (r *request) changePoliciesAnd(change policyChange, tell func()) {
 	s, cmd := r.server, r.command
 	if s.backend == nil {
-		r.replyChange(cmd, s.changePolicies(change))
+		err := s.changePolicies(change)
+		if err == nil {
+			tell()
+		}
+		r.replyChange(cmd, err)
 		return
 	}
 	r.replyLong(&longReply{
 		find: func(done func(func(*session))) func() {
-			s.policies.keeper.Keep(change, func(err error) { done(func(c *session) { c.replyChange(cmd, err) }) })
+			s.policies.keeper.Keep(change, func(err error) {
+				if err == nil {
+					tell()
+				}
+				done(func(c *session) { c.replyChange(cmd, err) })
+			})
 			return nil
 		},
 		giveUp: func(c *session) { c.failLate(cmd, errPolicyKept) },

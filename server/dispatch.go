@@ -20,7 +20,11 @@ func (s *Server) dispatch(c *session, args [][]byte) wire.Outcome {
 	case cmd == nil:
 		return c.reject(nil, s.table.errUnknown(args))
 	case !cmd.fits(args):
-		return c.reject(cmd, errArity(cmd.fullName()))
+		problem := errArity(cmd.fullName())
+		if cmd.unnamed > 0 && c.mayAsk() {
+			problem = s.orPolicy(problem, args)
+		}
+		return c.reject(cmd, problem)
 	case !cmd.needsNoAuth && !c.mayAsk():
 		return c.reject(cmd, errNoAuth)
 	}

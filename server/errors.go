@@ -239,6 +239,11 @@ func errPairsMore(numkeys int, key []byte) string {
 	return fmt.Sprintf("ERR numkeys is %d, and behind so many pairs of key and @policy stands '%s': accepted there is COST n and FORCE", numkeys, cut(key, quotedBytesMax))
 }
 
+// errMeantPolicy is another error, where a word is the name of a policy without its @.
+func errMeantPolicy(problem string, name []byte) string {
+	return fmt.Sprintf("%s: did you mean @%s?", problem, name)
+}
+
 func errNotPolicy(word []byte) string {
 	return fmt.Sprintf("ERR policy '%s' is not accepted: accepted behind each key is @ and the name of a policy", cut(word, quotedBytesMax))
 }
@@ -257,12 +262,20 @@ func errCrossSlot(one, other string) string {
 func errDecision(err error) string {
 	var wrong *engine.WrongTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Sprintf("WRONGTYPE Operation against a key holding the wrong kind of value: it is held by %v until it is at rest, and %v was asked for; RL.RESET frees it", wrong.Owner, wrong.Asked)
+		return fmt.Sprintf("WRONGTYPE Operation against a key holding the wrong kind of value: it is held by %s until it is at rest, and %s was asked for; RL.RESET frees it", kindText(wrong.Owner), kindText(wrong.Asked))
 	}
 	if errors.Is(err, engine.ErrNoMemory) {
 		return errNoMemory
 	}
 	return codeOf(err) + " " + err.Error()
+}
+
+// kindText names an algorithm, and says whether it is that of a policy.
+func kindText(a engine.Algorithm) string {
+	if a&engine.Named != 0 {
+		return "a policy (" + a.String() + ")"
+	}
+	return a.String()
 }
 
 // codeOf is the first word of an error.

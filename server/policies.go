@@ -59,6 +59,13 @@ func (s *Server) FileChange(definitions []policy.FileDefinition) func() ([]polic
 	}
 }
 
+// TellPolicies logs how many policies are in force, if there are any or have been.
+func (s *Server) TellPolicies() {
+	if set := s.policies.set; set.Version() > 0 {
+		s.logger.Info("policies", "policies", set.Policies(), "overrides", set.Overrides(), "version", set.Version())
+	}
+}
+
 // changePolicies has the keeper make a change, and waits.
 func (s *Server) changePolicies(change func() ([]policy.Entry, error)) error {
 	result := make(chan error, 1)

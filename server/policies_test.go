@@ -7,12 +7,16 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rlserver/rlserver/engine"
 	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/server/config"
 	"github.com/rlserver/rlserver/server/resp"
 )
 
 const setAPI = "RL.POLICY SET api LIMIT token_bucket 10 1h"
+
+// longKey is the longest key. The names of its states are longer.
+var longKey = strings.Repeat("k", engine.KeyBytesMax)
 
 // A policy is asked, changed, overridden and forgotten.
 func TestPolicies(t *testing.T) {
@@ -27,7 +31,11 @@ func TestPolicies(t *testing.T) {
 		{"RL.REFUND u @api COST 4", "[:1 :10 :4 :0 …"},
 		{"RL.CHECK u @api COST 9 FORCE", "[:0 :10 :0 :1…"},
 		{"RL.CHECK u @api FORCE", "[:0 :10 :0 :2…"},
+		{"RL.CHECK u@api:t10/1h token_bucket 10 1h", "-WRONGTYPE Operation against a key holding the wrong kind of value: it is held by a policy (token_bucket) until it is at rest, and token_bucket was asked for; RL.RESET frees it"},
 		{"RL.RESET u@api:t10/1h", ":1"},
+		{"RL.CHECK " + longKey + " @api", "[:1 :10 :9 :0 :360000 :0]"},
+		{"RL.RESET " + longKey + "@api:t10/1h", ":1"},
+		{"DBSIZE", ":1"}, // u
 		{"RL.CHECK u @api COST 10", "[:1 :10 :0 …"},
 		{"RL.POLICY SET api LIMIT token_bucket 20 1h", "+OK"},
 		{"RL.CHECK u @api", "[:1 :20 :9 …"}, // units are carried over
@@ -68,7 +76,10 @@ func TestPolicyErrors(t *testing.T) {
 	for line, want := range map[string]string{
 		"RL.CHECK u @apl":                                    "unknown policy 'apl': did you mean api? RL.POLICY LIST shows all",
 		"RL.CHECK u @":                                       "unknown policy ''…",
-		"RL.CHECK u api":                                     "wrong number of arguments for 'rl.check' command",
+		"RL.CHECK u api":                                     "wrong number of arguments for 'rl.check' command: did you mean @api?",
+		"RL.CHECK u apl":                                     "wrong number of arguments for 'rl.check' command",
+		"RL.CHECK u api COST 2":                              `algorithm "api" is not known: accepted is token_bucket, leaky_bucket, sliding_window_log, fixed_window, sliding_window_counter: did you mean @api?`,
+		"RL.EXPLAIN u api":                                   "wrong number of arguments for 'rl.explain' command: did you mean @api?",
 		"RL.CHECK u @api COST":                               "option COST needs a value",
 		"RL.CHECK u @api COST 0":                             "cost 0 is out of range: accepted is a whole number from 1 to 1000000000",
 		"RL.CHECK u @api FORCE FORCE":                        "option FORCE is given twice",

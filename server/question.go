@@ -42,7 +42,7 @@ func (r *request) parseQuestion(o engine.Op) (problem string) {
 	}
 	var words policy.Question
 	if err := words.Read(r.args[2:], noForce); err != nil {
-		return errDecision(err)
+		return r.server.orPolicy(errDecision(err), r.args)
 	}
 	if policy.IsName(r.args[2]) {
 		if q.policy, problem = r.server.findPolicy(words.Policy); problem != "" {

@@ -116,11 +116,11 @@ func TestPoliciesOfTheFile(t *testing.T) {
 		"login", "sliding_window_log 5 1m + fixed_window 50 1d", "mine", "deny", "nobody", "deny")
 
 	rewriteFile(t, file, "maxclients: 78\npolicies:\n  api: token_bucket 5 1s\n  bad: deny all\n")
-	if log := c.hangUp(t); !strings.Contains(log, file+":4: policy 'bad': 'all' behind DENY is not accepted: it stands alone") {
+	if log := c.hangUp(t); !strings.Contains(log, file+":4: policy 'bad': 'all' behind DENY is not accepted: DENY stands alone") {
 		t.Errorf("the log of the reload is %s", log)
 	}
 	c.mustHave(t, "maxclients", "77")
-	if got := conn.Ask("RL.POLICY", "RELOAD").Text; got != "ERR "+file+":4: policy 'bad': 'all' behind DENY is not accepted: it stands alone" {
+	if got := conn.Ask("RL.POLICY", "RELOAD").Text; got != "ERR "+file+":4: policy 'bad': 'all' behind DENY is not accepted: DENY stands alone" {
 		t.Errorf("RELOAD of a file that is wrong answers %s", got)
 	}
 	if got := len(conn.Ask("RL.POLICY", "LIST").Texts()); got != 12 {
@@ -147,6 +147,9 @@ func TestPoliciesOfTheFile(t *testing.T) {
 	rewriteFile(t, file, "maxclients: 80\n")
 	conn.MustSay("OK", "RL.POLICY", "RELOAD")
 	policies()
+	if log := c.logUntil(`"msg":"policies"`); !strings.Contains(log, `"policies","policies":0,"overrides":0,"version":5}`) {
+		t.Errorf("the log of RELOAD is %s", log)
+	}
 }
 
 func TestCheckOfAPolicy(t *testing.T) {

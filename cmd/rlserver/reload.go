@@ -4,16 +4,15 @@ import (
 	"errors"
 	"log/slog"
 
-	"github.com/rlserver/rlserver/policy"
 	"github.com/rlserver/rlserver/replication"
 	"github.com/rlserver/rlserver/server"
 	"github.com/rlserver/rlserver/server/config"
 )
 
 // SIGHUP reads the certificates and the configuration file again. The settings of the file take
-// effect as CONFIG SET would have them, and its policies become what it says: all or none. Flags and variables go before the file still,
-// and a setting that the file does not name stays as it is, unless the file named it before: then it
-// is at its default again.
+// effect as CONFIG SET would have them, and its policies become what it says: all or none. Flags and
+// variables go before the file still, and a setting that the file does not name stays as it is, unless
+// the file named it before: then it is at its default again.
 
 // reload returns what does that, one call after the other. again reads all sources anew.
 func (c *configuration) reload(srv *server.Server, again func() (configuration, error), logger *slog.Logger) func() {
@@ -53,7 +52,7 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 	} else if err != nil {
 		logger.Error("the policies are not reloaded; those before stay in force", "error", err)
 	} else {
-		tellPolicies(logger, srv.Policies())
+		srv.TellPolicies()
 	}
 	for _, name := range restart {
 		logger.Warn("a setting of the configuration file needs a restart to take effect", "name", name, "from", fresh.origins[name])
@@ -63,13 +62,6 @@ func (c *configuration) reloadSettings(srv *server.Server, again func() (configu
 		logger.Info("setting", "name", row.Name, "value", row.Show(), "from", fresh.origins[row.Name])
 	}
 	return len(changes), nil
-}
-
-// tellPolicies logs how many policies are in force, if there are any or have been.
-func tellPolicies(logger *slog.Logger, set *policy.Set) {
-	if set.Version() > 0 {
-		logger.Info("policies", "policies", set.Policies(), "overrides", set.Overrides(), "version", set.Version())
-	}
 }
 
 // differences are the settings that have another value in the file than is in force, and the names of

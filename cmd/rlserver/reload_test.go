@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,10 +18,15 @@ func (c *child) hangUp(t *testing.T) (log string) {
 	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
+	return c.logUntil(`"configuration reloaded"`, "is not reloaded")
+}
+
+// logUntil is the log from where it was read last, until one of some texts.
+func (c *child) logUntil(texts ...string) (log string) {
 	for {
 		line, err := c.lines.ReadString('\n')
 		log += line
-		if err != nil || strings.Contains(line, `"configuration reloaded"`) || strings.Contains(line, "is not reloaded") {
+		if err != nil || slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
 			return log
 		}
 	}

@@ -91,14 +91,14 @@ func serve(cmd *cobra.Command, env environment) error {
 		srv.OnPolicyReload(func() ([]policy.FileDefinition, error) {
 			again, err := sources()
 			if err == nil {
-				logger.Info("the policies of the file are read again", "file", c.file.path, "policies", len(again.policies))
+				logger.Info("the policies of the file are read again", "file", c.file.path)
 			}
 			return again.policies, err
 		})
 	}
 	if err := serveAndClose(cmd.Context(), srv, r, signals, func() {
 		announce(logger, &c, srv.Addrs())
-		tellPolicies(logger, srv.Policies())
+		srv.TellPolicies()
 		if isTerminal(cmd.ErrOrStderr()) {
 			port, tlsPort := srv.Ports()
 			fmt.Fprint(cmd.ErrOrStderr(), banner(c.cfg, port, tlsPort, srv.Addrs()))

@@ -79,6 +79,22 @@ func TestPoliciesAreShared(t *testing.T) {
 	}
 }
 
+// mustFailTogether makes many changes at once that no Redis keeps. None waits for all of the others, and
+// none says that it may have been made.
+func mustFailTogether(t *testing.T, c *redis.Client) {
+	t.Helper()
+	var changing sync.WaitGroup
+	for n := range 20 {
+		changing.Go(func() {
+			err := c.Do(t.Context(), "RL.POLICY", "SET", fmt.Sprint("p", n), "DENY").Err()
+			if err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") || strings.Contains(err.Error(), "not known") {
+				t.Errorf("one of many changes without Redis: %v", err)
+			}
+		})
+	}
+	changing.Wait()
+}
+
 // While Redis is away the policies stay as they are, and changes fail. A Redis that comes back without
 // them is given them again. A server that starts meanwhile has none, and reads them when it can.
 func TestPoliciesWhileRedisIsAway(t *testing.T) {
@@ -102,6 +118,7 @@ func TestPoliciesWhileRedisIsAway(t *testing.T) {
 	if err := c.Do(t.Context(), "RL.POLICY", "SET", "api", "LIMIT", "token_bucket", 6, "1h").Err(); err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") {
 		t.Errorf("a change without Redis: %v", err)
 	}
+	mustFailTogether(t, c)
 	late := server()
 	if err := late.Do(t.Context(), "RL.POLICY", "SET", "other", "DENY").Err(); err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") {
 		t.Errorf("a change before Redis was read: %v", err)

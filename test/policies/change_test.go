@@ -97,8 +97,9 @@ func (y *tally) during(t *testing.T, fleet []*harness.Process, happens func()) {
 	asking.Wait()
 }
 
-// demand wants each limit of the policy to say that exactly so much is taken of each key.
-func (y *tally) demand(t *testing.T, c *harness.Conn, limits int) {
+// demand wants each limit of the policy to say that exactly so much is taken of each key, or up to so
+// many units more.
+func (y *tally) demand(t *testing.T, c *harness.Conn, limits int, more int64) {
 	t.Helper()
 	for key := range y {
 		got := explain(c, changedKey(key), "changed")
@@ -106,8 +107,8 @@ func (y *tally) demand(t *testing.T, c *harness.Conn, limits int) {
 			t.Errorf("%s has limits %+v; want %d", changedKey(key), got, limits)
 		}
 		for _, l := range got {
-			if want := y[key].Load(); l.used != want {
-				t.Errorf("%s: %s says that %d units are taken; callers have %d", l.state, l.rule, l.used, want)
+			if want := y[key].Load(); l.used < want || l.used > want+more {
+				t.Errorf("%s: %s says that %d units are taken; callers have %d, and up to %d more may be", l.state, l.rule, l.used, want, more)
 			}
 		}
 	}
@@ -144,7 +145,7 @@ func TestChangeUnderLoad(t *testing.T) {
 				}
 			})
 			settled(t, fleet)
-			y.demand(t, c, 1)
+			y.demand(t, c, 1, 0)
 		})
 	}
 }
@@ -163,7 +164,9 @@ func settled(t testing.TB, fleet []*harness.Process) {
 	}
 }
 
-// One of two limits changes and the other stays: units are neither lost nor counted twice on either.
+// One of two limits changes and the other stays: no unit is lost on either. A call that is under way when
+// the one is replaced may be made anew for both, or its refund be for the other only; its units may stay
+// taken on the one that was replaced, and never the other way.
 func TestChangeOneOfTwoLimits(t *testing.T) {
 	p := harness.StartServer(t)
 	c := p.Dial()
@@ -177,7 +180,7 @@ func TestChangeOneOfTwoLimits(t *testing.T) {
 			c.MustSay("PONG", "PING")
 		}
 	})
-	y.demand(t, c, 2)
+	y.demand(t, c, 2, changes*connections*costMax)
 }
 
 // firstKeys are keys of which all is taken before a policy changes.
@@ -301,5 +304,5 @@ func TestFileChangesUnderLoad(t *testing.T) {
 			c.MustFail(path+":3", "RL.POLICY", "RELOAD")
 		}
 	})
-	y.demand(t, c, 1)
+	y.demand(t, c, 1, 0)
 }

@@ -291,13 +291,13 @@ func TestBadInputFoldsASCIIOnly(t *testing.T) {
 func TestBadInputReset(t *testing.T) {
 	c := harness.StartServer(t).Dial()
 	w := []*witness{newWitness(t, c, engine.TokenBucket), newWitness(t, c, engine.SlidingWindowLog)}
-	empty, long := "ERR key is 0 bytes long: accepted is 1 to 1024 bytes", "ERR key is 1025 bytes long: accepted is 1 to 1024 bytes"
+	empty, long := "ERR key is 0 bytes long: accepted is 1 to 1024 bytes", "ERR key is 1153 bytes long: accepted is 1 to 1024 bytes"
 	refuses(t, c, w, 2, "ERR wrong number of arguments for 'rl.reset' command", "RL.RESET")
 	for _, name := range []string{"RL.RESET", "DEL", "UNLINK"} {
 		refuses(t, c, w, 2, empty, name, "")
 		refuses(t, c, w, 2, empty, name, "token_bucket", "sliding_window_log", "")
 		refuses(t, c, w, 2, empty, name, "", "token_bucket")
-		refuses(t, c, w, 2, long, name, "token_bucket", strings.Repeat("k", 1025), "sliding_window_log")
+		refuses(t, c, w, 2, long, name, "token_bucket", strings.Repeat("k", engine.StateBytesMax+1), "sliding_window_log")
 	}
 }
 
