@@ -167,8 +167,8 @@ func (r *carrier) to(p *Part, most, now int64) (c Change) {
 	return c
 }
 
-// until are the entries of a counter, those of the slice that is not over by an instant (µs) at that
-// instant: by its end they could count for many times a shorter period.
+// until are the entries of a counter, where that of the slice which is not over by an instant (µs) stands
+// at the instant: at the end of the slice its units could count for many times a shorter period.
 func (r *carrier) until(entries []LogEntry, now int64) []LogEntry {
 	last := len(entries) - 1
 	if period := wholeMicros(r.from.Log.Period); sliceOf(entries[last].At, period) != sliceOf(now, period) {
