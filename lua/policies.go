@@ -43,7 +43,8 @@ type Policies struct {
 	known string // id of the last change that is in force; empty: none
 	// first is the change to make when Redis has been read; nil: that is done.
 	first   func() ([]policy.Entry, error)
-	problem string // that was logged last; empty: all is well
+	early   []policy.Entry // of first, that were in force before Redis was read
+	problem string         // that was logged last; empty: all is well
 }
 
 // A policyChange is a call of Keep.
@@ -80,9 +81,9 @@ func (l *Limiter) SharePolicies(set *policy.Set, first func() ([]policy.Entry, e
 	p := &Policies{limiter: l, set: set, keys: [2]string{tag + "entries" + policyKeys, tag + "changes" + policyKeys}, wake: make(chan struct{}, 1), first: first}
 	p.look()
 	if p.first != nil {
-		entries, err := first()
-		if err == nil {
-			err = set.Apply(entries)
+		var err error
+		if p.early, err = first(); err == nil {
+			err = set.Apply(p.early)
 		}
 		if err != nil {
 			return nil, err
@@ -156,13 +157,14 @@ func (p *Policies) look() {
 }
 
 // begin reads all, and makes the first change. What that says is in force before it is kept, because
-// it may have been since the start.
+// it may have been since the start. Then it stays so all the while: what Redis has not is kept there.
 func (p *Policies) begin(ctx context.Context) error {
 	if _, err := p.newest(ctx); err != nil { // which tells soon that Redis is away
 		return err
 	}
 	for range policyTries {
-		if err := p.readAll(ctx); err != nil {
+		early, err := p.replace(ctx)
+		if err != nil {
 			return err
 		}
 		entries, err := p.first()
@@ -172,6 +174,7 @@ func (p *Policies) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		entries = append(early, entries...)
 		kept := len(entries) == 0
 		if !kept {
 			kept, err = p.keep(ctx, entries)
@@ -180,7 +183,7 @@ func (p *Policies) begin(ctx context.Context) error {
 			return err
 		}
 		if kept {
-			p.first = nil
+			p.first, p.early = nil, nil
 			return nil
 		}
 	}
@@ -385,6 +388,12 @@ func (p *Policies) readChanges(ctx context.Context) error {
 
 // readAll puts in force all that Redis keeps, in place of the set in force.
 func (p *Policies) readAll(ctx context.Context) error {
+	_, err := p.replace(ctx)
+	return err
+}
+
+// replace is readAll, and leaves in force what was early and is not in Redis, which it returns.
+func (p *Policies) replace(ctx context.Context) (early []policy.Entry, err error) {
 	for range policyTries {
 		var before, after *redis.StringCmd
 		var all *redis.MapStringStringCmd
@@ -393,7 +402,7 @@ func (p *Policies) readAll(ctx context.Context) error {
 			return all
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if before.Val() != after.Val() {
 			continue
@@ -402,11 +411,16 @@ func (p *Policies) readAll(ctx context.Context) error {
 		for field, text := range all.Val() {
 			entries = append(entries, policy.Entry{Field: field, Value: text})
 		}
-		if err := p.set.Replace(entries); err != nil {
-			return err
+		for _, e := range p.early {
+			if all.Val()[e.Field] == "" {
+				early = append(early, e)
+			}
+		}
+		if err := p.set.Replace(append(entries, early...)); err != nil {
+			return nil, err
 		}
 		p.known = after.Val()
-		return nil
+		return early, nil
 	}
-	return errOvertaken
+	return nil, errOvertaken
 }

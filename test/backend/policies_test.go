@@ -3,8 +3,11 @@ package backend
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +80,41 @@ func TestPoliciesAreShared(t *testing.T) {
 			mustSeeSoon(t, fleet, func(said string) bool { return !saysAPI(said) }, "RL.POLICY", "LIST")
 		})
 	}
+}
+
+// The policies of a file are in force from the start, Redis or not, and are never gone: not when Redis
+// comes and has none, or others.
+func TestPoliciesOfTheFileBeforeRedis(t *testing.T) {
+	t.Parallel()
+	r := startFaultyRedis(t)
+	kill(r.Process)
+	var text strings.Builder
+	text.WriteString("policies:\n  api: token_bucket 1000000 1s\n")
+	for n := range 10_000 {
+		fmt.Fprintf(&text, "  p%d: token_bucket 5 1s\n", n)
+	}
+	file := filepath.Join(t.TempDir(), "rlserver.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--backend", "redis", "--redis-addr", r.Addr(), "--on-redis-failure", "allow", "--redis-timeout", "5s"}
+	c := harness.StartServer(t, append(flags, "--config", file)...).Client()
+	var kept atomic.Bool
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() {
+		for !kept.Load() && !t.Failed() {
+			if err := c.Do(context.Background(), "RL.CHECK", "k", "@api").Err(); err != nil {
+				t.Errorf("a question: %v", err)
+			}
+		}
+	})
+	defer kept.Store(true)
+	r.again()
+	other := harness.StartServer(t, flags...).Client()
+	harness.Eventually(t, "Redis has the policies of the file", func() bool {
+		return strings.Count(fmt.Sprint(other.Do(t.Context(), "RL.POLICY", "LIST").Result()), "token_bucket") == 10_001
+	})
 }
 
 // mustFailTogether makes many changes at once that no Redis keeps. None waits for all of the others, and
