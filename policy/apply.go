@@ -192,6 +192,7 @@ func (a *assignment) applyKey(s *Set, p *Policy, k keyDraft, old, base *Plan) (f
 		return nil
 	case before == nil:
 		plan.after.Store(old)
+		p.sift(k.key)
 		p.keys.Store(k.key, plan)
 		p.keyCount.Add(1)
 		first = plan

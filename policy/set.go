@@ -38,7 +38,8 @@ type Policy struct {
 	base         atomic.Pointer[Plan] // of keys without an override
 	keys         sync.Map             // key → *Plan, if the key has one of its own
 	keyCount     atomic.Int64         // of keys
-	overrides    atomic.Int64         // of these, overrides
+	sieve        atomic.Pointer[sieve]
+	overrides    atomic.Int64 // of these, overrides
 	version      atomic.Int64
 	deniedShadow atomic.Uint64
 	rests        map[string]bool // keys with a plan that an unset override has left; Set.mu is held
@@ -204,7 +205,7 @@ func (p *Policy) eachKey(visit func(key string, plan *Plan)) {
 
 // own is the plan that a key has of its own, or nil.
 func (p *Policy) own(key string) *Plan {
-	if p.keyCount.Load() == 0 {
+	if s := p.sieve.Load(); s == nil || !s.mayHave(key) {
 		return nil
 	}
 	own, ok := p.keys.Load(key)
