@@ -118,14 +118,15 @@ func TestPoliciesOfTheFileBeforeRedis(t *testing.T) {
 }
 
 // mustFailTogether makes many changes at once that no Redis keeps. None waits for all of the others, and
-// none says that it may have been made.
+// none says that it may have been made, unless its time was over in the middle of an attempt.
 func mustFailTogether(t *testing.T, c *redis.Client) {
 	t.Helper()
 	var changing sync.WaitGroup
 	for n := range 20 {
 		changing.Go(func() {
 			err := c.Do(t.Context(), "RL.POLICY", "SET", fmt.Sprint("p", n), "DENY").Err()
-			if err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") || strings.Contains(err.Error(), "not known") {
+			if err == nil || !strings.HasPrefix(err.Error(), "UNAVAILABLE ") ||
+				strings.Contains(err.Error(), "not known") && !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
 				t.Errorf("one of many changes without Redis: %v", err)
 			}
 		})
