@@ -30,7 +30,8 @@
 //	deny_cache.go            denials that need no Redis
 //	degrade.go               the answers when no Redis has decided
 //	words.go                 the words of a question, for a program that asks a Redis itself
-//	policies.go, .lua        the policies of all servers on the Redis
+//	policies.go, .lua        the policies of all servers on the Redis, and changes of them
+//	policies_read.go         what others have changed
 //	stats.go, errors.go      INFO; errors with a code
 //
 // # Invariants
