@@ -41,7 +41,9 @@ func (b Backend) Ask(key string, q Question) Answer {
 	}
 	before := b.Limiter[key]
 	answer := b.Limiter.Ask(key, q)
-	if !b.Limiter[key].Equal(before) {
+	// A refund to a log that has forgotten units can leave it as it was, and writes all the same.
+	refunded := q.Op == Refund && before.Owner == engine.SlidingWindowLog && answer.Decision.Remaining < answer.Decision.Limit
+	if refunded || !b.Limiter[key].Equal(before) {
 		b.written[key], b.ahead[key] = q.Now, 0
 	}
 	return answer
