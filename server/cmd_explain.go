@@ -19,7 +19,7 @@ type explanation struct {
 	call    call
 	isNamed bool
 	first   []engine.Question // what is asked first: at most one
-	more    []engine.Question // for each limit, one unit more than it has; without a limit where it is full
+	more    []engine.Question // of each limit that has given some out, one unit more than it has
 }
 
 func cmdExplain(r *request) {
@@ -82,10 +82,9 @@ func (r *request) explain(e *explanation) {
 func (r *request) answer(questions []engine.Question) (err error) {
 	for i := range questions {
 		q := &questions[i]
-		switch {
-		case q.Call != nil:
+		if q.Call != nil {
 			err = r.server.limiter.AskCall(q.Call, r.now)
-		case q.Key != "":
+		} else {
 			err = r.server.limiter.Ask(q.Op, q.Key, q.Algorithm, &q.Limit, q.Cost, r.now, &q.Decision)
 		}
 		if err != nil {
@@ -159,11 +158,10 @@ func (e *explanation) second() []engine.Question {
 	}
 	for i := range e.call.Parts {
 		p := &e.call.Parts[i]
-		d := &p.Decision
-		if d.Remaining < 0 || d.Remaining >= d.Limit {
+		if !hasNextUnit(p) {
 			continue
 		}
-		q := engine.Question{Key: p.State, Op: engine.OpPeek, Algorithm: p.Algorithm, Limit: p.Limit, Cost: d.Remaining + 1}
+		q := engine.Question{Key: p.State, Op: engine.OpPeek, Algorithm: p.Algorithm, Limit: p.Limit, Cost: p.Decision.Remaining + 1}
 		if e.isNamed {
 			q.Call = &engine.Call{Op: engine.OpPeek, Cost: q.Cost, Parts: []engine.Part{*p}}
 			q.Call.Parts[0].Shadow = false
@@ -171,6 +169,11 @@ func (e *explanation) second() []engine.Question {
 		e.more = append(e.more, q)
 	}
 	return e.more
+}
+
+// hasNextUnit says whether a limit was counted and has not all of its units.
+func hasNextUnit(p *engine.Part) bool {
+	return p.Decision.Remaining >= 0 && p.Decision.Remaining < p.Decision.Limit
 }
 
 // nextUnit is when a limit, which had not all of its units, has one more. Questions are in the order of
@@ -196,7 +199,7 @@ func (e *explanation) reply(c *session) {
 	for i := range e.call.Parts {
 		p := &e.call.Parts[i]
 		next := time.Duration(0)
-		if d := &p.Decision; len(more) > 0 && d.Remaining >= 0 && d.Remaining < d.Limit {
+		if len(more) > 0 && hasNextUnit(p) {
 			next, more = nextUnit(&more[0]), more[1:]
 		}
 		limits = append(limits, explainPart(p, next))

@@ -8,9 +8,6 @@ import (
 
 // RL.POLICY and its subcommands.
 
-// A policyChange computes a change of the set in force.
-type policyChange = func() ([]policy.Entry, error)
-
 func cmdPolicySet(r *request) {
 	name := r.arg(2)
 	d, err := policy.Read(r.args[3:])

@@ -6,6 +6,9 @@ import (
 	"github.com/rlserver/rlserver/policy"
 )
 
+// A policyChange computes a change of the set in force.
+type policyChange = func() ([]policy.Entry, error)
+
 // policies are the set in force, and how it changes. It is the keeper where nothing is kept outside of
 // this process: then a change is over when it is in force.
 type policies struct {
@@ -17,7 +20,7 @@ type policies struct {
 }
 
 // Keep puts a change in force, one after the other.
-func (p *policies) Keep(change func() ([]policy.Entry, error), done func(error)) {
+func (p *policies) Keep(change policyChange, done func(error)) {
 	p.changing.Lock()
 	entries, err := change()
 	if err == nil {
@@ -33,13 +36,6 @@ func (s *Server) Policies() *policy.Set { return s.policies.set }
 // KeepPolicies has a keeper make the changes of policies. It comes before Serve.
 func (s *Server) KeepPolicies(keeper PolicyKeeper) { s.policies.keeper = keeper }
 
-// keepPoliciesIn takes a replicator or a backend as the keeper, if it is one.
-func (s *Server) keepPoliciesIn(place any) {
-	if keeper, ok := place.(PolicyKeeper); ok {
-		s.KeepPolicies(keeper)
-	}
-}
-
 // OnPolicyReload has RL.POLICY RELOAD call read for the policies of the settings file. It comes before
 // Serve.
 func (s *Server) OnPolicyReload(read func() ([]policy.FileDefinition, error)) { s.policies.read = read }
@@ -50,7 +46,7 @@ func (s *Server) FilePolicies(definitions []policy.FileDefinition) error {
 }
 
 // FileChange is the change to what the settings file says of policies; nil: it says nothing.
-func (s *Server) FileChange(definitions []policy.FileDefinition) func() ([]policy.Entry, error) {
+func (s *Server) FileChange(definitions []policy.FileDefinition) policyChange {
 	return func() ([]policy.Entry, error) {
 		if definitions == nil {
 			return nil, nil
@@ -67,7 +63,7 @@ func (s *Server) TellPolicies() {
 }
 
 // changePolicies has the keeper make a change, and waits.
-func (s *Server) changePolicies(change func() ([]policy.Entry, error)) error {
+func (s *Server) changePolicies(change policyChange) error {
 	result := make(chan error, 1)
 	s.policies.keeper.Keep(change, func(err error) { result <- err })
 	return <-result

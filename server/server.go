@@ -90,7 +90,6 @@ func New(cfg *config.Config, limiter Limiter, logger *slog.Logger, level *slog.L
 // things. It comes before Serve.
 func (s *Server) UseBackend(backend Backend) {
 	s.backend, s.prefetch = backend, nil
-	s.keepPoliciesIn(backend)
 }
 
 // Replicate has a replicator keep the changes that the limiter makes. It comes before Serve, and
@@ -98,7 +97,6 @@ func (s *Server) UseBackend(backend Backend) {
 // effect.
 func (s *Server) Replicate(r Replicator) error {
 	s.replicator = r
-	s.keepPoliciesIn(r)
 	return s.config().Apply()
 }
 

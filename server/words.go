@@ -1,6 +1,9 @@
 package server
 
-import "github.com/rlserver/rlserver/server/resp"
+import (
+	"github.com/rlserver/rlserver/policy"
+	"github.com/rlserver/rlserver/server/resp"
+)
 
 // The words of a command: names, patterns and numbers.
 
@@ -110,9 +113,7 @@ func matchClass(pattern string, c byte) (width int, ok bool) {
 	return min(i+1, len(pattern)), ok != negated
 }
 
-// wholeNumber parses a decimal number of at most 18 digits, with an optional minus and without
-// needless zeros.
+// wholeNumber is policy.Number of a word of the wire.
 func wholeNumber(value []byte) (int64, bool) {
-	n, ok := resp.Integer(value)
-	return n, ok && -1e18 < n && n < 1e18
+	return policy.Number(resp.View(value))
 }

@@ -146,6 +146,7 @@ func (r *replicationSettings) start(srv *server.Server, cfg *config.Config, stor
 	if err := n.makeFirst(first); err != nil {
 		return nil, errors.Join(err, r.node.Close(false))
 	}
+	srv.KeepPolicies(n)
 	return n, srv.Replicate(n)
 }
 

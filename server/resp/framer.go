@@ -346,7 +346,7 @@ func (f *Framer) header(expected byte, kind, invalid string) (n int64, found boo
 	if rest[0] != expected {
 		return 0, false, ProtocolError(fmt.Sprintf("expected '%c', got '%c'", expected, printable(rest[0])))
 	}
-	number, ok := Integer(rest[1:end])
+	number, ok := integer(rest[1:end])
 	if !ok {
 		return 0, false, ProtocolError(invalid)
 	}
@@ -354,9 +354,9 @@ func (f *Framer) header(expected byte, kind, invalid string) (n int64, found boo
 	return number, true, nil
 }
 
-// Integer reads a strict decimal of 64 bits, as Redis does: an optional minus, then digits without a
+// integer reads a strict decimal of 64 bits, as Redis does: an optional minus, then digits without a
 // needless zero in front.
-func Integer(b []byte) (n int64, ok bool) {
+func integer(b []byte) (n int64, ok bool) {
 	digits := bytes.TrimPrefix(b, []byte("-"))
 	negative := len(digits) < len(b)
 	switch {
